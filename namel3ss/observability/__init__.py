@@ -1,0 +1,1 @@
+"""Metrics with listeners. Floor 2: knows nothing of providers or of the language."""
