@@ -75,5 +75,5 @@ def emit_metric(name: str, values: Mapping[str, float], labels: Mapping[str, obj
                 {key: float(number) for key, number in values.items()},
                 {key: str(label) for key, label in labels.items()} if labels else {},
             )
-        except Exception:  # noqa: BLE001 - a listener is foreign code; it must not break the request it observes
+        except Exception:
             logger.exception("metric listener %r failed on %s", listener, name)

@@ -1,0 +1,1 @@
+"""Providers that run models on machines of one's own."""
