@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def setup_commands() -> list[str]:
     """The one-line commands that make an environment, in the order of the README."""
     return re.findall(
-        r"^\$ (python3 -m venv .+)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+        r"^\$ (.*python3 -m venv .+)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
     )
 
 
