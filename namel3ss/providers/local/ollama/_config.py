@@ -1,0 +1,499 @@
+"""OllamaConfig: every setting of `provider: ollama`, once, with type, range, unit, meaning and default.
+
+The language, completion, hover, JSON Schema and the settings table of the documentation read it from here. None
+means that nobody wrote the setting: it is then not sent, and the model's or the server's own value holds.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from namel3ss.errors import UsageError
+from namel3ss.providers.local.ollama._address import display_url, parse_url
+from namel3ss.providers.setting_problems import merge_places, validate_settings
+from namel3ss.providers.settings import Limit, ProviderConfig, Seconds, parse_duration, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["KeepAlive", "OllamaConfig", "ThinkLevel", "keep_alive_on_the_wire"]
+
+ThinkLevel: TypeAlias = Literal["low", "medium", "high", "max"]
+
+_LARGEST_INT = 2**31 - 1  # what the runner's 32-bit counters hold
+_SEED_LIMIT = 2**63 - 1
+_INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+_MODELS_OWN = "the model's own"
+_SERVERS_OWN = "the server's own"
+
+
+# -- values with rules of their own ---------------------------------------------------------------------------
+
+
+def _positive_or_unlimited(value: int | None) -> int | None:
+    if value is not None and value < 1 and value != -1:
+        raise ValueError("neither positive nor -1")
+    return value
+
+
+def _check_keep_alive(value: object) -> object:
+    if isinstance(value, str) and not _INTEGER.fullmatch(value.strip()):
+        parse_duration(value)
+    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError("not a duration")
+    return value
+
+
+def _check_url(value: str) -> str:
+    parse_url(value)
+    return value
+
+
+def _check_urls(urls: list[str] | None) -> list[str] | None:
+    for url in urls or ():
+        parse_url(url, name="hosts")
+    if urls is not None and not urls:
+        raise UsageError("hosts is empty.", suggestion="List at least one URL, or leave hosts out.")
+    return urls
+
+
+def _check_headers(headers: dict[str, SecretStr] | None) -> dict[str, SecretStr] | None:
+    for name, value in (headers or {}).items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise UsageError(f"headers: {name!r} is not the name of a header.")
+        _check_secret(value, f"headers.{name}")
+    return headers
+
+
+def _check_api_key(key: SecretStr | None) -> SecretStr | None:
+    if key is not None:
+        _check_secret(key, "api_key")
+        if not key.get_secret_value().strip():
+            raise UsageError("api_key is empty.", suggestion="Leave it out where the server needs none.")
+    return key
+
+
+def _check_secret(value: SecretStr, name: str) -> None:
+    if not _HEADER_VALUE.fullmatch(value.get_secret_value()):
+        raise UsageError(f"{name} holds a line break or another character that no header can carry.")
+
+
+def _check_options(options: dict[str, Any]) -> dict[str, Any]:
+    _check_json(options, "options", depth=0)
+    return options
+
+
+def _check_json(value: object, place: str, *, depth: int) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{place} is {value}; a server takes only finite numbers.")
+    if depth > 64:
+        raise UsageError(f"{place} is nested too deeply.")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise UsageError(f"{place}: the key {key!r} is not text.")
+            _check_json(item, f"{place}.{key}", depth=depth + 1)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _check_json(item, f"{place}[{index}]", depth=depth + 1)
+    elif value is not None and not isinstance(value, str | int | float):
+        raise UsageError(f"{place} is a {type(value).__name__}, which JSON does not know.")
+
+
+TokenLimit: TypeAlias = Annotated[int | None, AfterValidator(_positive_or_unlimited)]
+KeepAlive: TypeAlias = Annotated[int | float | str | None, BeforeValidator(_check_keep_alive)]
+_Url: TypeAlias = Annotated[str, AfterValidator(_check_url)]
+_Urls: TypeAlias = Annotated[list[str] | None, AfterValidator(_check_urls)]
+_Headers: TypeAlias = Annotated[dict[str, SecretStr] | None, AfterValidator(_check_headers)]
+_ApiKey: TypeAlias = Annotated[SecretStr | None, AfterValidator(_check_api_key)]
+_Options: TypeAlias = Annotated[dict[str, Any], AfterValidator(_check_options)]
+
+_DURATION = "a duration such as 30s or 1h30m, or a number of seconds"
+_LIMIT = f"{_DURATION}, or none"
+
+
+# -- the settings ---------------------------------------------------------------------------------------------
+
+
+class OllamaConfig(ProviderConfig):
+    """The settings of one model on Ollama. Immutable; durations are seconds; secrets do not show in its repr."""
+
+    # What the model generates
+    temperature: float | None = setting(
+        doc="How freely the model chooses its words: 0 is the most predictable, higher is more varied.",
+        placeholder=_MODELS_OWN,
+        ge=0,
+        le=2,
+    )
+    top_k: int | None = setting(
+        doc="Choose among the k most likely tokens only; 0 means all of them.",
+        placeholder=_MODELS_OWN,
+        ge=0,
+        le=_LARGEST_INT,
+    )
+    top_p: float | None = setting(
+        doc="Choose among the most likely tokens that together reach this probability.",
+        placeholder=_MODELS_OWN,
+        ge=0,
+        le=1,
+    )
+    min_p: float | None = setting(
+        doc="Leave out tokens less likely than this share of the most likely one.",
+        placeholder=_MODELS_OWN,
+        ge=0,
+        le=1,
+    )
+    repeat_penalty: float | None = setting(
+        doc="How strongly repeated tokens are held back; 1 does not, higher does more.",
+        placeholder=_MODELS_OWN,
+        gt=0,
+        synonyms=("repetition_penalty",),
+    )
+    repeat_last_n: int | None = setting(
+        doc="How far back repetitions are looked for; 0 switches it off, -1 means the whole context window.",
+        placeholder=_MODELS_OWN,
+        unit="tokens",
+        ge=-1,
+        le=_LARGEST_INT,
+    )
+    presence_penalty: float | None = setting(
+        doc="Holds back tokens that have occurred at all; negative values favour them.",
+        placeholder=_MODELS_OWN,
+    )
+    frequency_penalty: float | None = setting(
+        doc="Holds back tokens in proportion to how often they have occurred; negative values favour them.",
+        placeholder=_MODELS_OWN,
+    )
+    seed: int | None = setting(
+        doc="Start of the random numbers: the same seed, prompt and settings give the same answer.",
+        placeholder=_MODELS_OWN,
+        synonyms=("random_seed",),
+        ge=-_SEED_LIMIT,
+        le=_SEED_LIMIT,
+    )
+    stop: str | list[str] | None = setting(
+        doc="A text, or several, at which the answer ends; the text itself is not part of the answer.",
+        form="text or a list of texts",
+        placeholder=_MODELS_OWN,
+        synonyms=("stop_sequences",),
+    )
+    max_tokens: TokenLimit = setting(
+        doc="The longest answer. Sent to Ollama as num_predict; -1 means no limit of ours.",
+        form="a whole number of at least 1, or -1",
+        unit="tokens",
+        placeholder=_MODELS_OWN,
+        synonyms=("num_predict", "max_new_tokens", "max_output_tokens", "max_completion_tokens"),
+        le=_LARGEST_INT,
+    )
+    num_ctx: int | None = setting(
+        doc=(
+            "The context window: prompt and answer together. Changing it makes the server load the model again. "
+            "Where nobody sets it, the value in force is learnt from the server and shown."
+        ),
+        unit="tokens",
+        placeholder=_SERVERS_OWN,
+        synonyms=("context_length", "context_window", "max_model_len", "n_ctx", "context_size"),
+        ge=1,
+        le=_LARGEST_INT,
+    )
+    think: bool | ThinkLevel | None = setting(
+        doc="Whether a model that can think does so before it answers, or how much.",
+        form="true, false, low, medium, high or max",
+        placeholder=_MODELS_OWN,
+        synonyms=("thinking", "reasoning", "reasoning_effort"),
+    )
+    on_context_overflow: Literal["error", "warn", "truncate"] = setting(
+        "error",
+        doc=(
+            "What happens to a prompt that is larger than the context window. error: nothing is cut silently, an error "
+            "says by how much it is too large. warn: the server may cut, and a warning says so. truncate: the same "
+            "without the warning."
+        ),
+    )
+    wire: Literal["stream", "plain"] = setting(
+        "stream",
+        doc=(
+            "How generate talks to the server. stream: in pieces, which the first-token and idle timeouts need. plain: "
+            "in one answer."
+        ),
+    )
+    options: _Options = setting(
+        {},
+        doc="Further options of Ollama's own, sent as they are.",
+        placeholder="empty",
+        synonyms=("model_options", "ollama_options"),
+        holds=(
+            "num_keep",
+            "typical_p",
+            "draft_num_predict",
+            "mirostat",
+            "mirostat_eta",
+            "mirostat_tau",
+            "tfs_z",
+        ),
+    )
+
+    # Where the server is
+    base_url: _Url | None = setting(
+        doc="The server's URL. It beats every environment variable.",
+        form="a URL such as http://localhost:11434",
+        placeholder="see Address",
+        synonyms=("url", "api_base", "endpoint", "server_url", "ollama_url"),
+    )
+    hosts: _Urls = setting(
+        doc="URLs of several servers, tried in order.",
+        form="a list of URLs",
+        placeholder="the one address",
+    )
+    host: str | None = setting(
+        doc="The server's host, where base_url is not given.",
+        form="the name or address of a host",
+        place="deployment_config",
+        placeholder="see Address",
+        synonyms=("hostname", "server"),
+        min_length=1,
+    )
+    port: int | None = setting(
+        doc="The server's port, where base_url is not given.",
+        place="deployment_config",
+        placeholder="11434",
+        ge=1,
+        le=65535,
+    )
+    headers: _Headers = setting(
+        doc="Headers sent with every request. Their values never appear in messages or logs.",
+        secret=True,
+        placeholder="none",
+    )
+    api_key: _ApiKey = setting(
+        doc="Sent as a bearer token, for a server behind a proxy that asks for one. Only from the environment.",
+        secret=True,
+        placeholder="none",
+        synonyms=("token", "apikey", "auth_token", "bearer_token"),
+    )
+
+    # What the client does
+    auto_pull_model: bool = setting(
+        True,
+        doc="Pull a model that the server does not have, then answer.",
+        place="either",
+        synonyms=("auto_pull", "pull"),
+    )
+    auto_start_server: bool = setting(
+        False,
+        doc="Start Ollama where no server answers. Only on this machine.",
+        place="either",
+        synonyms=("auto_start",),
+    )
+    stop_server_on_exit: bool = setting(
+        False,
+        doc="Stop a server that we started when the program ends.",
+        place="either",
+    )
+    model_cache_ttl: Seconds = setting(
+        60.0,
+        doc="How long the knowledge that a model is installed stays valid.",
+        form=_DURATION,
+        unit="seconds",
+        synonyms=("cache_ttl",),
+    )
+    health_check_interval: Seconds = setting(
+        30.0,
+        doc="The shortest time between two health checks of the server.",
+        form=_DURATION,
+        unit="seconds",
+    )
+    connect_timeout: Seconds = setting(
+        5.0,
+        doc="The longest wait for a connection.",
+        form=_DURATION,
+        unit="seconds",
+        gt=0,
+    )
+    first_token_timeout: Limit = setting(
+        300.0,
+        doc="The longest wait for the first piece of an answer, loading the model included.",
+        form=_LIMIT,
+        unit="seconds",
+        gt=0,
+    )
+    idle_timeout: Limit = setting(
+        60.0,
+        doc="The longest pause between two pieces of an answer.",
+        form=_LIMIT,
+        unit="seconds",
+        gt=0,
+    )
+    total_timeout: Limit = setting(
+        None,
+        doc="The longest time for a whole answer.",
+        form=_LIMIT,
+        unit="seconds",
+        gt=0,
+        placeholder="none",
+        synonyms=("timeout", "request_timeout"),
+    )
+    pull_timeout: Limit = setting(
+        None,
+        doc="The longest time for a whole pull. A pull that stalls for two minutes ends anyway.",
+        form=_LIMIT,
+        unit="seconds",
+        gt=0,
+        placeholder="none",
+    )
+    max_concurrency: int = setting(
+        4,
+        doc="How many requests of one batch run at the same time.",
+        ge=1,
+        le=10_000,
+        synonyms=("concurrency", "max_parallel"),
+    )
+    max_retries: int = setting(
+        2,
+        doc="How often a request is tried again while nothing of its answer has arrived.",
+        ge=0,
+        le=100,
+        synonyms=("retries",),
+    )
+
+    # How the server loads the model
+    num_gpu: int | None = setting(
+        doc="How many layers of the model run on the GPU: not how many GPUs. 0 means none, -1 as many as fit.",
+        place="deployment_config",
+        unit="layers",
+        placeholder=_SERVERS_OWN,
+        synonyms=("gpu_layers", "n_gpu_layers"),
+        ge=-1,
+        le=_LARGEST_INT,
+    )
+    main_gpu: int | None = setting(
+        doc="Which GPU does the small work where there are several; counts from 0.",
+        place="deployment_config",
+        placeholder=_SERVERS_OWN,
+        ge=0,
+        le=_LARGEST_INT,
+    )
+    num_thread: int | None = setting(
+        doc="How many CPU threads the model uses; 0 lets the server decide.",
+        place="deployment_config",
+        unit="threads",
+        placeholder=_SERVERS_OWN,
+        synonyms=("threads", "num_threads"),
+        ge=0,
+        le=_LARGEST_INT,
+    )
+    num_batch: int | None = setting(
+        doc="How many tokens of the prompt are read at once.",
+        place="deployment_config",
+        unit="tokens",
+        placeholder=_SERVERS_OWN,
+        synonyms=("batch_size",),
+        ge=1,
+        le=_LARGEST_INT,
+    )
+    use_mmap: bool | None = setting(
+        doc="Whether the model's file is mapped into memory instead of read.",
+        place="deployment_config",
+        placeholder=_SERVERS_OWN,
+        synonyms=("mmap",),
+    )
+    keep_alive: KeepAlive = setting(
+        doc="How long the model stays loaded after an answer. -1 means for ever, 0 unloads it at once.",
+        form="a duration such as 10m, a number of seconds, or -1",
+        place="deployment_config",
+        unit="seconds",
+        placeholder=_SERVERS_OWN,
+    )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        # A URL may hold a password.
+        for name, value in super().__repr_args__():
+            if name == "base_url" and isinstance(value, str):
+                value = display_url(value)
+            elif name == "hosts" and value:
+                value = [display_url(url) for url in value]
+            yield name, value
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object] | None) -> Self:
+        """The config of settings written flat, or nested under ``config`` and ``deployment_config``.
+
+        Raises UsageError that names the key, its value and what may be written.
+        """
+        return validate_settings(cls, merge_places(mapping or {}), owner="ollama settings")
+
+    def overridden(self, overrides: Mapping[str, object]) -> Self:
+        """This config with some settings replaced for one call. Raises UsageError as `from_mapping` does.
+
+        An override also beats the same option inside `options`.
+        """
+        if not overrides:
+            return self
+        written = {name: getattr(self, name) for name in self.model_fields_set}
+        replaced = {_WIRE_NAMES.get(name, name) for name in overrides}
+        if not replaced.isdisjoint(self.options):
+            written["options"] = {name: value for name, value in self.options.items() if name not in replaced}
+        return validate_settings(type(self), written | dict(overrides), owner="ollama settings")
+
+    def request_options(self) -> dict[str, Any]:
+        """Ollama's ``options`` map: what somebody wrote, under Ollama's names. `options` beats a named setting."""
+        sent: dict[str, Any] = {}
+        for name, wire_name in _WIRE_NAMES.items():
+            value = getattr(self, name)
+            if value is not None:
+                sent[wire_name] = value
+        if isinstance(self.stop, str):
+            sent["stop"] = [self.stop]
+        return sent | self.options
+
+    def request_fields(self) -> dict[str, Any]:
+        """Ollama's fields beside ``options``: ``keep_alive`` and ``think`` where written, ``truncate`` always."""
+        fields: dict[str, Any] = {"truncate": self.on_context_overflow != "error"}
+        if self.keep_alive is not None:
+            fields["keep_alive"] = keep_alive_on_the_wire(self.keep_alive)
+        if self.think is not None:
+            fields["think"] = self.think
+        return fields
+
+    def request_headers(self) -> dict[str, str]:
+        """The headers of every request, in clear: for the transport only, never for a log."""
+        headers = {name: value.get_secret_value() for name, value in (self.headers or {}).items()}
+        if self.api_key is not None and not any(name.lower() == "authorization" for name in headers):
+            headers["Authorization"] = f"Bearer {self.api_key.get_secret_value().strip()}"
+        return headers
+
+
+_WIRE_NAMES = {
+    "temperature": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "repeat_penalty": "repeat_penalty",
+    "repeat_last_n": "repeat_last_n",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "seed": "seed",
+    "stop": "stop",
+    "max_tokens": "num_predict",
+    "num_ctx": "num_ctx",
+    "num_gpu": "num_gpu",
+    "main_gpu": "main_gpu",
+    "num_thread": "num_thread",
+    "num_batch": "num_batch",
+    "use_mmap": "use_mmap",
+}
+
+
+def keep_alive_on_the_wire(value: int | float | str) -> int | float | str:
+    """A keep-alive as Ollama accepts it: text without a unit, which it would refuse, becomes a number of seconds."""
+    if isinstance(value, str):
+        text = value.strip()
+        return int(text) if _INTEGER.fullmatch(text) else text
+    return value

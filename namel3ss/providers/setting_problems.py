@@ -1,0 +1,260 @@
+"""What is wrong with settings, in words: one reading of them for files, for Python and for the environment.
+
+pydantic finds the problems; this module says them as people need them, with the value, what may be written, the unit
+and the nearest known name. A file's check puts them at their places, a provider raises them as one UsageError.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from namel3ss.errors import N3Error, UsageError
+from namel3ss.providers.settings import form_of, is_union, setting_infos, without_none
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
+    from namel3ss.providers.settings import SettingInfo
+
+__all__ = [
+    "SettingProblem",
+    "describe_value",
+    "find_problems",
+    "merge_places",
+    "nearest_setting",
+    "read_text",
+    "same_value",
+    "validate_settings",
+]
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+_LONGEST_VALUE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class SettingProblem:
+    """One thing wrong. `path` leads to it: the setting's name, then keys or indexes inside its value.
+
+    `nearest` is the setting that an unknown key probably means.
+    """
+
+    kind: Literal["unknown", "missing", "value"]
+    path: tuple[str | int, ...]
+    message: str
+    suggestion: str | None = None
+    nearest: str | None = None
+
+
+def validate_settings(model: type[ConfigT], values: Mapping[str, object], *, owner: str) -> ConfigT:
+    """The config model of these settings.
+
+    Raises UsageError, which names each bad setting of `owner`, its value and what may be written.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        problems = _explain(model, values, error)
+        first = problems[0]
+        more = "".join(f"\n{problem.message}" for problem in problems[1:])
+        raise UsageError(f"{owner}: {first.message}{more}", suggestion=first.suggestion) from None
+
+
+def find_problems(model: type[BaseModel], values: Mapping[str, object]) -> tuple[SettingProblem, ...]:
+    """Everything wrong with these settings, in their order; nothing when they are fine."""
+    try:
+        model.model_validate(dict(values))
+    except ValidationError as error:
+        return _explain(model, values, error)
+    return ()
+
+
+def merge_places(values: Mapping[str, object]) -> dict[str, object]:
+    """Settings written flat, or nested under ``config`` and ``deployment_config``, as one flat dict.
+
+    Raises UsageError where two places give one setting different values.
+    """
+    merged: dict[str, object] = {}
+    origin: dict[str, str] = {}
+    nested = {place: values.get(place) for place in ("config", "deployment_config") if place in values}
+    flat = {key: value for key, value in values.items() if key not in nested}
+    for place, block in (("the settings", flat), *nested.items()):
+        if block is None:
+            continue
+        if not isinstance(block, dict):
+            raise UsageError(f"{place} must be a map of settings, not {describe_value(block)}.")
+        for key, value in block.items():
+            if key in merged and not same_value(merged[key], value):
+                raise UsageError(
+                    f"{key} is {describe_value(merged[key])} in {origin[key]} but {describe_value(value)} in {place}.",
+                    suggestion=f"Keep one of the two {key} settings.",
+                )
+            merged[key] = value
+            origin.setdefault(key, place)
+    return merged
+
+
+def same_value(left: object, right: object) -> bool:
+    """Whether two written values agree; ``true`` is not ``1``."""
+    return isinstance(left, bool) == isinstance(right, bool) and left == right
+
+
+def nearest_setting(key: str, infos: Mapping[str, SettingInfo]) -> str | None:
+    """The setting that an unknown key probably means: by another tool's name for it, else by spelling."""
+    wanted = key.lower().replace("-", "_")
+    for name, info in infos.items():
+        if wanted == name or wanted in info.synonyms:
+            return name
+    close = difflib.get_close_matches(wanted, infos, n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def describe_value(value: object) -> str:
+    """A value for a message: short, and as a file would write it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, str):
+        shown = value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 1] + "…"
+        return f'"{shown}"'
+    if isinstance(value, int | float):
+        shown = f"{value:g}" if isinstance(value, int) and abs(value) > 10**18 else str(value)
+        return shown
+    if isinstance(value, dict):
+        return "a map"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return f"a {type(value).__name__}"
+
+
+# -- pydantic's findings, said in words -----------------------------------------------------------------------
+
+
+def _explain(
+    model: type[BaseModel], values: Mapping[str, object], error: ValidationError
+) -> tuple[SettingProblem, ...]:
+    infos = setting_infos(model)
+    found: dict[tuple[str | int, ...], SettingProblem] = {}
+    for details in error.errors(include_url=False, include_input=False):
+        problem = _problem(model, infos, values, details)
+        found.setdefault(problem.path, problem)
+    order = {key: position for position, key in enumerate(values)}
+    return tuple(
+        sorted(
+            found.values(), key=lambda problem: order.get(str(problem.path[0]) if problem.path else "", -1)
+        )
+    )
+
+
+def _problem(
+    model: type[BaseModel],
+    infos: Mapping[str, SettingInfo],
+    values: Mapping[str, object],
+    details: ErrorDetails,
+) -> SettingProblem:
+    path = details["loc"]
+    key = str(path[0]) if path else ""
+    if details["type"] == "extra_forbidden" and len(path) == 1:
+        return _unknown(key, infos)
+    info = infos.get(key)
+    if info is None:
+        return SettingProblem("value", path, details["msg"])
+    if details["type"] == "missing" and len(path) == 1:
+        return SettingProblem("missing", path, f"{key} is required.", f"Add: {key}: {info.form}")
+    cause = details.get("ctx", {}).get("error")
+    if is_union(without_none(model.model_fields[key].annotation)):
+        path = path[:1]  # what follows names pydantic's alternatives, not a place in the value
+    if isinstance(cause, N3Error):
+        return SettingProblem("value", path, cause.message, cause.suggestion)
+    return SettingProblem("value", path, _wrong_value(model, info, path, values.get(key), details))
+
+
+def _unknown(key: str, infos: Mapping[str, SettingInfo]) -> SettingProblem:
+    for name, info in infos.items():
+        if key in info.holds:
+            return SettingProblem(
+                "unknown",
+                (key,),
+                f"{key} is not a setting of its own.",
+                f"Write it inside {name}: {name}: {{ {key}: … }}",
+            )
+    nearest = nearest_setting(key, infos)
+    hint = f"Did you mean {nearest}?" if nearest else f"Known settings: {', '.join(infos)}."
+    return SettingProblem("unknown", (key,), f"Unknown setting {key!r}.", hint, nearest)
+
+
+def _wrong_value(
+    model: type[BaseModel],
+    info: SettingInfo,
+    path: tuple[str | int, ...],
+    value: object,
+    details: ErrorDetails,
+) -> str:
+    form, shown = info.form, value
+    annotation = without_none(model.model_fields[info.name].annotation)
+    for step in path[1:]:
+        if get_origin(annotation) not in (list, dict):
+            return f"{_dotted(path)}: {details['msg']}."
+        annotation = without_none(get_args(annotation)[-1])
+        form = form_of(annotation)
+        shown = _inside(shown, step)
+    unit = f" ({info.unit})" if info.unit and len(path) == 1 and info.unit not in form else ""
+    got = "" if info.secret else f", not {describe_value(shown)}"
+    return f"{_dotted(path)} must be {form}{unit}{got}."
+
+
+def _inside(value: object, step: str | int) -> object:
+    if isinstance(value, dict):
+        return value.get(step)
+    return value[step] if isinstance(value, list) and isinstance(step, int) else value
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    first, *rest = path
+    return str(first) + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in rest)
+
+
+# -- text from the environment --------------------------------------------------------------------------------
+
+_NUMBER = re.compile(r"[+-]?(\d+)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+
+
+def read_text(model: type[BaseModel], name: str, text: str) -> Any:
+    """The value that a setting takes from a text of the environment: read by the setting's type.
+
+    The text itself where the setting takes text; else the number, truth value or comma-separated list it spells.
+    A text that fits none of these is returned as it is, for the check to refuse with its usual words.
+    """
+    for candidate in _readings(text):
+        if not find_problems_of(model, name, candidate):
+            return candidate
+    return text
+
+
+def _readings(text: str) -> list[object]:
+    word = text.strip()
+    readings: list[object] = [text]
+    if word.lower() in ("true", "false"):
+        readings.append(word.lower() == "true")
+    if match := _NUMBER.fullmatch(word):
+        readings.append(float(word) if match[2] or match[3] else int(word))
+    readings.append([part.strip() for part in word.split(",") if part.strip()])
+    return readings
+
+
+def find_problems_of(model: type[BaseModel], name: str, value: object) -> tuple[SettingProblem, ...]:
+    """What is wrong with one setting, whatever else the model requires."""
+    return tuple(
+        problem for problem in find_problems(model, {name: value}) if problem.path and problem.path[0] == name
+    )
