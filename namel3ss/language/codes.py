@@ -1,0 +1,60 @@
+"""Every code a check can report, once. The number says where a finding belongs:
+
+    N30xx  text and syntax                      N35xx  prompts and templates
+    N31xx  declarations, names, references      N36xx  chains
+    N32xx  settings                             N37xx  server and gateway
+    N33xx  environment and secrets              N38xx  suspicious settings
+    N34xx  imports and profiles                 N39xx  files and limits
+
+A code is never given a new meaning; one that is no longer reported stays reserved.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from namel3ss.language.diagnostics import Severity
+
+__all__ = ["CODES", "CodeInfo"]
+
+
+class CodeInfo(NamedTuple):
+    """`title` names the mistake, as a heading; `severity` is the one it is reported with."""
+
+    title: str
+    severity: Severity
+
+
+_ERROR, _WARNING = Severity.ERROR, Severity.WARNING
+
+CODES: dict[str, CodeInfo] = {
+    "N3001": CodeInfo("Something else was expected here", _ERROR),
+    "N3002": CodeInfo("Two words on one line", _ERROR),
+    "N3003": CodeInfo("A brace or bracket is never closed", _ERROR),
+    "N3004": CodeInfo("A string is never closed", _ERROR),
+    "N3005": CodeInfo("A key has no value", _ERROR),
+    "N3006": CodeInfo("A colon is missing", _ERROR),
+    "N3007": CodeInfo("A reference to the environment is malformed", _ERROR),
+    "N3008": CodeInfo("An escape that does not exist", _ERROR),
+    "N3009": CodeInfo("Text outside of any declaration", _ERROR),
+    "N3010": CodeInfo("A declaration that namel3ss does not read", _WARNING),
+    "N3011": CodeInfo("A closer with nothing to close", _ERROR),
+    "N3012": CodeInfo("An opening brace is missing", _ERROR),
+    "N3013": CodeInfo("A comma is missing", _ERROR),
+    "N3014": CodeInfo("A number too large to use", _ERROR),
+    "N3015": CodeInfo("A template without quotes", _ERROR),
+    "N3016": CodeInfo("A name is missing or needs quotes", _ERROR),
+    "N3017": CodeInfo("Block text without text", _ERROR),
+    "N3018": CodeInfo("A character that cannot stand here", _ERROR),
+    "N3019": CodeInfo("A word that ends in a quote", _WARNING),
+    "N3020": CodeInfo("A closer of another kind", _ERROR),
+    "N3021": CodeInfo("An import without a quoted path", _ERROR),
+    "N3022": CodeInfo("A comma too many", _ERROR),
+    "N3023": CodeInfo("A misspelt declaration", _ERROR),
+    "N3901": CodeInfo("The file is not UTF-8 text", _ERROR),
+    "N3902": CodeInfo("The file is not text", _ERROR),
+    "N3903": CodeInfo("The file is too large", _ERROR),
+    "N3904": CodeInfo("Nested too deeply", _ERROR),
+    "N3905": CodeInfo("Too many entries in one block", _ERROR),
+    "N3906": CodeInfo("Too many findings to show", _ERROR),
+}
