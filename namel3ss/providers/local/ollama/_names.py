@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ModelName", "find_model", "name_problem", "nearest_models", "parse_model_name", "same_model"]
+__all__ = [
+    "ModelName",
+    "find_model",
+    "model_key",
+    "name_problem",
+    "nearest_models",
+    "parse_model_name",
+    "same_model",
+]
 
 _DEFAULT_HOST = "registry.ollama.ai"
 _DEFAULT_NAMESPACE = "library"
@@ -74,15 +82,23 @@ def name_problem(text: str) -> str | None:
     return None
 
 
+def model_key(name: str) -> str:
+    """Equal for two spellings of one model; a name that is not valid stands for itself, without case."""
+    try:
+        return parse_model_name(name).key
+    except ValueError:
+        return name.strip().lower()
+
+
 def same_model(one: str, other: str) -> bool:
     """Whether two spellings mean one model; names that are not valid compare as plain text without case."""
-    return _key(one) == _key(other)
+    return model_key(one) == model_key(other)
 
 
 def find_model(name: str, installed: Iterable[str]) -> str | None:
     """The installed name that means the same model as `name`, spelt as the server spells it."""
-    wanted = _key(name)
-    return next((known for known in installed if _key(known) == wanted), None)
+    wanted = model_key(name)
+    return next((known for known in installed if model_key(known) == wanted), None)
 
 
 def nearest_models(name: str, installed: Iterable[str], limit: int = 3) -> list[str]:
@@ -104,13 +120,6 @@ def nearest_models(name: str, installed: Iterable[str], limit: int = 3) -> list[
         elif likeness >= 0.6:
             ranked.append((2, -likeness, known))
     return [known for _, _, known in sorted(ranked)[:limit]]
-
-
-def _key(name: str) -> str:
-    try:
-        return parse_model_name(name).key
-    except ValueError:
-        return name.strip().lower()
 
 
 def _stem(name: str) -> str:
