@@ -200,7 +200,7 @@ def _from_ollama_host(value: str) -> Address:
         raise UsageError(
             f"{_HOST_ENV} is not an address: {host!r} is not the name of a host.", suggestion=_HOST_HINT
         )
-    return Address(_join(scheme, host, port, path), _HOST_ENV, warning=warning)
+    return Address(_join(scheme, host, port, path.replace("%", "%25")), _HOST_ENV, warning=warning)
 
 
 def _go_split_host_port(text: str) -> tuple[str, str] | None:
@@ -212,12 +212,12 @@ def _go_split_host_port(text: str) -> tuple[str, str] | None:
         end = text.find("]")
         if end < 0 or end + 1 != last_colon:
             return None
-        host, brackets = text[1:end], text[1:end] + text[end + 1 :]
+        host, rest_open, rest_close = text[1:end], text[1:], text[end + 1 :]
     else:
-        host = brackets = text[:last_colon]
+        host, rest_open, rest_close = text[:last_colon], text, text
         if ":" in host:
             return None
-    if "[" in brackets or "]" in brackets:
+    if "[" in rest_open or "]" in rest_close:
         return None
     return host, text[last_colon + 1 :]
 
