@@ -1,0 +1,107 @@
+"""``namel3ss check FILE…``: every mistake of one or many files, without running anything."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import click
+
+from namel3ss.cli.ai_files import STDIN, find_ai_files
+from namel3ss.cli.diagnostic_json import diagnostic_as_json
+from namel3ss.cli.exit_codes import ExitCode
+from namel3ss.cli.session import Command, Session, pass_session
+from namel3ss.declarations import check_text, read_program
+from namel3ss.language import Diagnostic, Severity, decode_source
+from namel3ss.language.render import render_concise, render_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Format: TypeAlias = Literal["terminal", "concise", "json"]
+
+
+@click.command(cls=Command, short_help="Check .ai files and show every mistake.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--strict", is_flag=True, help="Make warnings errors.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "concise", "json"]),
+    default="terminal",
+    show_default=True,
+    help="With source lines, one line each, or one JSON object.",
+)
+@pass_session
+def command(session: Session, files: tuple[str, ...], strict: bool, form: Format) -> ExitCode:
+    """Check .ai files and show every mistake, all at once, each at its place.
+
+    FILE is a file, a folder with everything below it, or - for standard input. Nothing is run and no server is
+    asked. Exits with 0 when there are only warnings, with 1 when there are errors.
+    """
+    paths = find_ai_files(files)
+    found: list[Diagnostic] = []
+    for path in paths:
+        findings = _with_severity(_check(path, session), strict=strict)
+        found.extend(findings)
+        _show(session, findings, form)
+    counts = Counter(finding.severity for finding in found)
+    if form == "json":
+        session.output.line(_as_json(paths, found, counts))
+    else:
+        session.output.line(_summary(len(paths), counts))
+    return ExitCode.PROGRAM if counts[Severity.ERROR] else ExitCode.OK
+
+
+def _check(path: str, session: Session) -> tuple[Diagnostic, ...]:
+    if path != STDIN:
+        return read_program(path, environ=session.environ).diagnostics
+    data = b"" if sys.stdin is None else sys.stdin.buffer.read()
+    source, problems = decode_source(data, "<stdin>")
+    if source is None:
+        return problems
+    return (*problems, *check_text(source.text, "<stdin>", environ=session.environ).diagnostics)
+
+
+def _with_severity(findings: Sequence[Diagnostic], *, strict: bool) -> list[Diagnostic]:
+    return [
+        replace(finding, severity=Severity.ERROR)
+        if strict and finding.severity is Severity.WARNING
+        else finding
+        for finding in findings
+    ]
+
+
+def _show(session: Session, findings: Sequence[Diagnostic], form: Format) -> None:
+    output = session.output
+    if form == "json" or not findings:
+        return
+    if form == "concise":
+        output.line(render_concise(findings).rstrip("\n"))
+    else:
+        text = render_terminal(findings, width=output.width, color=output.stdout_has_color)
+        output.line(text.rstrip("\n") + "\n")
+
+
+def _summary(files: int, counts: Counter[Severity]) -> str:
+    checked = f"{files} file{'s' if files != 1 else ''} checked"
+    parts = [
+        f"{counts[severity]} {severity.value}{'s' if counts[severity] != 1 else ''}"
+        for severity in (Severity.ERROR, Severity.WARNING)
+        if counts[severity]
+    ]
+    return f"{checked}: {', '.join(parts) if parts else 'no mistakes'}."
+
+
+def _as_json(paths: Sequence[str], findings: Sequence[Diagnostic], counts: Counter[Severity]) -> str:
+    document = {
+        "files": list(paths),
+        "diagnostics": [diagnostic_as_json(finding) for finding in findings],
+        "summary": {
+            f"{severity.value}s": counts[severity] for severity in (Severity.ERROR, Severity.WARNING)
+        },
+    }
+    return json.dumps(document)

@@ -1,0 +1,44 @@
+"""The prompt of `run`: the argument, then what is piped in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from namel3ss.errors import UsageError
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+__all__ = ["assemble_prompt", "read_piped_text"]
+
+# More than the largest context window holds; a file that was piped in by mistake ends here, not in swap.
+LARGEST_PROMPT_BYTES: Final = 32 * 1024 * 1024
+
+
+def assemble_prompt(argument: str | None, stdin: TextIO | None) -> str:
+    """The prompt made of both, a blank line between. Raises UsageError where neither says anything."""
+    piped = "" if stdin is None or stdin.isatty() else read_piped_text(stdin.buffer)
+    parts = [part for part in ((argument or "").strip("\n"), piped.strip("\n")) if part.strip()]
+    if not parts:
+        raise UsageError(
+            "There is no prompt.",
+            suggestion='Write it after the file (namel3ss run app.ai "Why is the sky blue?"), or pipe it in.',
+        )
+    return "\n\n".join(parts)
+
+
+def read_piped_text(stream: BinaryIO) -> str:
+    """Everything on a stream as text. Raises UsageError for what is not UTF-8 text or too large for any model."""
+    data = stream.read(LARGEST_PROMPT_BYTES + 1)
+    if len(data) > LARGEST_PROMPT_BYTES:
+        raise UsageError(
+            f"The text on standard input is larger than {LARGEST_PROMPT_BYTES // 2**20} MB.",
+            suggestion="No context window holds that much; pipe in the part that matters.",
+        )
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"The text on standard input is not UTF-8: byte {error.start + 1} is 0x{data[error.start]:02x}.",
+            suggestion="Convert it first; binary data cannot be a prompt. Pictures go through --image.",
+        ) from None
