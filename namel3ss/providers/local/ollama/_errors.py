@@ -300,9 +300,14 @@ class OllamaModelNotFoundError(OllamaError):
 
 
 class OllamaModelPullError(OllamaError):
-    """A model could not be pulled. What was downloaded stays; pulling again resumes."""
+    """A model could not be pulled. What was downloaded stays; pulling again resumes.
+
+    `phase` is how far it came: ``manifest``, ``download``, ``verify``, ``write`` or ``check``; None when it never
+    began.
+    """
 
     error_type = "pull_failed"
+    phase: str | None = None
 
 
 class OllamaPullStalledError(OllamaModelPullError, TimeoutError):
