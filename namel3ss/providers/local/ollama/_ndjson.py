@@ -1,6 +1,6 @@
-"""Bytes into lines, without I/O.
+r"""Bytes into lines, without I/O.
 
-Lines end at ``\\n`` and nowhere else: U+0085 and U+2028 are legal inside a JSON string, and a text splitter
+Lines end at ``\n`` and nowhere else: U+0085 and U+2028 are legal inside a JSON string, and a text splitter
 would cut a record at them.
 """
 
@@ -24,10 +24,10 @@ class LineTooLongError(ValueError):
 
 
 class LineSplitter:
-    """Collects bytes and gives out complete lines, those of one piece together.
+    r"""Collects bytes and gives out complete lines, those of one piece together.
 
-    Lines come without their ``\\n``, empty ones are left out, a byte order mark at the start is dropped; a
-    ``\\r`` before the end is JSON's white space and stays. Memory is bounded by `limit_bytes` a line.
+    Lines come without their ``\n``, empty ones are left out, a byte order mark at the start is dropped; a
+    ``\r`` before the end is JSON's white space and stays. Memory is bounded by `limit_bytes` a line.
     """
 
     __slots__ = ("_limit", "_parts", "_size", "_started")
@@ -62,7 +62,7 @@ class LineSplitter:
         return lines
 
     def rest(self) -> bytes:
-        """What came after the last ``\\n``: a line that was never finished, or b"" ."""
+        r"""What came after the last ``\n``: a line that was never finished, or b"" ."""
         return b"".join(self._parts).strip()
 
     def _check(self, line: bytes) -> None:

@@ -1,0 +1,199 @@
+"""Sends requests with httpx's types over aiohttp: pools, one attempt after another, bytes as they come.
+
+Loaded at the first request only, because both libraries are slow to import. httpx's types are the outside, so that a
+transport can be given; aiohttp does the work underneath, because its parser is in C and because a task cancelled
+while it connects does not cost it a place in the pool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import ssl
+from types import AsyncGeneratorType
+from typing import TYPE_CHECKING, Self
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from namel3ss.providers.local.ollama._failures import Failure, classify, library_error, ollama_error
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from types import SimpleNamespace
+
+    from namel3ss.providers.local.ollama._errors import OllamaError
+
+__all__ = ["AnswerStream", "HttpLibrary", "Pool"]
+
+# Long enough for the pauses of a conversation; servers drop idle connections later or not at all.
+_KEEP_ALIVE_S = 15.0
+
+
+class _Attempt:
+    """One request on its way: knows whether it travels on a connection that has been used before."""
+
+    __slots__ = ("is_reused",)
+
+    def __init__(self) -> None:
+        self.is_reused = False
+
+    def may_be_repeated(self, error: BaseException) -> bool:
+        """Whether the failure is a kept-alive connection that the server had closed, and no answer had begun."""
+        inner = library_error(error)
+        if not self.is_reused or classify(error) is not Failure.DISCONNECTED:
+            return False
+        # The message is the library's sentence, unless part of an answer had been read.
+        return not isinstance(inner, aiohttp.ServerDisconnectedError) or isinstance(inner.message, str)
+
+
+_attempt: contextvars.ContextVar[_Attempt] = contextvars.ContextVar("_attempt")
+
+
+async def _note_reuse(session: aiohttp.ClientSession, context: SimpleNamespace, parameters: object) -> None:
+    attempt = _attempt.get(None)
+    if attempt is not None:
+        attempt.is_reused = True
+
+
+class _Response(aiohttp.ClientResponse):
+    """Closes an unfinished answer by dropping its connection, which is what stops the server."""
+
+    def release(self) -> object:
+        connection = self.connection
+        if connection is not None and connection.transport is not None:
+            # Still ours, so the body has not ended. Abort: closing would first wait for what is still to be sent.
+            connection.transport.abort()
+        return super().release()
+
+
+class Pool:
+    """The connections of one event loop: no proxy from the environment, no redirects, no cookies, no limit.
+
+    There is no limit because waiting for a place in a pool looks like a server that does not answer; whoever limits
+    concurrency is above. Closes itself when the loop shuts down its asynchronous generators.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        # The session brings its own connector; the bare context keeps the adapter from loading certificates.
+        self.transport: httpx.AsyncBaseTransport = AiohttpTransport(
+            client=session, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )
+        self._end = self._close_at_the_end()
+
+    @classmethod
+    async def open(cls) -> Self:
+        """Connections for the running loop. Makes none yet, and does not suspend."""
+        reuse = aiohttp.TraceConfig()
+        reuse.on_connection_reuseconn.append(_note_reuse)
+        pool = cls(
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                response_class=_Response,
+                trace_configs=[reuse],
+                trust_env=False,
+            )
+        )
+        await anext(pool._end)
+        return pool
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._end.aclose()
+
+    def forget(self) -> None:
+        """Let go of a pool whose loop is closed already, without a complaint about what nobody can close any more."""
+        connector = self._session.connector
+        self._session.detach()
+        if connector is not None:
+            with contextlib.suppress(StopIteration):
+                next(connector.close().__await__())
+
+    async def _close_at_the_end(self) -> AsyncGenerator[None, None]:
+        # A loop remembers the generators that were started in it, and closes them before it ends.
+        try:
+            yield
+        finally:
+            await self._session.close()
+
+
+class HttpLibrary:
+    """What `_http` needs of the HTTP libraries, for one server: requests, pools, and the meaning of failures."""
+
+    open_pool = Pool.open
+
+    def __init__(self, base_url: str, headers: Mapping[str, str], connect_timeout_s: float) -> None:
+        self._base_url = base_url
+        self._connect_timeout_s = connect_timeout_s
+        # The content type is there also where no body is: a server reads it only with one.
+        self._headers = httpx.Headers({"content-type": "application/json", **headers})
+        # httpx's names: "connect" is one attempt, "pool" everything up to a usable connection, the name included.
+        self._extensions = {"timeout": {"connect": connect_timeout_s, "pool": connect_timeout_s}}
+        self._urls: dict[str, httpx.URL] = {}
+
+    def request(self, method: str, path: str, content: bytes | None) -> httpx.Request:
+        """A request whose connect phase is limited; the other limits are the caller's."""
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = httpx.URL(self._base_url + path)
+        return httpx.Request(method, url, headers=self._headers, content=content, extensions=self._extensions)
+
+    async def send(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> AnswerStream:
+        """The answer's beginning. A kept-alive connection that turns out to be closed is replaced once.
+
+        Raises what the transport raises; see `classify`.
+        """
+        attempt = _Attempt()
+        token = _attempt.set(attempt)
+        try:
+            return AnswerStream(await transport.handle_async_request(request))
+        except Exception as error:
+            if not attempt.may_be_repeated(error):
+                raise
+        finally:
+            _attempt.reset(token)
+        return AnswerStream(await transport.handle_async_request(request))
+
+    def error(self, error: Exception, model: str | None, *, is_answering: bool) -> OllamaError | None:
+        """The OllamaError for an exception of a transport; None for any other. `is_answering`: a body had begun."""
+        return ollama_error(
+            error,
+            model=model,
+            base_url=self._base_url,
+            connect_timeout_s=self._connect_timeout_s,
+            is_answering=is_answering,
+        )
+
+
+class AnswerStream:
+    """The bytes of an answer as they come, without decoding. `aclose` drops the connection of an unfinished one."""
+
+    __slots__ = ("_iterator", "_stream", "response")
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        stream = response.stream
+        if not isinstance(stream, httpx.AsyncByteStream):
+            raise TypeError("the transport answered with a synchronous stream")
+        self._stream = stream
+        self._iterator: AsyncIterator[bytes] = aiter(stream)
+
+    async def read(self) -> bytes:
+        """The next bytes; b"" at the end."""
+        return await anext(self._iterator, b"")
+
+    async def aclose(self) -> None:
+        """Let go of the connection: kept for the next request when the answer has ended, else dropped at once.
+
+        Another task may be inside `read`; it then gets an exception.
+        """
+        try:
+            await self._stream.aclose()
+        except Exception as error:
+            if classify(error) is None:
+                raise
+        if isinstance(self._iterator, AsyncGeneratorType) and not self._iterator.ag_running:
+            await self._iterator.aclose()
