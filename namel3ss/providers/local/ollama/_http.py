@@ -47,7 +47,7 @@ _FIXED_HEADERS = {
 }
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_ANSWER_BYTES = 256 * 1024 * 1024
-_ERROR_TEXT_S = 2.0
+_ERROR_TEXT_S = 1.0
 
 # Pools of a parent process, seen from a forked child: kept for ever, because closing them would disturb the parent.
 _of_the_parent: list[object] = []
@@ -186,15 +186,15 @@ class OllamaHttp:
             what = f"The answer is {content_type[:60]!r}, not JSON"
         else:
             return
-        raise self.bad_response(what, await self._beginning(answer), model=model)
+        raise self.bad_response(what, await self._beginning(answer, enough_bytes=1), model=model)
 
-    async def _beginning(self, answer: AnswerStream) -> bytes:
+    async def _beginning(self, answer: AnswerStream, *, enough_bytes: int = _MAX_ERROR_BYTES) -> bytes:
         """What can be had of a body that only serves a message: bounded in size and time, never a failure."""
         parts: list[bytes] = []
         size = 0
         try:
             async with asyncio.timeout(_ERROR_TEXT_S):
-                while size < _MAX_ERROR_BYTES and (data := await self.read(answer, model=None)):
+                while size < enough_bytes and (data := await self.read(answer, model=None)):
                     parts.append(data)
                     size += len(data)
         except (OllamaError, TimeoutError):
