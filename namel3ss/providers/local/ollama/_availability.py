@@ -43,10 +43,11 @@ class ModelAvailabilityCache:
         self._remember(model_key(model), available)
 
     async def look_up(self, model: str, ask: Callable[[], Coroutine[object, object, bool]]) -> bool:
-        """What is known, else what `ask()` finds out: once for all callers that come meanwhile."""
-        known = await self.get(model)
-        if known is not None:
-            return known
+        """Whether the server has the model: known to be so, else what `ask()` finds out, once for all callers that
+        come meanwhile. A model known to be missing is asked for again, since somebody may have pulled it.
+        """
+        if await self.get(model):
+            return True
         return await self._look_ups.run((model_key(model), self._generation), lambda: self._ask(model, ask))
 
     async def invalidate(self, model: str) -> None:
