@@ -97,6 +97,27 @@ class ProviderRegistry:
         self._plugins[name] = plugin
         return plugin
 
+    def config_model(self, name: str) -> type[BaseModel] | None:
+        """The config model of the provider of that name; None when nobody installed one. Raises PluginError."""
+        plugin = self.get(name)
+        if plugin is None:
+            return None
+        from pydantic import BaseModel  # costs start-up time; asking for a model has paid for it
+
+        try:
+            model: object = plugin.config_model()
+        except Exception as error:
+            raise PluginError(
+                f"The provider {name!r} is installed but cannot say its settings: {error}",
+                suggestion=f"Check the package that declares the entry point {name!r}.",
+            ) from error
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise PluginError(
+                f"The provider {name!r} is installed but its config model is no pydantic model.",
+                suggestion="Derive it from namel3ss.providers.settings.ProviderConfig.",
+            )
+        return model
+
 
 @functools.cache
 def installed_providers() -> ProviderRegistry:

@@ -30,6 +30,7 @@ __all__ = [
     "find_problems",
     "merge_places",
     "nearest_setting",
+    "problems_of",
     "read_text",
     "same_value",
     "validate_settings",
@@ -38,6 +39,7 @@ __all__ = [
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 _LONGEST_VALUE = 60
+_MOST_PROBLEMS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def merge_places(values: Mapping[str, object]) -> dict[str, object]:
         for key, value in block.items():
             if key in merged and not same_value(merged[key], value):
                 raise UsageError(
-                    f"{key} is {describe_value(merged[key])} in {origin[key]} but {describe_value(value)} in {place}.",
+                    f"{key} has one value in {origin[key]} and another in {place}.",
                     suggestion=f"Keep one of the two {key} settings.",
                 )
             merged[key] = value
@@ -113,6 +115,8 @@ def nearest_setting(key: str, infos: Mapping[str, SettingInfo]) -> str | None:
     for name, info in infos.items():
         if wanted == name or wanted in info.synonyms:
             return name
+    if len(wanted) > _LONGEST_VALUE:
+        return None  # comparing takes quadratic time
     close = difflib.get_close_matches(wanted, infos, n=1, cutoff=0.6)
     return close[0] if close else None
 
@@ -146,7 +150,7 @@ def _explain(
 ) -> tuple[SettingProblem, ...]:
     infos = setting_infos(model)
     found: dict[tuple[str | int, ...], SettingProblem] = {}
-    for details in error.errors(include_url=False, include_input=False):
+    for details in error.errors(include_url=False, include_input=False)[:_MOST_PROBLEMS]:
         problem = _problem(model, infos, values, details)
         found.setdefault(problem.path, problem)
     order = {key: position for position, key in enumerate(values)}
@@ -191,7 +195,7 @@ def _unknown(key: str, infos: Mapping[str, SettingInfo]) -> SettingProblem:
             )
     nearest = nearest_setting(key, infos)
     hint = f"Did you mean {nearest}?" if nearest else f"Known settings: {', '.join(infos)}."
-    return SettingProblem("unknown", (key,), f"Unknown setting {key!r}.", hint, nearest)
+    return SettingProblem("unknown", (key,), f"Unknown setting {describe_value(key)}.", hint, nearest)
 
 
 def _wrong_value(
@@ -227,34 +231,41 @@ def _dotted(path: tuple[str | int, ...]) -> str:
 
 # -- text from the environment --------------------------------------------------------------------------------
 
-_NUMBER = re.compile(r"[+-]?(\d+)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d{1,30})(\.\d{1,30})?([eE][+-]?\d{1,3})?", re.ASCII)
 
 
-def read_text(model: type[BaseModel], name: str, text: str) -> Any:
-    """The value that a setting takes from a text of the environment: read by the setting's type.
+def read_text(model: type[BaseModel], path: tuple[str | int, ...], text: str) -> object:
+    """The value that the setting at `path` takes from a text of the environment: read by the setting's type.
 
-    The text itself where the setting takes text; else the number, truth value or comma-separated list it spells.
-    A text that fits none of these is returned as it is, for the check to refuse with its usual words.
+    The text itself where text is taken; else the number, truth value or comma-separated list it spells. Where any
+    type will do, it is read as a bare word of a file. A text that fits nothing is returned as it is, for the check
+    to refuse with its usual words.
     """
-    for candidate in _readings(text):
-        if not find_problems_of(model, name, candidate):
-            return candidate
-    return text
+    name = str(path[0])
+    if len(path) > 1:
+        return text if _item_type(model, name) is not Any else _readings(text)[-2]
+    return next((value for value in _readings(text) if not problems_of(model, name, value)), text)
+
+
+def _item_type(model: type[BaseModel], name: str) -> object:
+    field = model.model_fields.get(name)
+    arguments = get_args(without_none(field.annotation)) if field is not None else ()
+    return arguments[-1] if arguments else Any
 
 
 def _readings(text: str) -> list[object]:
+    """The text, what it spells as a bare word, and the list it may be."""
     word = text.strip()
     readings: list[object] = [text]
-    if word.lower() in ("true", "false"):
-        readings.append(word.lower() == "true")
-    if match := _NUMBER.fullmatch(word):
+    if word in ("true", "false"):
+        readings.append(word == "true")
+    elif match := _NUMBER.fullmatch(word):
         readings.append(float(word) if match[2] or match[3] else int(word))
     readings.append([part.strip() for part in word.split(",") if part.strip()])
     return readings
 
 
-def find_problems_of(model: type[BaseModel], name: str, value: object) -> tuple[SettingProblem, ...]:
+def problems_of(model: type[BaseModel], name: str, value: object) -> tuple[SettingProblem, ...]:
     """What is wrong with one setting, whatever else the model requires."""
-    return tuple(
-        problem for problem in find_problems(model, {name: value}) if problem.path and problem.path[0] == name
-    )
+    problems = find_problems(model, {name: value})
+    return tuple(problem for problem in problems if problem.path and problem.path[0] == name)

@@ -17,9 +17,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticUndefined
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic.fields import FieldInfo
 
 __all__ = [
+    "Advice",
     "Limit",
     "Place",
     "ProviderConfig",
@@ -57,13 +60,27 @@ class ProviderConfig(BaseModel):
         hide_input_in_errors=True,
     )
 
+    def advice(self, environ: Mapping[str, str]) -> tuple[Advice, ...]:
+        """Warnings about these settings, made without contacting anybody."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Settings that are allowed but probably not meant. `setting` is the one to look at."""
+
+    setting: str
+    message: str
+    suggestion: str | None = None
+    code: str = "N3800"
+
 
 @dataclass(frozen=True, slots=True)
 class SettingInfo:
     """What is known of one setting besides its pydantic type.
 
     `form` says in words what may be written ("a number from 0 to 2"). `unit` is a word for people ("tokens",
-    "seconds", "layers"). A `secret` may come only from the environment and is never printed. `default` holds when
+    "seconds", "layers"). `is_movable`: accepted in the other block too, with a hint. A `secret` may come only from the environment and is never printed. `default` holds when
     nobody writes the setting; where it is None, `placeholder` says what then holds ("the model's own").
     `synonyms` are what people call it elsewhere; `holds` are keys that belong inside its map.
     """
@@ -75,6 +92,7 @@ class SettingInfo:
     unit: str | None
     secret: bool
     required: bool
+    is_movable: bool
     default: object
     placeholder: str | None
     synonyms: tuple[str, ...]
@@ -89,6 +107,7 @@ def setting(
     place: Place = "config",
     unit: str | None = None,
     secret: bool = False,
+    is_movable: bool = False,
     placeholder: str | None = None,
     synonyms: tuple[str, ...] = (),
     holds: tuple[str, ...] = (),
@@ -104,6 +123,7 @@ def setting(
         "place": place,
         "unit": unit,
         "secret": secret,
+        "is_movable": is_movable,
         "placeholder": placeholder,
         "synonyms": list(synonyms),
         "holds": list(holds),
@@ -128,6 +148,7 @@ def _info(name: str, field: FieldInfo) -> SettingInfo:
         unit=_text(extra.get("unit")),
         secret=extra.get("secret") is True,
         required=field.is_required(),
+        is_movable=extra.get("is_movable") is True,
         default=None if default is PydanticUndefined else default,
         placeholder=_text(extra.get("placeholder")),
         synonyms=_texts(extra.get("synonyms")),

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from namel3ss.errors import UsageError
-from namel3ss.providers.local.ollama._address import display_url, parse_url
+from namel3ss.providers.local.ollama._address import display_url, is_loopback, parse_url, resolve_address
 from namel3ss.providers.setting_problems import merge_places, validate_settings
-from namel3ss.providers.settings import Limit, ProviderConfig, Seconds, parse_duration, setting
+from namel3ss.providers.settings import Advice, Limit, ProviderConfig, Seconds, parse_duration, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,8 +25,9 @@ __all__ = ["KeepAlive", "OllamaConfig", "ThinkLevel", "keep_alive_on_the_wire"]
 ThinkLevel: TypeAlias = Literal["low", "medium", "high", "max"]
 
 _LARGEST_INT = 2**31 - 1  # what the runner's 32-bit counters hold
-_SEED_LIMIT = 2**63 - 1
-_INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_SEED_LIMIT = 2**63 - 1  # what JSON's integers hold on the server
+_LARGE_WINDOW = 262_144  # tokens; the most that Ollama chooses by itself, on the largest machines
+_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
@@ -44,10 +45,13 @@ def _positive_or_unlimited(value: int | None) -> int | None:
 
 
 def _check_keep_alive(value: object) -> object:
-    if isinstance(value, str) and not _INTEGER.fullmatch(value.strip()):
-        parse_duration(value)
-    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+    if isinstance(value, bool):
         raise ValueError("not a duration")
+    seconds = keep_alive_on_the_wire(value) if isinstance(value, str) else value
+    if isinstance(seconds, str):
+        seconds = parse_duration(seconds)
+    if isinstance(seconds, int | float) and not abs(seconds) <= _LARGEST_INT:
+        raise ValueError("longer than a server can count, or no number at all")
     return value
 
 
@@ -103,6 +107,8 @@ def _check_json(value: object, place: str, *, depth: int) -> None:
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             _check_json(item, f"{place}[{index}]", depth=depth + 1)
+    elif isinstance(value, int) and not -_SEED_LIMIT <= value <= _SEED_LIMIT:
+        raise UsageError(f"{place} is larger than a server can count.")
     elif value is not None and not isinstance(value, str | int | float):
         raise UsageError(f"{place} is a {type(value).__name__}, which JSON does not know.")
 
@@ -244,6 +250,7 @@ class OllamaConfig(ProviderConfig):
     base_url: _Url | None = setting(
         doc="The server's URL. It beats every environment variable.",
         form="a URL such as http://localhost:11434",
+        is_movable=True,
         placeholder="see Address",
         synonyms=("url", "api_base", "endpoint", "server_url", "ollama_url"),
     )
@@ -256,6 +263,7 @@ class OllamaConfig(ProviderConfig):
         doc="The server's host, where base_url is not given.",
         form="the name or address of a host",
         place="deployment_config",
+        is_movable=True,
         placeholder="see Address",
         synonyms=("hostname", "server"),
         min_length=1,
@@ -263,6 +271,7 @@ class OllamaConfig(ProviderConfig):
     port: int | None = setting(
         doc="The server's port, where base_url is not given.",
         place="deployment_config",
+        is_movable=True,
         placeholder="11434",
         ge=1,
         le=65535,
@@ -409,6 +418,7 @@ class OllamaConfig(ProviderConfig):
         form="a duration such as 10m, a number of seconds, or -1",
         place="deployment_config",
         unit="seconds",
+        is_movable=True,
         placeholder=_SERVERS_OWN,
     )
 
@@ -420,6 +430,46 @@ class OllamaConfig(ProviderConfig):
             elif name == "hosts" and value:
                 value = [display_url(url) for url in value]
             yield name, value
+
+    def advice(self, environ: Mapping[str, str]) -> tuple[Advice, ...]:
+        """The traps of these settings: layers taken for GPUs, a far server to be started here, a huge window."""
+        found = []
+        if self.num_gpu == 1:
+            found.append(
+                Advice(
+                    "num_gpu",
+                    "num_gpu: 1 puts one layer of the model on the GPU, not the model on one GPU.",
+                    "Leave num_gpu out to use as much of the GPU as fits, or write the number of layers.",
+                    "N3801",
+                )
+            )
+        if self.auto_start_server and not all(is_loopback(url) for url in self._addresses(environ)):
+            found.append(
+                Advice(
+                    "auto_start_server",
+                    "auto_start_server works only on this machine, and the server's address is elsewhere.",
+                    "Start the server there, and leave auto_start_server out.",
+                    "N3802",
+                )
+            )
+        if self.num_ctx is not None and self.num_ctx > _LARGE_WINDOW:
+            found.append(
+                Advice(
+                    "num_ctx",
+                    f"num_ctx: {self.num_ctx} reserves memory for more tokens than most models were trained for.",
+                    f"Few models use more than {_LARGE_WINDOW} tokens; ollama show MODEL tells how many.",
+                    "N3803",
+                )
+            )
+        return tuple(found)
+
+    def _addresses(self, environ: Mapping[str, str]) -> list[str]:
+        if self.hosts:
+            return [parse_url(url).url for url in self.hosts]
+        try:
+            return [resolve_address(self.base_url, self.host, self.port, environ).url]
+        except UsageError:
+            return []  # whoever uses the address reports it
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object] | None) -> Self:
