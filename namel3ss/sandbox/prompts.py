@@ -1,0 +1,76 @@
+"""From a conversation to the prompt that a model is given, oldest messages left out when it does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from namel3ss.sandbox.http import Failure
+from namel3ss.sandbox.rendering import render_chat
+from namel3ss.sandbox.templates import TemplateFault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from namel3ss.sandbox.memory import Runner
+    from namel3ss.sandbox.models import Model
+    from namel3ss.sandbox.requests import Message, Think, Tool
+
+__all__ = ["conversation_prompt", "with_model_messages"]
+
+
+def with_model_messages(model: Model, messages: Sequence[Message]) -> list[Message]:
+    """The model's own messages and system text before those of the request."""
+    from namel3ss.sandbox.requests import Message
+
+    joined = [*model.messages, *messages]
+    if model.system and messages and messages[0].role != "system":
+        joined.insert(0, Message(role="system", content=model.system))
+    return joined
+
+
+def conversation_prompt(
+    runner: Runner,
+    messages: Sequence[Message],
+    tools: Sequence[Tool],
+    think: Think | None,
+    *,
+    truncate: bool,
+) -> str:
+    """The prompt; with `truncate`, without the oldest messages where they do not fit.
+
+    System messages and the last message always stay.
+    """
+    kept = list(messages)
+    if truncate:
+        for start in range(len(messages)):
+            system = [message for message in messages[:start] if message.role == "system"]
+            kept = [*system, *messages[start:]]
+            prompt = _rendered(runner.model.template, kept, tools, think)
+            if len(runner.model.weights.tokenizer.encode(prompt)) <= runner.context:
+                break
+    return _rendered(runner.model.template, _with_image_marks(kept), tools, think)
+
+
+def _rendered(template: str, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None) -> str:
+    try:
+        return render_chat(template, messages, tools, think)
+    except TemplateFault as fault:
+        raise Failure(500, str(fault)) from None
+
+
+def _with_image_marks(messages: Sequence[Message]) -> list[Message]:
+    """Each image leaves a mark in the text, at `[img]` or else at the beginning."""
+    marked = []
+    number = 0
+    for message in messages:
+        text, prefix = message.content, ""
+        for _ in message.images:
+            mark = f"[img-{number}]"
+            number += 1
+            if "[img]" in text:
+                text = text.replace("[img]", mark, 1)
+            else:
+                prefix += mark
+        marked.append(replace(message, content=prefix + text))
+    return marked

@@ -1,0 +1,85 @@
+"""The part of the server that needs uvicorn; imported when a sandbox is started."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from namel3ss.sandbox.app import SandboxApp
+from namel3ss.sandbox.clock import Clock
+from namel3ss.sandbox.service import Service
+
+if TYPE_CHECKING:
+    import socket
+
+    from namel3ss.sandbox.options import SandboxOptions
+
+__all__ = ["Running"]
+
+
+class _Protocol(H11Protocol):
+    """uvicorn's protocol with a logger of our own: a connection that ends early is none of the user's business."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.logger = logging.getLogger("namel3ss.sandbox")
+
+
+class _Server(uvicorn.Server):
+    """Waits for an event where uvicorn looks at a flag ten times a second, so that stopping takes no time."""
+
+    def __init__(self, config: uvicorn.Config, app: SandboxApp, started: threading.Event) -> None:
+        super().__init__(config)
+        self._app = app
+        self._started = started
+        self.end = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        self._started.set()
+        await self.end.wait()
+        self._app.stop()
+
+
+class Running:
+    """A sandbox while it runs. `run` belongs to the server's thread, everything else to whoever started it."""
+
+    def __init__(self, options: SandboxOptions, clock: Clock | None) -> None:
+        self.app = SandboxApp(Service(options, clock or Clock()))
+        self.started = threading.Event()
+        self._ready_to_stop = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: _Server | None = None
+
+    def run(self, listener: socket.socket) -> None:
+        try:
+            asyncio.run(self._serve(listener))
+        finally:
+            self.started.set()
+
+    async def _serve(self, listener: socket.socket) -> None:
+        config = uvicorn.Config(
+            self.app,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=75,
+        )
+        self._server = _Server(config, self.app, self.started)
+        self._loop = asyncio.get_running_loop()
+        await self._server.serve(sockets=[listener])
+
+    def stop(self) -> None:
+        """Ends the server; returns at once, the thread ends soon after."""
+        self.started.wait()
+        if self._loop is None or self._server is None or self._loop.is_closed():
+            return
+        self._loop.call_soon_threadsafe(self._server.end.set)
