@@ -19,7 +19,7 @@ from namel3ss.providers.local.ollama._errors import (
 )
 from namel3ss.providers.local.ollama._http import OllamaHttp
 from namel3ss.providers.local.ollama._names import find_model, model_key, name_problem, nearest_models
-from namel3ss.providers.local.ollama._pull import PullPolicy, pull
+from namel3ss.providers.local.ollama._pull import PullPolicy, give_back, pull
 from namel3ss.providers.local.ollama._refusals import quote
 
 if TYPE_CHECKING:
@@ -210,7 +210,8 @@ class OllamaModelManager:
     # -- lifetime -----------------------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
-        """Close the connections that this manager opened. Idempotent."""
+        """Give up the pulls of this manager and close the connections that it opened. Idempotent."""
+        await give_back(self._http)
         if self._owns_http:
             await self._http.aclose()
 

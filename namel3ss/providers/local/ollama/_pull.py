@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from namel3ss.providers.local.ollama._http import OllamaHttp
+    from namel3ss.providers.local.ollama._lines import LineStream
 
-__all__ = ["ProgressListener", "PullPolicy", "pull"]
+__all__ = ["ProgressListener", "PullPolicy", "give_back", "pull"]
 
 ProgressListener: TypeAlias = "Callable[[PullProgress], object]"
 
@@ -70,10 +71,11 @@ class PullPolicy:
 
 @dataclass(eq=False, slots=True)
 class _Caller:
-    """Somebody who waits. Whoever still waits lends their connection to the next attempt."""
+    """Somebody who waits, and whose connection may be used until it is closed."""
 
     http: OllamaHttp
     on_progress: ProgressListener | None
+    can_lend: bool = True
 
 
 @dataclass(eq=False, slots=True)
@@ -86,16 +88,24 @@ class _Pull:
     is_listed: Callable[[OllamaHttp], Awaitable[bool]]
     callers: list[_Caller] = field(default_factory=list)
     logged_fraction: float = 0.0
+    in_use: OllamaHttp | None = None
+    lines: LineStream | None = None
 
-    def lent_http(self) -> OllamaHttp:
-        """The connection of somebody who still waits and has not closed it."""
-        return next(
-            (caller.http for caller in self.callers if not caller.http.is_closed), self.callers[0].http
+    def borrow(self) -> OllamaHttp:
+        """The connection of somebody who waits and does not close it."""
+        lender = next(
+            (caller for caller in self.callers if caller.can_lend and not caller.http.is_closed), None
         )
+        if lender is None:
+            raise RuntimeError(
+                f"The pull of {self.model!r} was given up: the connection to the server is closed."
+            )
+        self.in_use = lender.http
+        return lender.http
 
 
 # Shared by every provider of the process, because callers of different providers wait for the same download.
-_under_way: dict[object, _Pull] = {}
+_under_way: dict[tuple[asyncio.AbstractEventLoop, str, str, bool], _Pull] = {}
 _flights: SingleFlight[None] = SingleFlight()
 
 
@@ -142,6 +152,16 @@ async def pull(
             del _under_way[place]
 
 
+async def give_back(http: OllamaHttp) -> None:
+    """Stop using a connection that is about to be closed. A pull that others wait for goes on over theirs."""
+    loop = asyncio.get_running_loop()
+    for this in [pull for place, pull in _under_way.items() if place[0] is loop]:
+        for caller in this.callers:
+            caller.can_lend = caller.can_lend and caller.http is not http
+        if this.in_use is http and this.lines is not None:
+            await this.lines.aclose()
+
+
 async def _run(this: _Pull) -> None:
     """The whole pull, with all its attempts."""
     clock = this.policy.clock
@@ -152,7 +172,7 @@ async def _run(this: _Pull) -> None:
     try:
         await _until_success(this, tracker)
         await _check_listed(this, tracker)
-        _tell(this, tracker.progress("success"))
+        _tell(this, tracker.progress("success", phase="success"))
         outcome = "ok"
     except OllamaError as error:
         outcome = error.error_type
@@ -184,13 +204,13 @@ async def _until_success(this: _Pull, tracker: PullTracker) -> None:
                 if isinstance(error, OllamaServerError | OllamaStreamInterruptedError):
                     raise _as_pull_error(error, this, tracker) from error
                 raise
-            logger.warning("pull of %s was interrupted and is resumed: %s", this.model, error)
+            logger.warning("pull of %s was interrupted and is resumed: %s", this.model, error.args[0])
         await asyncio.sleep(this.policy.pause_s(fruitless))
 
 
 async def _attempt(this: _Pull, tracker: PullTracker) -> None:
     """One request, read until the server says success."""
-    http = this.lent_http()
+    http = this.borrow()
     body: dict[str, object] = {"model": this.model, "stream": True}
     if this.insecure:
         body["insecure"] = True
@@ -206,9 +226,9 @@ async def _attempt(this: _Pull, tracker: PullTracker) -> None:
                 first_timeout_s=None,
                 idle_timeout_s=None,
                 total_timeout_s=None,
-            ) as batches,
+            ) as this.lines,
         ):
-            async for batch in batches:
+            async for batch in this.lines:
                 for line in batch:
                     if _take(line, this, tracker, http.base_url):
                         return
@@ -291,7 +311,7 @@ def _tell(this: _Pull, progress: PullProgress) -> None:
 
 async def _check_listed(this: _Pull, tracker: PullTracker) -> None:
     tracker.phase = "check"
-    http = this.lent_http()
+    http = this.borrow()
     if not await this.is_listed(http):
         raise OllamaModelPullError(
             f"The server says that it pulled '{this.model}', but does not list it.",
@@ -315,7 +335,7 @@ _BROKEN_CONNECTION = (
 
 def _can_resume(error: OllamaError | RuntimeError, this: _Pull, tracker: PullTracker) -> bool:
     if not isinstance(error, OllamaError):
-        return any(not caller.http.is_closed for caller in this.callers)
+        return any(caller.can_lend and not caller.http.is_closed for caller in this.callers)
     if isinstance(error, OllamaStreamInterruptedError):
         return True
     has_begun = tracker.completed_bytes > 0
