@@ -1,4 +1,4 @@
-"""Metrics, delivered to listeners.
+"""Metrics, delivered to listeners and to OpenTelemetry.
 
 A listener is called positionally as `listener(name, values, labels)`:
 
@@ -7,18 +7,24 @@ A listener is called positionally as `listener(name, values, labels)`:
 * `labels`: a dict of strings.
 
 Listeners run on the thread that records, one after the other. One that raises is logged with its name and
-disturbs neither the request nor the other listeners. Without a listener a record costs one comparison.
+disturbs neither the request nor the other listeners. Without a listener a record costs one comparison and one look
+into `sys.modules`, where OpenTelemetry would be if anybody used it.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from namel3ss.observability.telemetry import Telemetry
 
 __all__ = [
     "MetricListener",
+    "deliver_metric",
     "emit_metric",
     "has_metric_listeners",
     "record_metric",
@@ -56,18 +62,28 @@ def unregister_metric_listener(listener: MetricListener) -> None:
 
 
 def has_metric_listeners() -> bool:
-    """Whether anybody listens: lets a caller skip preparing labels."""
-    return bool(_listeners)
+    """Whether anybody listens, an OpenTelemetry SDK included: lets a caller skip preparing labels."""
+    return bool(_listeners) or _exporting() is not None
 
 
 def record_metric(name: str, value: float, tags: Mapping[str, object] | None = None) -> None:
     """Record one number. `tags` become labels; their values are turned into strings."""
-    if _listeners:
+    if _listeners or "opentelemetry.metrics" in sys.modules:
         emit_metric(name, {"value": value}, tags)
 
 
 def emit_metric(name: str, values: Mapping[str, float], labels: Mapping[str, object] | None = None) -> None:
-    """Record several numbers that belong together. Each listener gets dicts of its own."""
+    """Record several numbers that belong together. Each listener gets dicts of its own.
+
+    OpenTelemetry gets ``value`` of the metrics that observability.md lists; others are for listeners alone.
+    """
+    deliver_metric(name, values, labels, _exporting())
+
+
+def deliver_metric(
+    name: str, values: Mapping[str, float], labels: Mapping[str, object] | None, telemetry: Telemetry | None
+) -> None:
+    """`emit_metric` to listeners and to this telemetry, which need not be the process's own."""
     for listener in _listeners:
         try:
             listener(
@@ -77,3 +93,16 @@ def emit_metric(name: str, values: Mapping[str, float], labels: Mapping[str, obj
             )
         except Exception:
             logger.exception("metric listener %r failed on %s", listener, name)
+    if telemetry is not None:
+        telemetry.forward(name, values, labels)
+
+
+def _exporting() -> Telemetry | None:
+    """The process's telemetry, if an OpenTelemetry SDK receives its metrics."""
+    if "opentelemetry.metrics" not in sys.modules:
+        return None
+    # Here, so that a program without OpenTelemetry never loads it.
+    from namel3ss.observability.telemetry import current_telemetry
+
+    telemetry = current_telemetry()
+    return telemetry if telemetry.instruments() is not None else None
