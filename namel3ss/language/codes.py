@@ -1,4 +1,6 @@
-"""Every code a check can report, once. The number says where a finding belongs:
+"""Every code a check can report, once.
+
+The number says where a finding belongs:
 
     N30xx  text and syntax                      N35xx  prompts and templates
     N31xx  declarations, names, references      N36xx  chains
@@ -25,7 +27,7 @@ class CodeInfo(NamedTuple):
     severity: Severity
 
 
-_ERROR, _WARNING = Severity.ERROR, Severity.WARNING
+_ERROR, _WARNING, _INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
 CODES: dict[str, CodeInfo] = {
     "N3001": CodeInfo("Something else was expected here", _ERROR),
@@ -51,10 +53,37 @@ CODES: dict[str, CodeInfo] = {
     "N3021": CodeInfo("An import without a quoted path", _ERROR),
     "N3022": CodeInfo("A comma too many", _ERROR),
     "N3023": CodeInfo("A misspelt declaration", _ERROR),
+    "N3101": CodeInfo("The provider is missing", _ERROR),
+    "N3102": CodeInfo("The model is missing", _ERROR),
+    "N3103": CodeInfo("An unknown provider", _ERROR),
+    "N3104": CodeInfo("Two declarations of one name", _ERROR),
+    "N3105": CodeInfo("Two models without a name", _ERROR),
+    "N3106": CodeInfo("A model extends one that is not declared", _ERROR),
+    "N3107": CodeInfo("Models that extend each other in a circle", _ERROR),
+    "N3108": CodeInfo("A value of the wrong kind", _ERROR),
+    "N3109": CodeInfo("A provider that cannot be loaded", _ERROR),
+    "N3110": CodeInfo("A declaration that this version does not run", _WARNING),
+    "N3201": CodeInfo("An unknown setting", _ERROR),
+    "N3202": CodeInfo("A value outside of what the setting takes", _ERROR),
+    "N3203": CodeInfo("A key written twice", _ERROR),
+    "N3204": CodeInfo("Two places that disagree", _ERROR),
+    "N3205": CodeInfo("A setting outside of its usual block", _INFO),
+    "N3206": CodeInfo("A setting in the wrong block", _ERROR),
+    "N3207": CodeInfo("A required setting is missing", _ERROR),
+    "N3301": CodeInfo("A variable that is not set", _WARNING),
+    "N3302": CodeInfo("A secret in the file", _ERROR),
+    "N3303": CodeInfo("A variable that does not fit its setting", _ERROR),
+    "N3800": CodeInfo("A setting that its provider advises against", _WARNING),
+    "N3801": CodeInfo("One layer taken for one GPU", _WARNING),
+    "N3802": CodeInfo("A far server that cannot be started from here", _WARNING),
+    "N3803": CodeInfo("A very large context window", _WARNING),
     "N3901": CodeInfo("The file is not UTF-8 text", _ERROR),
     "N3902": CodeInfo("The file is not text", _ERROR),
     "N3903": CodeInfo("The file is too large", _ERROR),
     "N3904": CodeInfo("Nested too deeply", _ERROR),
     "N3905": CodeInfo("Too many entries in one block", _ERROR),
     "N3906": CodeInfo("Too many findings to show", _ERROR),
+    "N3907": CodeInfo("There is no such file", _ERROR),
+    "N3908": CodeInfo("A folder in the place of a file", _ERROR),
+    "N3909": CodeInfo("The file cannot be read", _ERROR),
 }

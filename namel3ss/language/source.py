@@ -43,8 +43,8 @@ class Source:
 
     @functools.cached_property
     def line_starts(self) -> list[int]:
-        """The offset at which each line begins."""
-        starts = [0]
+        """The offset at which each line begins; the first one behind a byte order mark."""
+        starts = [1 if self.text.startswith("\ufeff") else 0]
         find = self.text.find
         at = find("\n")
         while at >= 0:
@@ -54,8 +54,8 @@ class Source:
 
     def position(self, offset: int) -> Position:
         """Line and column of an offset; one past the end is allowed."""
-        line = bisect.bisect_right(self.line_starts, offset)
-        return Position(line, offset - self.line_starts[line - 1] + 1)
+        line = max(1, bisect.bisect_right(self.line_starts, offset))
+        return Position(line, max(1, offset - self.line_starts[line - 1] + 1))
 
     def line_span(self, line: int) -> Span:
         """The characters of a line (from 1), without its line end."""

@@ -1,0 +1,116 @@
+"""Collects what parsing finds, and keeps the noise down.
+
+Within one declaration an error on the line of an earlier one is most often its consequence and is not reported; after
+MAX_PER_DECLARATION the rest of the declaration is given up. A file reports at most MAX_PER_FILE findings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from namel3ss.language.codes import CODES
+from namel3ss.language.diagnostics import Diagnostic, Fix, Label, Severity, TextEdit
+from namel3ss.language.source import Span
+
+if TYPE_CHECKING:
+    from namel3ss.language.source import Source
+
+__all__ = ["MAX_PER_DECLARATION", "MAX_PER_FILE", "Findings", "replacement"]
+
+MAX_PER_DECLARATION = 20
+MAX_PER_FILE = 200
+
+
+def replacement(title: str, start: int, end: int, text: str, *, safe: bool = True) -> Fix:
+    """A fix that is one edit: the characters from `start` to `end` become `text`."""
+    return Fix(title, (TextEdit(Span(start, end), text),), safe)
+
+
+class Findings:
+    """The diagnostics of one file. `begin` starts a declaration; `rewind` forgets what was found since."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._found: list[Diagnostic] = []
+        self._lines: set[int] = set()
+        self._mark = 0
+
+    def begin(self) -> None:
+        """A new declaration starts: lines and counts begin anew."""
+        self._lines = set()
+        self._mark = len(self._found)
+
+    def since_begin(self) -> list[Diagnostic]:
+        """What the current declaration has."""
+        return self._found[self._mark :]
+
+    def replace_since_begin(self, findings: list[Diagnostic]) -> None:
+        """Put other findings in the place of those of the current declaration."""
+        self._found[self._mark :] = findings
+        self._lines = {self._line(finding.span.start) for finding in findings if _is_error(finding)}
+
+    @property
+    def is_full(self) -> bool:
+        """There are enough of them in this declaration, or in the file."""
+        count = len(self._found)
+        return count - self._mark >= MAX_PER_DECLARATION or count >= MAX_PER_FILE
+
+    def has_error_on_line_of(self, offset: int) -> bool:
+        return bool(self._lines) and self._line(offset) in self._lines
+
+    def report(
+        self,
+        code: str,
+        span: Span,
+        message: str,
+        *,
+        label: str = "",
+        labels: tuple[Label, ...] = (),
+        help: str | None = None,  # noqa: A002  # the name of the diagnostic's field
+        fixes: tuple[Fix, ...] = (),
+    ) -> None:
+        """Keep a finding, unless its line already has an error."""
+        severity = CODES[code].severity
+        if severity is Severity.ERROR:
+            line = self._line(span.start)
+            if line in self._lines:
+                return
+            self._lines.add(line)
+        self._found.append(
+            Diagnostic(
+                code=code,
+                severity=severity,
+                message=message,
+                source=self.source,
+                span=span,
+                label=label,
+                labels=labels,
+                help=help,
+                fixes=fixes,
+            )
+        )
+
+    def all(self) -> tuple[Diagnostic, ...]:
+        """Everything, in the order of the file."""
+        found = sorted(self._found, key=lambda finding: (finding.span.start, finding.code))
+        if len(found) < MAX_PER_FILE:
+            return tuple(found)
+        kept = found[:MAX_PER_FILE]
+        info = CODES["N3906"]
+        kept.append(
+            Diagnostic(
+                code="N3906",
+                severity=info.severity,
+                message=f"there may be more: only the first {MAX_PER_FILE} findings are shown",
+                source=self.source,
+                span=kept[-1].span,
+            )
+        )
+        return tuple(kept)
+
+    def _line(self, offset: int) -> int:
+        return self.source.position(offset).line
+
+
+def _is_error(finding: Diagnostic) -> bool:
+    return finding.severity is Severity.ERROR

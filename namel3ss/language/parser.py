@@ -1,0 +1,165 @@
+"""`parse`: a text becomes a syntax tree and the list of what is wrong with it.
+
+The file is read declaration by declaration: `borders` says where the next one begins, `machine` runs the grammar over it.
+Everything takes time in proportion to the text, whatever the text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from namel3ss.language.borders import Borders
+from namel3ss.language.builder import TreeBuilder
+from namel3ss.language.diagnostics import Label
+from namel3ss.language.findings import Findings, replacement
+from namel3ss.language.machine import Machine
+from namel3ss.language.recovery_site import shown
+from namel3ss.language.source import Source, Span
+from namel3ss.language.tables import parse_table
+from namel3ss.language.tree import Declaration, ForeignDeclaration, ParseResult, SyntaxTree
+
+if TYPE_CHECKING:
+    from namel3ss.language.borders import ForeignText, Head
+    from namel3ss.language.tree import Import, Item
+
+__all__ = ["MAX_BYTES", "parse"]
+
+MAX_BYTES = 8 * 1024 * 1024
+_MAX_UNCLOSED = 2
+
+# A comment also begins at the start of the file, which has no blank before it.
+_FIRST_COMMENT = re.compile(r"\ufeff?(?:#[^\n]*+)?")
+_BLANKS = re.compile(r"(?:[ \t\r\n\f]++(?:#[^\n]*+)?)*+")
+
+
+def parse(text: str, path: str = "<text>") -> ParseResult:
+    """Read a whole file. Pure; never raises for a text, however broken, and takes linear time.
+
+    `path` is only named in the diagnostics. A tree comes back always; it lacks what could not be understood.
+    """
+    source = Source(text, path)
+    findings = Findings(source)
+    if len(text) > MAX_BYTES:
+        findings.report(
+            "N3903",
+            Span(0, 0),
+            f"the file has {len(text):,} characters; at most {MAX_BYTES:,} are read",
+            help="split it into several files",
+        )
+        return ParseResult(SyntaxTree(source, ()), findings.all())
+    reader = _Reader(source, findings)
+    reader.read()
+    return ParseResult(SyntaxTree(source, tuple(reader.items)), findings.all())
+
+
+class _Reader:
+    """One pass over a file, from declaration to declaration."""
+
+    def __init__(self, source: Source, findings: Findings) -> None:
+        text = source.text
+        self.items: list[Item] = []
+        self._text = text
+        self._findings = findings
+        self._borders = Borders(text)
+        self._builder = TreeBuilder(text, findings)
+        self._machine = Machine(text, parse_table(), self._builder, findings)
+
+    def read(self) -> None:
+        text, borders = self._text, self._borders
+        first = _FIRST_COMMENT.match(text)
+        at = 0 if first is None else first.end()
+        while True:
+            blanks = _BLANKS.match(text, at)
+            at = at if blanks is None else blanks.end()
+            if at >= len(text):
+                return
+            self._findings.begin()
+            if foreign := borders.foreign_at(at, known=True):
+                at = self._read_foreign(at, foreign)
+            elif head := borders.head_at(at):
+                at = self._read_declaration(head)
+            elif head := borders.misspelt_head_at(at):
+                self._report_misspelt(head)
+                at = self._read_declaration(head)
+            elif foreign := borders.foreign_at(at, known=False):
+                at = self._read_foreign(at, foreign)
+            else:
+                at = self._read_stray(at)
+
+    def _read_declaration(self, head: Head) -> int:
+        limit = self._borders.after(head.start)
+        earlier = self._findings.since_begin()
+        item, end, unclosed = self._run(head, limit, by_indentation=False)
+        if unclosed:
+            found = self._findings.since_begin()
+            self._findings.replace_since_begin(earlier)
+            second = self._run(head, limit, by_indentation=True)
+            # A closer or two explain it better than the end of the declaration does; many of them explain nothing.
+            if sum(finding.code == "N3003" for finding in self._findings.since_begin()) > _MAX_UNCLOSED:
+                self._findings.replace_since_begin(found)
+            else:
+                item, end, _ = second
+        self.items.append(item)
+        return end
+
+    def _run(self, head: Head, limit: int, *, by_indentation: bool) -> tuple[Declaration | Import, int, bool]:
+        self._builder.word = head.word
+        keyword = (head.terminal, head.start, head.end)
+        item, unclosed = self._machine.parse(keyword, limit, by_indentation=by_indentation)
+        return item, self._machine.at, unclosed
+
+    def _read_foreign(self, start: int, foreign: ForeignText) -> int:
+        keyword = Span(start, foreign.keyword_end)
+        head = self._text[foreign.keyword_end : foreign.head_end].strip()
+        end = start + len(self._text[start : foreign.end].rstrip())
+        self.items.append(ForeignDeclaration(foreign.kind, keyword, head, Span(start, end)))
+        self._findings.report(
+            "N3010",
+            keyword,
+            f"`{foreign.kind}` is not a declaration that namel3ss reads; its text is left alone",
+        )
+        if foreign.unclosed is not None:
+            self._findings.report(
+                "N3003",
+                Span(foreign.unclosed, foreign.unclosed + 1),
+                "this `{` is never closed",
+                label="opened here",
+                help="the closing brace of such a declaration stands in the first column",
+            )
+        return foreign.end
+
+    def _report_misspelt(self, head: Head) -> None:
+        word = self._text[head.start : head.end]
+        self._findings.report(
+            "N3023",
+            Span(head.start, head.end),
+            f"unknown declaration {shown(word)}",
+            help=f"did you mean `{head.word}`?",
+            fixes=(replacement(f"write `{head.word}`", head.start, head.end, head.word),),
+        )
+
+    def _read_stray(self, start: int) -> int:
+        """Text between declarations: one finding for all of it, up to the next head."""
+        end = self._borders.next_head(start)
+        line_end = self._text.find("\n", start, end)
+        line = self._text[start : line_end if line_end >= 0 else end].rstrip()
+        labels = self._where_last_ended()
+        if line.startswith(("}", "]", ">")):
+            self._findings.report(
+                "N3011", Span(start, start + 1), f"this `{line[0]}` closes nothing", labels=labels
+            )
+        else:
+            self._findings.report(
+                "N3009",
+                Span(start, start + len(line)),
+                f"{shown(line)} stands outside of any declaration",
+                labels=labels,
+                help="a file holds declarations such as `ai model NAME { … }`",
+            )
+        return end
+
+    def _where_last_ended(self) -> tuple[Label, ...]:
+        if self.items and isinstance(self.items[-1], Declaration) and self.items[-1].block.close is not None:
+            return (Label(self.items[-1].block.close, "the declaration before ended here"),)
+        return ()
