@@ -1,1 +1,17 @@
-"""..."""
+"""From a syntax tree to typed, frozen declarations, with everything wrong said at its place.
+
+Checking a file opens no connection and starts no process. Only `read_program` reads a file; the rest is pure.
+"""
+
+from namel3ss.declarations.checking import check_text
+from namel3ss.declarations.model import EnvironmentValue, Location, ModelDeclaration, ProgramFile
+from namel3ss.declarations.reading import read_program
+
+__all__ = [
+    "EnvironmentValue",
+    "Location",
+    "ModelDeclaration",
+    "ProgramFile",
+    "check_text",
+    "read_program",
+]

@@ -278,6 +278,7 @@ class OllamaConfig(ProviderConfig):
     )
     headers: _Headers = setting(
         doc="Headers sent with every request. Their values never appear in messages or logs.",
+        form="a map of texts; secret ones only from the environment",
         secret=True,
         placeholder="none",
     )

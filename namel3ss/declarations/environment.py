@@ -1,0 +1,121 @@
+"""References to the environment, and secrets: which values come from where, and which may not stand in a file."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from namel3ss.declarations.model import EnvironmentValue
+from namel3ss.errors import ProgramError
+from namel3ss.language import Diagnostic, Severity
+from namel3ss.providers.setting_problems import read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import BaseModel
+
+    from namel3ss.declarations.findings import Findings
+    from namel3ss.declarations.model import ModelDeclaration, Path
+    from namel3ss.declarations.written import Written
+    from namel3ss.providers.settings import SettingInfo
+
+__all__ = ["UNSET", "report_literal_secrets", "report_unset", "resolve", "resolve_settings"]
+
+_SECRET_HEADER = re.compile(r"auth|api[-_]?key|token|secret|cookie|passw|credential|session", re.IGNORECASE)
+
+
+class _Unset:
+    """Marks a value whose variable is not set: None is a value that a default may give."""
+
+
+UNSET = _Unset()
+
+
+def resolve(written: object, path: Path, model: type[BaseModel], environ: Mapping[str, str]) -> Any:
+    """Plain data with the environment's values in place, each read by the type of the setting at `path`.
+
+    Of maps and lists, what is unset is left out; a value that is itself unset gives UNSET.
+    """
+    if isinstance(written, EnvironmentValue):
+        text = written.find(environ)
+        if text is None:
+            return written.default if written.has_default else UNSET
+        return read_text(model, path, text)
+    if isinstance(written, dict):
+        items = {key: resolve(item, (*path, key), model, environ) for key, item in written.items()}
+        return {key: item for key, item in items.items() if item is not UNSET}
+    if isinstance(written, list):
+        found = [resolve(item, (*path, index), model, environ) for index, item in enumerate(written)]
+        return [item for item in found if item is not UNSET]
+    return written
+
+
+def resolve_settings(declaration: ModelDeclaration, environ: Mapping[str, str]) -> dict[str, Any]:
+    """See `ModelDeclaration.settings`."""
+    missing = [
+        _unset_variable(declaration, path, reference)
+        for path, reference in declaration.references.items()
+        if not reference.has_default and reference.find(environ) is None
+    ]
+    if missing:
+        raise ProgramError(
+            f"ai model {declaration.name!r}: {missing[0].message}",
+            suggestion=missing[0].help,
+            diagnostics=tuple(missing),
+        )
+    written = {**declaration.config, **declaration.deployment_config}
+    return {
+        name: resolve(value, (name,), declaration.config_model, environ) for name, value in written.items()
+    }
+
+
+def _unset_variable(declaration: ModelDeclaration, path: Path, reference: EnvironmentValue) -> Diagnostic:
+    place = declaration.locations.get(path, declaration.location)
+    return Diagnostic(
+        "N3301",
+        Severity.ERROR,
+        _unset_message(path, reference),
+        place.source,
+        place.span,
+        help=_unset_help(reference),
+    )
+
+
+def report_unset(path: Path, reference: EnvironmentValue, written: Written, findings: Findings) -> None:
+    """Warn that a variable without a default is not set."""
+    findings.report("N3301", _unset_message(path, reference), written.place, help=_unset_help(reference))
+
+
+def _unset_message(path: Path, reference: EnvironmentValue) -> str:
+    names = reference.names
+    which = names[0] if len(names) == 1 else f"none of {', '.join(names)}"
+    return f"{path[0]} comes from the environment, and {which} is {'not set' if len(names) == 1 else 'set'}."
+
+
+def _unset_help(reference: EnvironmentValue) -> str:
+    return f'Set {reference.names[0]}, or give a default: {reference} ?? "…"'
+
+
+def report_literal_secrets(info: SettingInfo, written: Written, findings: Findings) -> None:
+    """Report every secret of this setting that stands in the file itself."""
+    if not info.secret:
+        return
+    for path, item in written.walk((info.name,)):
+        if len(path) > 1 and not _SECRET_HEADER.search(str(path[1])):
+            continue  # a header that names a team or a tenant is no secret
+        content = item.content
+        literal = content.default if isinstance(content, EnvironmentValue) else content
+        if isinstance(literal, dict | list) or literal is None or literal == "":
+            continue
+        findings.report(
+            "N3302",
+            f"{'.'.join(map(str, path))} is a secret, and the file says it in clear.",
+            item.place,
+            help=f"Take it from the environment: {path[-1]}: env.{_variable_name(str(path[-1]))}",
+            notes=("Whoever reads the file, its history or its backups reads the secret: replace it.",),
+        )
+
+
+def _variable_name(key: str) -> str:
+    return re.sub(r"\W+", "_", key).strip("_").upper() or "SECRET"

@@ -1,0 +1,80 @@
+"""Collects diagnostics: each once, with the severity of its code, and not without end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from namel3ss.language import Diagnostic, Severity
+from namel3ss.language.codes import CODES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from namel3ss.declarations.model import Location
+    from namel3ss.language import Fix, Label
+
+__all__ = ["Findings"]
+
+_MOST_FINDINGS = 500
+
+
+class Findings:
+    """The findings about one program. Lives for one check.
+
+    `errors` counts every error reported, those included that were known before: whoever compares it before and
+    after a step learns whether the step found fault.
+    """
+
+    def __init__(self, found: Iterable[Diagnostic] = ()) -> None:
+        self.errors = 0
+        self._found: dict[tuple[str, str, int, int, str], Diagnostic] = {}
+        for diagnostic in found:
+            self._keep(diagnostic)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is wrong that looking further helps nobody."""
+        return len(self._found) >= _MOST_FINDINGS
+
+    def report(
+        self,
+        code: str,
+        message: str,
+        place: Location,
+        *,
+        label: str = "",
+        labels: tuple[Label, ...] = (),
+        help: str | None = None,  # noqa: A002  # the diagnostic's own word
+        notes: tuple[str, ...] = (),
+        fixes: tuple[Fix, ...] = (),
+    ) -> None:
+        """Add a finding, unless it is known already or there are too many."""
+        severity = CODES[code].severity
+        if severity is Severity.ERROR:
+            self.errors += 1
+        if self.is_full:
+            return
+        self._keep(
+            Diagnostic(
+                code,
+                severity,
+                message,
+                place.source,
+                place.span,
+                label,
+                labels,
+                help=help,
+                notes=notes,
+                fixes=fixes,
+            )
+        )
+
+    def sorted(self) -> tuple[Diagnostic, ...]:
+        """All findings in the order of the file."""
+        return tuple(
+            sorted(self._found.values(), key=lambda found: (found.source.path, found.span, found.code))
+        )
+
+    def _keep(self, found: Diagnostic) -> None:
+        key = (found.code, found.source.path, found.span.start, found.span.end, found.message)
+        self._found.setdefault(key, found)

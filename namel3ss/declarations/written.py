@@ -1,0 +1,156 @@
+"""Values as a file writes them: plain data beside the places it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
+
+from namel3ss.declarations.model import EnvironmentValue, Location, Path
+from namel3ss.language import (
+    BareWord,
+    Block,
+    BlockText,
+    Boolean,
+    EnvReference,
+    Label,
+    List,
+    Null,
+    Number,
+    String,
+    TypeForm,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from namel3ss.declarations.findings import Findings
+    from namel3ss.language import Pair, Source, Value
+
+__all__ = ["Scalar", "Written", "merge", "read_pairs", "read_value", "shortened"]
+
+Scalar: TypeAlias = "str | int | float | bool | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A value and where it stands. `content` is a scalar, a reference, a map or a list of these.
+
+    `block` is the block of the declaration that a setting was written in, "" for the declaration's own. `key` is None
+    inside lists.
+    """
+
+    content: Scalar | EnvironmentValue | dict[str, Written] | list[Written]
+    place: Location
+    key: Location | None = None
+    block: str = ""
+
+    def plain(self) -> Any:
+        """The value as plain data; references stay what they are."""
+        if isinstance(self.content, dict):
+            return {key: item.plain() for key, item in self.content.items()}
+        if isinstance(self.content, list):
+            return [item.plain() for item in self.content]
+        return self.content
+
+    def at(self, path: Path) -> Written:
+        """The value that `path` leads to, or as near to it as values were written."""
+        found = self
+        for step in path:
+            inner = found._inside(step)
+            if inner is None:
+                break
+            found = inner
+        return found
+
+    def _inside(self, step: str | int) -> Written | None:
+        if isinstance(self.content, dict) and isinstance(step, str):
+            return self.content.get(step)
+        if isinstance(self.content, list) and isinstance(step, int) and step < len(self.content):
+            return self.content[step]
+        return None
+
+    def walk(self, path: Path = ()) -> Iterator[tuple[Path, Written]]:
+        """This value and every one inside it, with their paths."""
+        yield path, self
+        if isinstance(self.content, dict):
+            for key, item in self.content.items():
+                yield from item.walk((*path, key))
+        elif isinstance(self.content, list):
+            for index, item in enumerate(self.content):
+                yield from item.walk((*path, index))
+
+
+def merge(base: Written | None, nearer: Written) -> Written:
+    """The nearer value; two maps become one, key by key."""
+    if base is None or not isinstance(base.content, dict) or not isinstance(nearer.content, dict):
+        return nearer
+    merged = dict(base.content)
+    for key, item in nearer.content.items():
+        merged[key] = merge(merged.get(key), item)
+    return replace(nearer, content=merged)
+
+
+def read_pairs(block: Block, source: Source, findings: Findings) -> dict[str, Written]:
+    """The pairs of a block by key. Of several with one key the first counts; the others are reported.
+
+    A pair without a readable value is left out: the syntax check has reported it.
+    """
+    first: dict[str, Pair] = {}
+    values: dict[str, Written] = {}
+    for pair in block.pairs():
+        known = first.setdefault(pair.key.text, pair)
+        if known is not pair:
+            findings.report(
+                "N3203",
+                f"{shortened(pair.key.text)} is written twice.",
+                Location(source, pair.key.span),
+                label="again here",
+                labels=(Label(known.key.span, "first here"),),
+                help="Keep one of the two.",
+            )
+            continue
+        if pair.value is None:
+            continue
+        if isinstance(pair.value, TypeForm):
+            findings.report(
+                "N3108",
+                f"{shortened(pair.key.text)} is a type here, where a value belongs.",
+                Location(source, pair.value.span),
+            )
+            continue
+        value = read_value(pair.value, source, findings)
+        values[pair.key.text] = replace(value, key=Location(source, pair.key.span))
+    return values
+
+
+def read_value(value: Value, source: Source, findings: Findings) -> Written:
+    """A syntax node as data."""
+    place = Location(source, value.span)
+    if isinstance(value, Block):
+        return Written(read_pairs(value, source, findings), place)
+    if isinstance(value, List):
+        return Written([read_value(item, source, findings) for item in value.items], place)
+    if isinstance(value, EnvReference):
+        return Written(_environment_value(value), place)
+    if isinstance(value, String | BlockText | BareWord | Number | Boolean | Null):
+        return Written(value.value, place)
+    if isinstance(value, TypeForm):
+        findings.report("N3108", "A type stands here, where a value belongs.", place)
+        return Written(None, place)
+    assert_never(value)
+
+
+def _environment_value(reference: EnvReference) -> EnvironmentValue:
+    names = [reference.name.text]
+    fallback = reference.fallback
+    while isinstance(fallback, EnvReference):
+        names.append(fallback.name.text)
+        fallback = fallback.fallback
+    if fallback is None:
+        return EnvironmentValue(tuple(names))
+    return EnvironmentValue(tuple(names), has_default=True, default=fallback.value)
+
+
+def shortened(key: str) -> str:
+    """A key for a message."""
+    return key if len(key) <= 60 else key[:59] + "…"

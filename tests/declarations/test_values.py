@@ -1,0 +1,122 @@
+"""Values come out as they are written, with their places."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from namel3ss.declarations import EnvironmentValue, read_program
+from tests.declarations.checks import check, codes, declared
+
+CORPUS = Path(__file__).parents[2] / "grammar/corpus/valid"
+
+
+def test_the_guides_full_example_comes_out_as_written():
+    program = read_program(CORPUS / "full.ai", environ={})
+    model = program.models["production_ollama"]
+
+    assert program.errors == ()
+    assert (model.provider, model.model) == ("ollama", "mistral:7b")
+    assert dict(model.config) == {
+        "temperature": 0.8,
+        "top_k": 40,
+        "top_p": 0.9,
+        "repeat_penalty": 1.1,
+        "num_ctx": 4096,
+        "max_tokens": 2048,
+        "base_url": "http://localhost:11434",
+        "auto_pull_model": True,
+        "auto_start_server": False,
+        "model_cache_ttl": 60,
+        "health_check_interval": 30,
+    }
+    assert dict(model.deployment_config) == {"num_gpu": 1, "num_thread": 8, "keep_alive": "10m"}
+    assert isinstance(model.config["num_ctx"], int)
+    assert codes(program) == ["N3801"]
+
+
+@pytest.mark.parametrize("name", ["basic.ai", "full.ai", "remote.ai", "two_servers.ai", "angle_unnamed.ai"])
+def test_every_snippet_of_the_guide_loads(name: str):
+    program = read_program(CORPUS / name, environ={})
+
+    assert program.errors == ()
+    assert program.models
+
+
+def test_two_servers_keep_their_addresses():
+    models = read_program(CORPUS / "two_servers.ai", environ={}).models
+
+    assert {name: model.config["base_url"] for name, model in models.items()} == {
+        "production": "http://localhost:11434",
+        "experimental": "http://localhost:11435",
+    }
+
+
+def test_an_unnamed_model_is_called_default():
+    assert list(check("ai model { provider: ollama, model: llama3:8b }").models) == ["default"]
+
+
+def test_llm_declares_a_model_too():
+    assert list(check("llm small { provider: ollama, model: llama3:8b }").models) == ["small"]
+
+
+def test_texts_and_nested_values_are_plain_data():
+    model = declared(
+        """
+        description: "A model."
+        system: |
+            You are kind.
+            You are brief.
+        local_model_path: ./models/a.gguf
+        config: {
+            stop: ["a", 'b', c]
+            options: { num_keep: 5, deep: { list: [1, 2.5, true, null, word] } }
+        }
+        """
+    )
+
+    assert model.description == "A model."
+    assert model.system == "You are kind.\nYou are brief."
+    assert model.local_model_path == "./models/a.gguf"
+    assert model.config["stop"] == ["a", "b", "c"]
+    assert model.config["options"] == {"num_keep": 5, "deep": {"list": [1, 2.5, True, None, "word"]}}
+
+
+def test_null_means_that_nobody_wrote_it():
+    model = declared("system: null\nconfig: { temperature: null, idle_timeout: null }")
+
+    assert model.system is None
+    assert model.settings({}) == {}
+
+
+def test_every_value_knows_its_place():
+    model = declared("config: { headers: { X-Team: red }, hosts: [http://a:1, http://b:2] }")
+
+    spelled = {path: place.source.text[slice(*place.span)] for path, place in model.locations.items()}
+    assert spelled[("headers", "X-Team")] == "red"
+    assert spelled[("hosts", 1)] == "http://b:2"
+    assert spelled[("model",)] == "llama3:8b"
+    assert str(model.location) == "app.ai:1:10"
+
+
+def test_settings_are_flat_for_the_provider():
+    model = declared("config: { temperature: 0 }\ndeployment_config: { num_gpu: 3 }\ntop_k: 5")
+
+    assert model.settings({}) == {"temperature": 0, "num_gpu": 3, "top_k": 5}
+
+
+def test_a_reference_to_the_environment_stays_one_until_it_is_used():
+    model = declared("config: { num_ctx: env.SIZE ?? 4096, seed: env.A ?? env.B ?? 7 }")
+
+    assert model.config["num_ctx"] == EnvironmentValue(("SIZE",), has_default=True, default=4096)
+    assert model.config["seed"] == EnvironmentValue(("A", "B"), has_default=True, default=7)
+    assert model.settings({}) == {"num_ctx": 4096, "seed": 7}
+    assert model.settings({"SIZE": "8192", "B": "2"}) == {"num_ctx": 8192, "seed": 2}
+
+
+def test_a_declaration_does_not_change():
+    model = declared("config: { temperature: 0 }")
+
+    with pytest.raises(TypeError):
+        model.config["temperature"] = 1  # type: ignore[index]  # that it refuses is the point
