@@ -236,10 +236,14 @@ class Machine:
     def settle(self) -> None:
         """Finish what can be finished: a value becomes a pair, a pair an entry, whatever comes next."""
         while True:
-            rules = {~action for action in self.table.actions[self.states[-1]].values() if action < 0}
-            if len(rules) != 1:
-                return
-            self._reduce(rules.pop())
+            state = self.states[-1]
+            rule = self.table.settled[state]
+            if rule is None:
+                rules = {~action for action in self.table.actions[state].values() if action < 0}
+                if len(rules) != 1:
+                    return
+                (rule,) = rules
+            self._reduce(rule)
 
     def _reduce(self, rule: int) -> None:
         left, size, build = self._rules[rule]
