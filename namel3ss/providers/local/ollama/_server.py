@@ -116,7 +116,7 @@ class OllamaServerManager:
             base_url=self.base_url,
             version=health["version"],
             is_ours=record is not None,
-            pid=record.pid if record else None,
+            pid=record.process.pid if record else None,
             started_at=record.started_at if record else None,
             log=str(self._files.log) if record else None,
             problem=health.get("error"),
@@ -140,14 +140,14 @@ class OllamaServerManager:
         return record is not None
 
     def _has_started(self, record: ServerRecord) -> None:
-        self._started_pid = record.pid
+        self._started_pid = record.process.pid
         self._health.invalidate()
         record_metric("ollama.server.started", 1, {"base_url": self.base_url})
         if self.stop_on_exit:
             atexit.register(_end_at_exit, self._files, record, os.getpid())
         else:
             self._announce(
-                f"namel3ss: started the Ollama server at {self.base_url} (process {record.pid}); it keeps running when"
+                f"namel3ss: started the Ollama server at {self.base_url} (process {record.process.pid}); it keeps running when"
                 " this program ends. Stop it with: namel3ss server stop"
             )
 
@@ -204,7 +204,7 @@ class OllamaServerManager:
         try:
             if self.stop_on_exit and self._started_pid is not None:
                 record = live_record(self._files)
-                if record is not None and record.pid == self._started_pid:
+                if record is not None and record.process.pid == self._started_pid:
                     await self._end(record, grace_s=STOP_GRACE_S)
         finally:
             if self._owns_http:
@@ -226,7 +226,7 @@ def _end_at_exit(files: ServerFiles, record: ServerRecord, owner: int) -> None:
     """The program ends without having closed its provider."""
     if os.getpid() != owner:
         return  # a forked child ends; the server belongs to the parent
-    for pause_s in record.process().end(STOP_GRACE_S):
+    for pause_s in record.process.end(STOP_GRACE_S):
         time.sleep(pause_s)
     if files.read() == record:
         files.forget()

@@ -32,15 +32,10 @@ _TAIL_LINE = 300
 class ServerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What is written down about a server that we started. `started_at` is for people."""
 
-    pid: int
-    mark: str
-    token: str
+    process: ServerProcess
     base_url: str
     executable: str
     started_at: str
-
-    def process(self) -> ServerProcess:
-        return ServerProcess(self.pid, self.mark, self.token)
 
 
 @dataclass(frozen=True, slots=True)

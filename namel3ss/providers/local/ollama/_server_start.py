@@ -85,8 +85,8 @@ class ServerStart:
         earlier = live_record(self._files)
         if earlier is not None:
             # Left by a program that was killed: a server still coming up, or the runners of a dead one.
-            if earlier.process().is_alive():
-                await self._wait_until_ready(earlier.process(), self._files.log_size())
+            if earlier.process.is_alive():
+                await self._wait_until_ready(earlier.process, self._files.log_size())
                 return None
             await end_server(self._files, earlier, grace_s=1.0)
         return await self._launch(executable)
@@ -107,9 +107,7 @@ class ServerStart:
         finally:
             os.close(log)
         record = ServerRecord(
-            pid=process.pid,
-            mark=process.mark,
-            token=token,
+            process=process,
             base_url=self._http.base_url,
             executable=executable,
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -208,18 +206,18 @@ def live_record(files: ServerFiles) -> ServerRecord | None:
     record = files.read()
     if record is None:
         return None
-    if record.process().left():
+    if record.process.left():
         return record
-    exit_code(record.pid)
+    exit_code(record.process.pid)
     files.forget()
     return None
 
 
 async def end_server(files: ServerFiles, record: ServerRecord, *, grace_s: float) -> None:
     """End the server of a record, and everything it started. Raises OllamaError when it cannot be ended."""
-    for pause_s in record.process().end(grace_s):
+    for pause_s in record.process.end(grace_s):
         await asyncio.sleep(pause_s)
-    left = record.process().left()
+    left = record.process.left()
     if left:
         raise OllamaError(
             f"The Ollama server could not be ended: processes {', '.join(map(str, left))} are still there.",
