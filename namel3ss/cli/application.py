@@ -49,6 +49,17 @@ class _LazyGroup(Group):
         command = importlib.import_module(f"namel3ss.cli.commands.{cmd_name}").command
         return command if isinstance(command, click.Command) else None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in _COMMANDS:
+            from namel3ss.language.suggest import did_you_mean
+
+            hint = did_you_mean(name, _COMMANDS) or f"there are {', '.join(_COMMANDS)}."
+            raise click.UsageError(f"There is no command {name!r}: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
@@ -80,14 +91,15 @@ def run_command_line(arguments: Sequence[str], output: Output) -> int:
             return _invoke(arguments, session)
     except click.exceptions.Exit as ending:
         return ending.exit_code
-    except OutputClosedError:
+    except (OutputClosedError, BrokenPipeError):
+        # The second comes from click, which writes help texts itself. What breaks elsewhere is an error of its room.
         return ExitCode.OK
     except KeyboardInterrupt:
         return _ended(session, ExitCode.INTERRUPTED)
     except Terminated:
         return _ended(session, ExitCode.TERMINATED)
     except Exception as error:  # noqa: BLE001  # the outermost boundary: reported, and the command ends
-        return _reported(error, session)
+        return report(error, session)
 
 
 def _invoke(arguments: Sequence[str], session: Session) -> int:
@@ -98,16 +110,6 @@ def _invoke(arguments: Sequence[str], session: Session) -> int:
     with application.make_context("namel3ss", list(arguments), obj=session) as context:
         code = application.invoke(context)
     return int(code) if isinstance(code, int) else ExitCode.OK
-
-
-def _reported(error: Exception, session: Session) -> int:
-    if isinstance(error, BrokenPipeError):
-        # click writes help texts itself; where it met a closed stdout, flushing meets it again.
-        try:
-            session.output.flush()
-        except OutputClosedError:
-            return ExitCode.OK
-    return report(error, session)
 
 
 def _ended(session: Session, code: ExitCode) -> int:

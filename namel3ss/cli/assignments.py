@@ -9,16 +9,29 @@ from namel3ss.providers.setting_problems import problems_of, read_text
 from namel3ss.providers.settings import setting_infos
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from pydantic import BaseModel
 
 __all__ = ["read_assignment", "read_assignments"]
 
 
-def read_assignments(texts: Iterable[str], model: type[BaseModel]) -> dict[str, object]:
-    """The settings that all these texts make; the last one of a key holds. Raises UsageError."""
-    return dict(read_assignment(text, model) for text in texts)
+def read_assignments(
+    texts: Iterable[str], model: type[BaseModel], *, chosen: str = "", declared: Collection[str] = ()
+) -> dict[str, object]:
+    """The settings that these texts give the chosen model; the last one of a key holds.
+
+    ``name.key=value`` is for the model of that name alone, one of `declared`. Raises UsageError.
+    """
+    settings: dict[str, object] = {}
+    for text in texts:
+        name, dot, rest = text.partition(".")
+        if not dot or "=" in name or name not in declared:
+            name, rest = chosen, text
+        if name == chosen:
+            key, value = read_assignment(rest, model)
+            settings[key] = value
+    return settings
 
 
 def read_assignment(text: str, model: type[BaseModel]) -> tuple[str, object]:

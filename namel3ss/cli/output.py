@@ -97,15 +97,9 @@ class Output:
 
     def result(self, text: str) -> None:
         """Write text of our own making, as it is. Raises OutputClosedError, OutputError."""
-        if text:
-            self._line_is_open = not text.endswith("\n")
-            self._write(text)
-
-    def flush(self) -> None:
-        """Find out whether stdout still takes what was written. Raises OutputClosedError, OutputError."""
-        self._write("")
-
-    def _write(self, text: str) -> None:
+        if not text:
+            return
+        self._line_is_open = not text.endswith("\n")
         try:
             self._stdout.write(text)
             self._stdout.flush()
@@ -132,6 +126,7 @@ class Output:
         if self._line_is_open:
             self.result("\n")
 
+    @property
     def encodes_unicode(self) -> bool:
         """Whether stdout takes every character."""
         return (self._stdout.encoding or "").lower().replace("-", "") == "utf8"

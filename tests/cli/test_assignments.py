@@ -35,7 +35,7 @@ def test_last_assignment_of_a_key_holds() -> None:
     [
         ("temperature", "is not a setting", "key=value"),
         ("=1", "is not a setting", "key=value"),
-        ("temprature=1", "temprature", "temperature"),
+        ("temperatur=1", "temperatur", "temperature"),  # codespell:ignore temperatur
         ("temperature=9", "temperature must be a number from 0 to 2", None),
         ("num_ctx=many", "num_ctx must be a whole number", None),
     ],
@@ -54,3 +54,17 @@ def test_secrets_are_refused_without_being_repeated(text: str) -> None:
         read_assignment(text, OllamaConfig)
 
     assert "canary" not in str(caught.value)
+
+
+def test_assignment_with_a_name_is_for_that_model_alone() -> None:
+    texts = ["seed=1", "fast.top_k=5", "slow.top_k=50"]
+
+    settings = read_assignments(texts, OllamaConfig, chosen="fast", declared=("fast", "slow"))
+
+    assert settings == {"seed": 1, "top_k": 5}
+
+
+def test_dot_in_a_value_is_not_a_name() -> None:
+    settings = read_assignments(["stop=fast.x"], OllamaConfig, chosen="fast", declared=("fast", "stop=fast"))
+
+    assert settings == {"stop": "fast.x"}

@@ -39,7 +39,7 @@ def entries(*lines: str) -> list[Entry]:
         (["/system You are brief. "], [Instruction("system", "You are brief.")]),
         (["/bye"], [Instruction("exit", "")]),
         (["/quit", "Hello"], [Instruction("exit", ""), Message("Hello")]),
-        (["/modle llama3"], [UnknownCommand("modle", "model")]),
+        (["/modell llama3"], [UnknownCommand("modell", "model")]),  # codespell:ignore modell
         (["/zzzzzz"], [UnknownCommand("zzzzzz", None)]),
     ],
 )

@@ -1,0 +1,75 @@
+"""One answer of a model, from the question to the last piece on the screen; shared by `run` and `chat`."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from namel3ss.cli.progress import Spinner
+from namel3ss.cli.pull_display import PullDisplay
+from namel3ss.providers.local.ollama import OllamaProvider
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from namel3ss.cli.answer import AnswerPrinter
+    from namel3ss.cli.output import Output
+    from namel3ss.providers.base import Messages, ProviderResponse
+    from namel3ss.providers.local.ollama import PullProgress
+    from namel3ss.runtime import RunnableModel
+
+__all__ = ["answer_at_once", "stream_answer"]
+
+
+async def stream_answer(
+    output: Output,
+    model: RunnableModel,
+    messages: Messages,
+    printer: AnswerPrinter,
+    *,
+    system: str | None = None,
+    images: Sequence[object] = (),
+) -> ProviderResponse:
+    """Print the answer as it arrives. Whatever ends this early closes the connection, which stops the server."""
+    async with (
+        _waiting(output, model) as stop_waiting,
+        model.stream(messages, system=system, images=images) as stream,
+    ):
+        async for chunk in stream:
+            stop_waiting()
+            printer.show(chunk)
+        return await stream.result()
+
+
+async def answer_at_once(
+    output: Output,
+    model: RunnableModel,
+    messages: Messages,
+    *,
+    system: str | None = None,
+    images: Sequence[object] = (),
+) -> ProviderResponse:
+    """The complete answer; nothing of it is printed."""
+    async with _waiting(output, model):
+        return await model.run(messages, system=system, images=images)
+
+
+@contextlib.asynccontextmanager
+async def _waiting(output: Output, model: RunnableModel) -> AsyncIterator[Callable[[], None]]:
+    """Something moves on stderr while nothing of the answer is there: a spinner, or the bar of a pull."""
+    spinner = Spinner(output, f"Waiting for {model.model}")
+    display = PullDisplay(output)
+
+    def show_pull(progress: PullProgress) -> None:
+        spinner.stop()
+        display(progress)
+
+    provider = model.provider
+    if isinstance(provider, OllamaProvider):
+        provider.on_pull_progress = show_pull
+    spinner.start()
+    try:
+        yield spinner.stop
+    finally:
+        spinner.stop()
+        display.close()

@@ -1,0 +1,122 @@
+"""``namel3ss run FILE [PROMPT]``: one prompt, one answer."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from namel3ss.cli.answer import AnswerPrinter, answer_as_json, answer_statistics
+from namel3ss.cli.answering import answer_at_once, stream_answer
+from namel3ss.cli.interruption import EventLoop
+from namel3ss.cli.opening import open_model, sandbox_option, where_to_run
+from namel3ss.cli.prompts import assemble_prompt
+from namel3ss.cli.session import Command, Session, pass_session
+
+if TYPE_CHECKING:
+    from namel3ss.cli.output import Output
+    from namel3ss.providers.base import ProviderResponse
+    from namel3ss.runtime import Program, RunnableModel
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the answer is wanted."""
+
+    streamed: bool
+    as_json: bool
+    with_thinking: bool
+    with_statistics: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the model gets."""
+
+    prompt: str
+    system: str | None
+    images: tuple[Path, ...]
+
+
+@click.command(cls=Command, short_help="Answer one prompt with a model of a .ai file.")
+@click.argument("file", metavar="FILE")
+@click.argument("prompt", metavar="[PROMPT]", required=False)
+@click.option("-m", "--model", metavar="NAME", help="The model to use, where the file declares several.")
+@click.option("--system", metavar="TEXT", help="Replace the system prompt of the file.")
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    metavar="PATH",
+    help="A picture for the model to see. May be repeated.",
+)
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting. May be repeated."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the answer with its numbers as one JSON object.")
+@click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
+@click.option("--stats", is_flag=True, help="Print tokens, speed and times to stderr.")
+@click.option("--hide-thinking", is_flag=True, help="Do not show what the model thinks before it answers.")
+@sandbox_option
+@pass_session
+def command(
+    session: Session,
+    *,
+    file: str,
+    prompt: str | None,
+    model: str | None,
+    system: str | None,
+    images: tuple[Path, ...],
+    assignments: tuple[str, ...],
+    as_json: bool,
+    no_stream: bool,
+    stats: bool,
+    hide_thinking: bool,
+    sandbox: bool,
+) -> None:
+    """Answer one prompt with a model of a .ai file.
+
+    The prompt is PROMPT, followed by what is piped in. The answer goes to stdout as it arrives, everything else to
+    stderr.
+    """
+    question = Question(assemble_prompt(prompt, sys.stdin), system, images)
+    manner = Manner(not (no_stream or as_json), as_json, not hide_thinking, stats)
+    with where_to_run(session, file, sandbox=sandbox) as url, EventLoop() as loop:
+        program, chosen = open_model(session, file, url, model=model, assignments=assignments)
+        loop.run(_run(session, program, chosen, question, manner))
+
+
+async def _run(
+    session: Session, program: Program, model: RunnableModel, question: Question, manner: Manner
+) -> None:
+    async with program:
+        response = await _answer(session.output, model, question, manner)
+    if manner.as_json:
+        session.output.line(answer_as_json(response, ascii_only=not session.output.encodes_unicode))
+    elif response.finish_reason == "length":
+        session.output.warn("the answer was cut: max_tokens or the context window was reached.")
+    if manner.with_statistics:
+        session.output.note(answer_statistics(response))
+
+
+async def _answer(
+    output: Output, model: RunnableModel, question: Question, manner: Manner
+) -> ProviderResponse:
+    printer = AnswerPrinter(output, show_thinking=manner.with_thinking)
+    if manner.streamed:
+        response = await stream_answer(
+            output, model, question.prompt, printer, system=question.system, images=question.images
+        )
+    else:
+        response = await answer_at_once(
+            output, model, question.prompt, system=question.system, images=question.images
+        )
+        if not manner.as_json:
+            printer.show_thinking(response.thinking or "")
+            printer.show_text(response.output_text)
+    printer.finish()
+    return response
