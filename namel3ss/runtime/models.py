@@ -1,0 +1,91 @@
+"""One model of a program, ready to be run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from namel3ss.errors import UsageError
+from namel3ss.providers.base import ProviderMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from namel3ss.declarations import ModelDeclaration
+    from namel3ss.providers.base import Messages, N3Provider, ProviderResponse, ProviderStream
+
+__all__ = ["RunnableModel"]
+
+
+class RunnableModel:
+    """A declared model with its provider, which is made when it is first needed. Lives as long as its program."""
+
+    def __init__(
+        self, declaration: ModelDeclaration, open_provider: Callable[[ModelDeclaration], N3Provider]
+    ) -> None:
+        self.declaration = declaration
+        self._open_provider = open_provider
+
+    @property
+    def name(self) -> str:
+        return self.declaration.name
+
+    @property
+    def model(self) -> str:
+        """The provider's name of the model."""
+        return self.declaration.model
+
+    @property
+    def provider(self) -> N3Provider:
+        """The provider of this declaration: always the same object, made without contacting anybody.
+
+        Raises ProgramError where a setting comes from a variable that is not set.
+        """
+        return self._open_provider(self.declaration)
+
+    async def run(
+        self, prompt: Messages, *, system: str | None = None, images: Sequence[object] = (), **overrides: Any
+    ) -> ProviderResponse:
+        """One complete answer; see `Program.run`."""
+        return await self.provider.generate(self._conversation(prompt, system, images), **overrides)
+
+    def stream(
+        self, prompt: Messages, *, system: str | None = None, images: Sequence[object] = (), **overrides: Any
+    ) -> ProviderStream:
+        """The answer piece by piece; see `Program.run`. Nothing is sent before the first `await`."""
+        return self.provider.stream(self._conversation(prompt, system, images), **overrides)
+
+    def _conversation(
+        self, prompt: Messages, system: str | None, images: Sequence[object]
+    ) -> list[ProviderMessage | Mapping[str, Any]]:
+        messages = _messages(prompt, images)
+        has_own_system = bool(messages) and _role(messages[0]) == "system"
+        if system is None:
+            if has_own_system or not self.declaration.system:
+                return messages
+            system = self.declaration.system
+        rest = messages[1:] if has_own_system else messages
+        return [ProviderMessage("system", system), *rest] if system else rest
+
+    def __repr__(self) -> str:
+        return f"<RunnableModel {self.name}: {self.model} on {self.declaration.provider}>"
+
+
+def _messages(prompt: Messages, images: Sequence[object]) -> list[ProviderMessage | Mapping[str, Any]]:
+    if isinstance(prompt, str):
+        return [ProviderMessage("user", prompt, images=tuple(images))]
+    messages = [prompt] if isinstance(prompt, ProviderMessage | Mapping) else list(prompt)
+    if not images:
+        return messages
+    last = messages[-1] if messages else None
+    if not isinstance(last, ProviderMessage) or last.role != "user":
+        raise UsageError(
+            "images goes with a prompt that is text.",
+            suggestion="Put the images into the message they belong to.",
+        )
+    return [*messages[:-1], replace(last, images=(*last.images, *images))]
+
+
+def _role(message: ProviderMessage | Mapping[str, Any]) -> object:
+    return message.role if isinstance(message, ProviderMessage) else message.get("role")

@@ -1,0 +1,162 @@
+"""A program: the models of one `.ai` file, and everything they open, closed together."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
+
+from namel3ss.errors import ProgramError, UsageError
+from namel3ss.language.suggest import closest
+from namel3ss.providers.registry import PluginError
+from namel3ss.runtime.models import RunnableModel
+from namel3ss.runtime.sync import SyncProgram
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from namel3ss.declarations import ModelDeclaration, ProgramFile
+    from namel3ss.language import Diagnostic
+    from namel3ss.providers.base import Messages, N3Provider, ProviderResponse, ProviderStream
+    from namel3ss.providers.registry import ProviderRegistry
+
+__all__ = ["Program"]
+
+_DEFAULT = "default"
+
+
+class Program:
+    """The healthy models of a `.ai` file. Made by `load`; opens nothing before a model is used.
+
+    `aclose()`, leaving ``async with``, or ``sync.close()`` closes every provider, the last opened first. `models`
+    are in the order of the file; `diagnostics` hold what the check found.
+    """
+
+    def __init__(
+        self,
+        file: ProgramFile,
+        *,
+        environ: Mapping[str, str],
+        registry: ProviderRegistry,
+        address: str | None = None,
+    ) -> None:
+        self.path = file.path
+        self.diagnostics: tuple[Diagnostic, ...] = file.diagnostics
+        self.models: Mapping[str, RunnableModel] = MappingProxyType(
+            {name: RunnableModel(declared, self._open_provider) for name, declared in file.models.items()}
+        )
+        self._file = file
+        self._environ = environ
+        self._registry = registry
+        self._address = address
+        self._lock = threading.Lock()
+        self._providers: dict[str, N3Provider] = {}
+        self._opened = contextlib.AsyncExitStack()
+        self._is_closed = False
+        # The same calls for code without asyncio; costs nothing until it is used.
+        self.sync = SyncProgram(self)
+
+    def model(self, name: str | None = None) -> RunnableModel:
+        """The model of that name; without a name the only one, else the one called ``default``.
+
+        Raises UsageError that lists the models, and ProgramError for one that is declared but does not load.
+        """
+        if name is None:
+            if len(self.models) == 1 and _DEFAULT not in self._file.broken:
+                return next(iter(self.models.values()))
+            name = _DEFAULT
+            if name not in self.models and name not in self._file.broken:
+                raise UsageError(
+                    f"{self.path} declares several models: {', '.join(self.models)}.",
+                    suggestion=f"Name one of them, or call one {_DEFAULT!r}.",
+                )
+        if name in self.models:
+            return self.models[name]
+        if name in self._file.broken:
+            raise ProgramError(
+                f"ai model {name!r} of {self.path} does not load.",
+                suggestion=f"Run: namel3ss check {self.path}",
+                diagnostics=self._file.errors,
+            )
+        near = closest(name, self.models)
+        raise UsageError(
+            f"{self.path} declares no ai model {name!r}. It declares: {', '.join(self.models)}.",
+            suggestion=f"Did you mean {near[0]}?" if near else None,
+        )
+
+    async def run(
+        self,
+        prompt: Messages,
+        *,
+        model: str | None = None,
+        system: str | None = None,
+        images: Sequence[object] = (),
+        **overrides: Any,
+    ) -> ProviderResponse:
+        """One complete answer of a model (see `model`).
+
+        `prompt`: text, a message, or a conversation. `system` replaces the declaration's and the conversation's
+        own; "" means none. `images` belong to a prompt that is text. `overrides` replace settings for this call.
+        """
+        return await self.model(model).run(prompt, system=system, images=images, **overrides)
+
+    def stream(
+        self,
+        prompt: Messages,
+        *,
+        model: str | None = None,
+        system: str | None = None,
+        images: Sequence[object] = (),
+        **overrides: Any,
+    ) -> ProviderStream:
+        """The answer piece by piece, with the parameters of `run`. Leaving the stream stops the server."""
+        return self.model(model).stream(prompt, system=system, images=images, **overrides)
+
+    async def aclose(self) -> None:
+        """Close everything this program opened. Idempotent; running answers end with an error that says so."""
+        try:
+            await self.close_providers()
+        finally:
+            self.sync.close_thread()
+
+    async def close_providers(self) -> None:
+        """Close the providers on the running event loop, the last opened first; part of both ways to close."""
+        self._is_closed = True
+        await self._opened.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else f"{len(self._providers)} open"
+        return f"<Program {self.path}: {', '.join(self.models)}; {state}>"
+
+    def _open_provider(self, declaration: ModelDeclaration) -> N3Provider:
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError(f"The program {self.path} is closed.")
+            provider = self._providers.get(declaration.name)
+            if provider is None:
+                provider = self._create_provider(declaration)
+                self._opened.push_async_callback(provider.aclose)
+                self._providers[declaration.name] = provider
+            return provider
+
+    def _create_provider(self, declaration: ModelDeclaration) -> N3Provider:
+        plugin = self._registry.get(declaration.provider)
+        if plugin is None:
+            raise PluginError(f"The provider {declaration.provider!r} is not installed any more.")
+        settings: Mapping[str, Any] = declaration.settings(self._environ)
+        if self._address is not None:
+            settings = plugin.override_address(settings, self._address)
+        return plugin.create(declaration.name, declaration.model, settings)

@@ -1,0 +1,80 @@
+"""A program for code without asyncio."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from namel3ss.providers.loop_thread import LoopThread, SyncStream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from namel3ss.providers.base import Messages, ProviderResponse
+    from namel3ss.runtime.program import Program
+
+__all__ = ["SyncProgram"]
+
+
+class SyncProgram:
+    """The calls of a `Program`, blocking. Reached as ``program.sync``; closing it closes the program.
+
+    May be used from several threads, and inside a running event loop, which it then blocks. Ctrl-C stops the
+    running answer.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._thread = LoopThread(f"namel3ss {program.path}")
+
+    def run(
+        self,
+        prompt: Messages,
+        *,
+        model: str | None = None,
+        system: str | None = None,
+        images: Sequence[object] = (),
+        **overrides: Any,
+    ) -> ProviderResponse:
+        """One complete answer; see `Program.run`."""
+        return self._thread.run(
+            self._program.run(prompt, model=model, system=system, images=images, **overrides)
+        )
+
+    def stream(
+        self,
+        prompt: Messages,
+        *,
+        model: str | None = None,
+        system: str | None = None,
+        images: Sequence[object] = (),
+        **overrides: Any,
+    ) -> SyncStream:
+        """The answer piece by piece: iterate it, best inside ``with``, which stops the server when left early."""
+        return SyncStream(
+            self._thread,
+            lambda: self._program.stream(prompt, model=model, system=system, images=images, **overrides),
+        )
+
+    def close(self) -> None:
+        """Close everything the program opened, and end the private event loop. Idempotent."""
+        if not self._thread.is_closed:
+            try:
+                self._thread.run(self._program.close_providers())
+            finally:
+                self._thread.close()
+
+    def close_thread(self) -> None:
+        """End the private event loop alone: the program closes the rest."""
+        self._thread.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

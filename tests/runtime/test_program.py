@@ -1,0 +1,326 @@
+"""Programs: loading, choosing a model, running, and closing everything in reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from namel3ss.errors import ProgramError, UsageError
+from namel3ss.providers.base import ProviderMessage
+from namel3ss.runtime import Program, load, open_program
+from tests.runtime.scripted import ScriptedPlugin, ScriptedProvider, scripted_registry, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+TWO = """
+    ai model fast { provider: scripted, model: small, system: "Be brief." }
+    ai model careful { provider: scripted, model: large }
+"""
+
+
+@pytest.fixture
+def open_text(tmp_path: Path) -> Callable[..., Program]:
+    def open_it(text: str, **options: Any) -> Program:
+        path = tmp_path / "app.ai"
+        path.write_text(textwrap.dedent(text))
+        options.setdefault("environ", {})
+        return load(path, registry=scripted_registry(), **options)
+
+    return open_it
+
+
+def _events(program: Program) -> list[str]:
+    plugin = program._registry.get("scripted")
+    assert isinstance(plugin, ScriptedPlugin)
+    return plugin.events
+
+
+def _provider(program: Program, name: str) -> ScriptedProvider:
+    provider = program.models[name].provider
+    assert isinstance(provider, ScriptedProvider)
+    return provider
+
+
+def _spoken(program: Program, name: str) -> list[tuple[str, str]]:
+    messages = _provider(program, name).asked[-1]
+    return [
+        (each.role, each.content) if isinstance(each, ProviderMessage) else (each["role"], each["content"])
+        for each in messages
+    ]
+
+
+# -- loading --------------------------------------------------------------------------------------------------
+
+
+def test_loading_makes_no_provider(open_text: Callable[..., Program]):
+    program = open_text(TWO)
+
+    assert list(program.models) == ["fast", "careful"]
+    assert _events(program) == []
+
+
+def test_a_file_without_a_usable_model_shows_its_first_findings(open_text: Callable[..., Program]):
+    lines = "\n".join(f"ai model m{n} {{ provider: nobody, model: x }}" for n in range(7))
+
+    with pytest.raises(ProgramError) as caught:
+        open_text(lines)
+
+    shown = str(caught.value)
+    assert "app.ai:1:25: error[N3103]" in shown
+    assert "N3103" in shown
+    assert "… and 2 more." in shown
+    assert "Run: namel3ss check" in shown
+    assert len(caught.value.diagnostics) == 7
+
+
+def test_a_missing_file_is_a_program_error(tmp_path: Path):
+    with pytest.raises(ProgramError, match=r"There is no file .*absent\.ai"):
+        load(tmp_path / "absent.ai", environ={})
+
+
+def test_a_file_without_models_says_so(open_text: Callable[..., Program]):
+    with pytest.raises(ProgramError, match="declares no ai model that can be run"):
+        open_text("# nothing\n")
+
+
+def test_healthy_models_load_beside_broken_ones(open_text: Callable[..., Program]):
+    program = open_text(TWO + "ai model bad { provider: scripted }\n")
+
+    assert list(program.models) == ["fast", "careful"]
+    assert [found.code for found in program.diagnostics] == ["N3102"]
+
+
+def test_two_replacements_of_the_address_are_refused(open_text: Callable[..., Program]):
+    with pytest.raises(UsageError, match="base_url and sandbox_url"):
+        open_text(TWO, base_url="http://a", sandbox_url="http://b")
+
+
+@pytest.mark.parametrize("parameter", ["base_url", "sandbox_url"])
+def test_a_given_address_replaces_that_of_the_file(open_text: Callable[..., Program], parameter: str):
+    program = open_text(
+        "ai model m { provider: scripted, model: x, config: { base_url: http://file:1 } }",
+        **{parameter: "http://given:2"},
+    )
+
+    assert _provider(program, "m").config.base_url == "http://given:2"
+
+
+def test_an_unset_variable_is_an_error_of_the_model_that_is_used(open_text: Callable[..., Program]):
+    program = open_text(
+        TWO + "ai model far { provider: scripted, model: x, config: { base_url: env.FAR } }\n"
+    )
+
+    assert _provider(program, "fast").model == "small"
+    with pytest.raises(ProgramError, match="base_url comes from the environment, and FAR is not set"):
+        _ = program.models["far"].provider
+
+
+# -- choosing -------------------------------------------------------------------------------------------------
+
+
+def test_the_only_model_needs_no_name(open_text: Callable[..., Program]):
+    assert open_text("ai model m { provider: scripted, model: x }").model().name == "m"
+
+
+def test_of_several_models_the_one_called_default_is_taken(open_text: Callable[..., Program]):
+    program = open_text(TWO + "ai model { provider: scripted, model: x }")
+
+    assert program.model().name == "default"
+    assert program.model("fast").model == "small"
+
+
+def test_several_models_without_a_default_are_listed(open_text: Callable[..., Program]):
+    with pytest.raises(UsageError, match="declares several models: fast, careful"):
+        open_text(TWO).model()
+
+
+def test_an_unknown_name_is_led_to_the_nearest(open_text: Callable[..., Program]):
+    with pytest.raises(UsageError, match="declares no ai model 'carefull'") as caught:
+        open_text(TWO).model("carefull")
+    assert caught.value.suggestion == "Did you mean careful?"
+
+
+@pytest.mark.parametrize("name", ["bad", None])
+def test_a_model_that_does_not_load_says_so(open_text: Callable[..., Program], name: str | None):
+    broken = "bad" if name else "default"
+    program = open_text(
+        f"ai model m {{ provider: scripted, model: x }}\nai model {broken} {{ provider: scripted }}"
+    )
+
+    with pytest.raises(ProgramError, match=f"ai model '{broken}' of .* does not load") as caught:
+        program.model(name)
+    assert caught.value.diagnostics
+
+
+# -- running --------------------------------------------------------------------------------------------------
+
+
+async def test_a_prompt_goes_to_the_model_with_the_declared_system_prompt(open_text: Callable[..., Program]):
+    async with open_text(TWO) as program:
+        answer = await program.run("Hello there", model="fast", temperature=0)
+
+        assert answer.output_text == "Hello there"
+        assert _spoken(program, "fast") == [("system", "Be brief."), ("user", "Hello there")]
+        assert _provider(program, "fast").overrides == [{"temperature": 0}]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "system", "spoken"),
+    [
+        ("Hi", None, [("system", "Be brief."), ("user", "Hi")]),
+        ("Hi", "Be loud.", [("system", "Be loud."), ("user", "Hi")]),
+        ("Hi", "", [("user", "Hi")]),
+        (ProviderMessage("user", "Hi"), None, [("system", "Be brief."), ("user", "Hi")]),
+        ({"role": "user", "content": "Hi"}, None, [("system", "Be brief."), ("user", "Hi")]),
+        (
+            [{"role": "system", "content": "Mine."}, {"role": "user", "content": "Hi"}],
+            None,
+            [("system", "Mine."), ("user", "Hi")],
+        ),
+        (
+            [ProviderMessage("system", "Mine."), ProviderMessage("user", "Hi")],
+            "Be loud.",
+            [("system", "Be loud."), ("user", "Hi")],
+        ),
+    ],
+)
+async def test_whose_system_prompt_is_said(
+    open_text: Callable[..., Program], prompt: Any, system: str | None, spoken: list[tuple[str, str]]
+):
+    async with open_text(TWO) as program:
+        await program.run(prompt, model="fast", system=system)
+
+        assert _spoken(program, "fast") == spoken
+
+
+async def test_images_belong_to_the_last_question(open_text: Callable[..., Program]):
+    async with open_text(TWO) as program:
+        await program.run("What is this?", model="careful", images=[b"png"])
+        (message,) = _provider(program, "careful").asked[-1]
+        assert isinstance(message, ProviderMessage)
+        assert message.images == (b"png",)
+
+        with pytest.raises(UsageError, match="images goes with a prompt that is text"):
+            await program.run([{"role": "user", "content": "x"}], model="careful", images=[b"png"])
+
+
+async def test_a_stream_comes_piece_by_piece(open_text: Callable[..., Program]):
+    async with open_text(TWO) as program, program.stream("one two three", model="careful") as stream:
+        assert (await anext(stream)).output_text == "one"
+        assert await texts(stream) == ["two", "three"]
+        assert (await stream.result()).output_text == "one two three"
+
+
+# -- closing --------------------------------------------------------------------------------------------------
+
+
+async def test_each_provider_is_made_once_and_closed_in_reverse_order(open_text: Callable[..., Program]):
+    async with open_text(TWO) as program:
+        await asyncio.gather(*(program.run("x", model=name) for name in ("careful", "fast", "careful")))
+        assert "2 open" in repr(program)
+    await program.aclose()
+
+    assert _events(program) == ["created careful", "created fast", "closed fast", "closed careful"]
+    assert repr(program).endswith("closed>")
+
+
+async def test_one_that_fails_to_close_does_not_keep_the_others_open(open_text: Callable[..., Program]):
+    program = open_text(
+        TWO + "ai model bad { provider: scripted, model: x, config: { fails_to_close: true } }"
+    )
+    await program.run("x", model="fast")
+    await program.run("x", model="bad")
+
+    with pytest.raises(OSError, match="cannot close"):
+        await program.aclose()
+
+    assert _events(program)[-2:] == ["closed bad", "closed fast"]
+
+
+async def test_a_closed_program_says_so(open_text: Callable[..., Program]):
+    program = open_text(TWO)
+    await program.aclose()
+
+    with pytest.raises(RuntimeError, match="is closed"):
+        await program.run("x", model="fast")
+
+
+async def test_open_program_closes_what_it_opened(tmp_path: Path):
+    path = tmp_path / "app.ai"
+    path.write_text("ai model m { provider: ollama, model: x }")
+
+    async with open_program(path, environ={}) as program:
+        assert list(program.models) == ["m"]
+
+    assert repr(program).endswith("closed>")
+
+
+# -- without asyncio ------------------------------------------------------------------------------------------
+
+
+def test_the_same_calls_work_without_asyncio(open_text: Callable[..., Program]):
+    with open_text(TWO).sync as program:
+        assert program.run("Hello", model="fast").output_text == "Hello"
+        with program.stream("one two", model="fast") as stream:
+            assert [chunk.output_text for chunk in stream] == ["one", "two"]
+        assert program.stream("one two", model="fast", system="").result().output_text == "one two"
+
+
+def test_leaving_a_blocking_stream_early_cancels_it(open_text: Callable[..., Program]):
+    program = open_text(TWO)
+    with program.sync as sync, sync.stream("one two", model="fast") as stream:
+        next(stream)
+
+    assert _events(program)[-2:] == ["cancelled fast", "closed fast"]
+
+
+async def test_the_blocking_calls_work_inside_a_running_loop(open_text: Callable[..., Program]):
+    async with open_text(TWO) as program:
+        assert program.sync.run("Hello", model="fast").output_text == "Hello"
+        assert (await program.run("Hello", model="fast")).output_text == "Hello"
+
+    with pytest.raises(RuntimeError, match="is closed"):
+        program.sync.run("Hello", model="fast")
+
+
+def test_closing_the_blocking_side_closes_the_program(open_text: Callable[..., Program]):
+    program = open_text(TWO)
+    program.sync.run("Hello", model="fast")
+    program.sync.close()
+    program.sync.close()
+
+    assert _events(program) == ["created fast", "closed fast"]
+    assert repr(program).endswith("closed>")
+
+
+def test_errors_reach_the_blocking_caller(open_text: Callable[..., Program]):
+    with open_text(TWO).sync as program:
+        with pytest.raises(UsageError, match="several models"):
+            program.run("Hello")
+        with pytest.raises(UsageError, match="several models"):
+            program.stream("Hello")
+
+
+# -- importing ------------------------------------------------------------------------------------------------
+
+
+def test_importing_namel3ss_loads_nothing_and_load_is_there():
+    program = """
+        import sys
+        import namel3ss
+        assert not [name for name in sys.modules if name.startswith("namel3ss.")
+                    and name != "namel3ss._version"], "import namel3ss loads other rooms"
+        namel3ss.load
+        heavy = {"httpx", "aiohttp", "click", "rich", "uvicorn"} & set(sys.modules)
+        assert not heavy, heavy
+    """
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, env=environ)
