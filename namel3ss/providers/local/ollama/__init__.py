@@ -1,1 +1,147 @@
-"""Ollama."""
+"""Ollama: run open models on your own machine, and look after their server.
+
+    from namel3ss.providers.local.ollama import OllamaProvider
+
+    async with OllamaProvider("fast", "llama3:8b") as provider:
+        print((await provider.generate("Hello")).output_text)
+
+Importing this package loads no HTTP library; each name is fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from namel3ss.providers.local.ollama._address import (
+        DEFAULT_OLLAMA_URL,
+        OLLAMA_BASE_URL_ENV,
+        Address,
+        resolve_address,
+    )
+    from namel3ss.providers.local.ollama._availability import ModelAvailabilityCache
+    from namel3ss.providers.local.ollama._editor import OllamaEditorTools
+    from namel3ss.providers.local.ollama._errors import (
+        OllamaAuthError,
+        OllamaBadResponseError,
+        OllamaCapabilityError,
+        OllamaConnectTimeoutError,
+        OllamaContextTruncatedError,
+        OllamaContextWindowExceededError,
+        OllamaDiskFullError,
+        OllamaError,
+        OllamaFirstTokenTimeoutError,
+        OllamaInterTokenTimeoutError,
+        OllamaManifestUnknownError,
+        OllamaModelNotFoundError,
+        OllamaModelPullError,
+        OllamaOutOfMemoryError,
+        OllamaPullStalledError,
+        OllamaRequestError,
+        OllamaRequestTimeoutError,
+        OllamaRunnerError,
+        OllamaServerBusyError,
+        OllamaServerError,
+        OllamaServerNotInstalledError,
+        OllamaServerStartFailedError,
+        OllamaServerTooOldError,
+        OllamaServerUnreachableError,
+        OllamaStreamInterruptedError,
+        OllamaStructuredOutputError,
+    )
+    from namel3ss.providers.local.ollama._models import OllamaModelManager
+    from namel3ss.providers.local.ollama._provider import OllamaProvider
+    from namel3ss.providers.local.ollama._pull_progress import PullProgress
+    from namel3ss.providers.local.ollama._server import OllamaServerManager
+
+_MODULES = {
+    "_address": ("DEFAULT_OLLAMA_URL", "OLLAMA_BASE_URL_ENV", "Address", "resolve_address"),
+    "_availability": ("ModelAvailabilityCache",),
+    "_editor": ("OllamaEditorTools",),
+    "_errors": (
+        "OllamaAuthError",
+        "OllamaBadResponseError",
+        "OllamaCapabilityError",
+        "OllamaConnectTimeoutError",
+        "OllamaContextTruncatedError",
+        "OllamaContextWindowExceededError",
+        "OllamaDiskFullError",
+        "OllamaError",
+        "OllamaFirstTokenTimeoutError",
+        "OllamaInterTokenTimeoutError",
+        "OllamaManifestUnknownError",
+        "OllamaModelNotFoundError",
+        "OllamaModelPullError",
+        "OllamaOutOfMemoryError",
+        "OllamaPullStalledError",
+        "OllamaRequestError",
+        "OllamaRequestTimeoutError",
+        "OllamaRunnerError",
+        "OllamaServerBusyError",
+        "OllamaServerError",
+        "OllamaServerNotInstalledError",
+        "OllamaServerStartFailedError",
+        "OllamaServerTooOldError",
+        "OllamaServerUnreachableError",
+        "OllamaStreamInterruptedError",
+        "OllamaStructuredOutputError",
+    ),
+    "_models": ("OllamaModelManager",),
+    "_provider": ("OllamaProvider",),
+    "_pull_progress": ("PullProgress",),
+    "_server": ("OllamaServerManager",),
+}
+_PLACES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "DEFAULT_OLLAMA_URL",
+    "OLLAMA_BASE_URL_ENV",
+    "Address",
+    "ModelAvailabilityCache",
+    "OllamaAuthError",
+    "OllamaBadResponseError",
+    "OllamaCapabilityError",
+    "OllamaConnectTimeoutError",
+    "OllamaContextTruncatedError",
+    "OllamaContextWindowExceededError",
+    "OllamaDiskFullError",
+    "OllamaEditorTools",
+    "OllamaError",
+    "OllamaFirstTokenTimeoutError",
+    "OllamaInterTokenTimeoutError",
+    "OllamaManifestUnknownError",
+    "OllamaModelManager",
+    "OllamaModelNotFoundError",
+    "OllamaModelPullError",
+    "OllamaOutOfMemoryError",
+    "OllamaProvider",
+    "OllamaPullStalledError",
+    "OllamaRequestError",
+    "OllamaRequestTimeoutError",
+    "OllamaRunnerError",
+    "OllamaServerBusyError",
+    "OllamaServerError",
+    "OllamaServerManager",
+    "OllamaServerNotInstalledError",
+    "OllamaServerStartFailedError",
+    "OllamaServerTooOldError",
+    "OllamaServerUnreachableError",
+    "OllamaStreamInterruptedError",
+    "OllamaStructuredOutputError",
+    "PullProgress",
+    "resolve_address",
+]
+
+
+def __getattr__(name: str) -> object:
+    module = _PLACES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -161,10 +161,14 @@ class OllamaServerStartFailedError(OllamaError):
 
 
 class OllamaServerBusyError(OllamaError):
-    """The server turned the request away because too many wait already. Nothing was computed."""
+    """The server turned the request away because too many wait already. Nothing was computed.
+
+    `retry_after_s`: how long it, or a proxy before it, asks to wait; None where it does not say.
+    """
 
     error_type = "queue_full"
     retryable = True
+    retry_after_s: float | None = None
 
 
 class OllamaServerTooOldError(OllamaError):

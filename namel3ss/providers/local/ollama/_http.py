@@ -116,6 +116,10 @@ class OllamaHttp:
             limits_s=(first_timeout_s, idle_timeout_s, total_timeout_s),
         )
 
+    def holds_connections(self) -> bool:
+        """Whether an event loop that still lives has connections of ours."""
+        return any(not loop.is_closed() and not pool.is_closed for loop, pool in list(self._pools.items()))
+
     async def aclose(self) -> None:
         """Close the connections of the running loop; those of other loops end with them. Idempotent."""
         self.is_closed = True

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["error_from_answer", "error_from_text", "quote"]
 
 _QUOTED_CHARACTERS = 200
+_LONGEST_RETRY_AFTER_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +253,15 @@ def error_from_answer(
     base_url: str,
 ) -> OllamaError:
     """The error for an answer whose status is not a success. `body` may be only the beginning of what was sent."""
+    error = _error_from_answer(status, headers, body, model, base_url)
+    if isinstance(error, OllamaServerBusyError):
+        error.retry_after_s = _retry_after_s(headers.get("retry-after"))
+    return error
+
+
+def _error_from_answer(
+    status: int, headers: Mapping[str, str], body: bytes, model: str | None, base_url: str
+) -> OllamaError:
     if 300 <= status < 400:
         return OllamaBadResponseError(
             f"The server answers with a redirect (HTTP {status}) to {headers.get('location', 'nowhere')!r}.",
@@ -279,6 +291,19 @@ def error_from_answer(
         suggestion="A proxy may stand before the server; look at its log.",
         status=status,
     )
+
+
+def _retry_after_s(value: str | None) -> float | None:
+    """Seconds of a Retry-After header, which holds a number or a date; None for anything else."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return min(float(value), _LONGEST_RETRY_AFTER_S)
+    try:
+        seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_S)
 
 
 def quote(data: bytes) -> str:

@@ -100,6 +100,10 @@ class Pool:
         await anext(pool._end)
         return pool
 
+    @property
+    def is_closed(self) -> bool:
+        return self._session.closed
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._end.aclose()

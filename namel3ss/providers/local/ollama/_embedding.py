@@ -1,0 +1,65 @@
+"""Vectors of texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from namel3ss.providers.base import EmbeddingResponse
+from namel3ss.providers.local.ollama._errors import OllamaBadResponseError, OllamaError
+from namel3ss.providers.local.ollama._refusals import quote
+from namel3ss.providers.local.ollama._telemetry import record_request
+from namel3ss.providers.local.ollama._wire import Totals, decode_embed_answer
+
+if TYPE_CHECKING:
+    from namel3ss.providers.local.ollama._exchange import Exchange
+    from namel3ss.providers.local.ollama._requests import Call
+
+__all__ = ["read_embeddings"]
+
+
+async def read_embeddings(exchange: Exchange, call: Call) -> EmbeddingResponse:
+    """Ask for the vectors of a call's texts, and check that each has one."""
+    started_at = exchange.clock()
+    labels = {"model": call.model, "provider": "ollama", "name": exchange.owner, "operation": "embed"}
+    limits = [
+        limit for limit in (call.config.total_timeout, call.config.first_token_timeout) if limit is not None
+    ]
+    try:
+        body = await exchange.fetch(call, None, timeout_s=min(limits, default=None))
+        response = _read(body, call, exchange.clock() - started_at, exchange.attempts.hosts[0].http.base_url)
+    except OllamaError as error:
+        labels |= {"status": "error", "error_type": error.error_type}
+        record_request(labels, duration_s=exchange.clock() - started_at)
+        raise
+    record_request(labels | {"status": "ok"}, duration_s=exchange.clock() - started_at, usage=response.usage)
+    return response
+
+
+def _read(body: bytes, call: Call, wall_s: float, base_url: str) -> EmbeddingResponse:
+    try:
+        answer = decode_embed_answer(body)
+    except (ValueError, RecursionError) as error:
+        raise OllamaBadResponseError(
+            f"The answer holds no vectors: {quote(body)}", model=call.model, base_url=base_url
+        ) from error
+    wanted = len(call.body["input"])
+    if len(answer.embeddings) != wanted:
+        raise OllamaBadResponseError(
+            f"The server returned {len(answer.embeddings)} vectors for {wanted} texts.",
+            model=call.model,
+            base_url=base_url,
+            suggestion="It returns none for a text without a token; leave empty and blank texts out.",
+        )
+    totals = Totals(
+        model=answer.model,
+        total_duration=answer.total_duration,
+        load_duration=answer.load_duration,
+        prompt_eval_count=answer.prompt_eval_count,
+    )
+    return EmbeddingResponse(
+        embeddings=answer.embeddings,
+        model=totals.text("model") or call.model,
+        usage=totals.usage(),
+        timings=totals.timings(first_token_s=None, wall_s=wall_s),
+        metadata={"provider": "ollama"},
+    )

@@ -1,0 +1,167 @@
+"""What every call of one provider shares: servers, context windows, running streams, metrics."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from typing import TYPE_CHECKING, TypeVar
+
+from namel3ss.observability.metrics import has_metric_listeners
+from namel3ss.providers.local.ollama._context import PromptSize, Window, is_worth_asking, was_cut
+from namel3ss.providers.local.ollama._errors import (
+    OllamaContextTruncatedError,
+    OllamaContextWindowExceededError,
+    OllamaError,
+)
+from namel3ss.providers.local.ollama._messages import load_images
+from namel3ss.providers.local.ollama._telemetry import record_request
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from namel3ss.providers.local.ollama._answer import Answer
+    from namel3ss.providers.local.ollama._attempts import Attempts, Host
+    from namel3ss.providers.local.ollama._context import WindowFinder
+    from namel3ss.providers.local.ollama._lines import LineStream
+    from namel3ss.providers.local.ollama._pull import ProgressListener
+    from namel3ss.providers.local.ollama._requests import Call
+    from namel3ss.providers.local.ollama._stream import OllamaStream
+
+__all__ = ["Exchange"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class Exchange:
+    """Carries calls to the servers and looks at what comes back. One for each provider."""
+
+    def __init__(
+        self, owner: str, attempts: Attempts, windows: WindowFinder, *, clock: Callable[[], float]
+    ) -> None:
+        self.owner = owner
+        self.attempts = attempts
+        self.windows = windows
+        self.clock = clock
+        self.running: weakref.WeakSet[OllamaStream] = weakref.WeakSet()
+        self.is_closed = False
+        self.on_pull_progress: ProgressListener | None = None
+
+    def check_open(self) -> None:
+        """Raises RuntimeError after the provider was closed."""
+        if self.is_closed:
+            raise RuntimeError(f"The provider {self.owner!r} is closed.")
+
+    # -- asking -------------------------------------------------------------------------------------------------
+
+    async def open_lines(self, call: Call, answer: Answer) -> LineStream:
+        """The lines of an answer, begun. Raises what the server refuses."""
+        config = call.config
+
+        async def send(host: Host) -> LineStream:
+            answer.base_url = host.http.base_url
+            lines = host.http.stream(
+                "POST",
+                call.path,
+                call.body,
+                first_timeout_s=config.first_token_timeout,
+                idle_timeout_s=config.idle_timeout,
+                total_timeout_s=config.total_timeout,
+            )
+            return await lines.__aenter__()
+
+        return await self._run(send, call)
+
+    async def fetch(self, call: Call, answer: Answer | None, *, timeout_s: float | None) -> bytes:
+        """The whole answer at once."""
+
+        async def send(host: Host) -> bytes:
+            if answer is not None:
+                answer.base_url = host.http.base_url
+            return await host.http.request("POST", call.path, call.body, timeout_s=timeout_s)
+
+        self.check_open()
+        await load_images(call.messages)
+        return await self._run(send, call)
+
+    async def _run(self, send: Callable[[Host], Awaitable[T]], call: Call) -> T:
+        try:
+            return await self.attempts.run(
+                send, model=call.model, config=call.config, on_pull_progress=self.on_pull_progress
+            )
+        except OllamaContextWindowExceededError as error:
+            raise await self.windows.explain(error, call) from error
+
+    # -- looking at the answer ----------------------------------------------------------------------------------
+
+    async def check_context(self, call: Call, answer: Answer) -> None:
+        """Notice that the server has cut the prompt without a word.
+
+        Raises OllamaContextTruncatedError, with the answer, unless `on_context_overflow` allows it.
+        """
+        prompt_tokens = answer.usage.prompt_tokens
+        asked = call.config.num_ctx
+        window = Window(asked, "num_ctx") if asked is not None else self.windows.known(call.model)
+        if prompt_tokens is not None and is_worth_asking(prompt_tokens):
+            found = await self.windows.find(call.model)
+            window = found if found.tokens is not None else window
+        if window is None or window.tokens is None:
+            return
+        keep = call.config.options.get("num_keep", 4)
+        is_cut = (
+            prompt_tokens is not None
+            and isinstance(keep, int)
+            and was_cut(prompt_tokens, window.tokens, PromptSize.of(call), num_keep=keep)
+        )
+        answer.context = {
+            "window": window.tokens,
+            "window_source": window.source,
+            "truncated": is_cut,
+        }
+        if is_cut:
+            self._report_the_cut(call, answer, window)
+
+    def _report_the_cut(self, call: Call, answer: Answer, window: Window) -> None:
+        about = PromptSize.of(call).about_tokens
+        message = (
+            f"The server cut the prompt: it has about {about} tokens, the window is {window.tokens} ({window.source}),"
+            f" and the model was given {answer.usage.prompt_tokens}."
+        )
+        if call.config.on_context_overflow == "error":
+            raise OllamaContextTruncatedError(
+                f"Input is too large for model's context window. {message}",
+                model=call.model,
+                base_url=answer.base_url,
+                suggestion="Raise num_ctx, or shorten the input. on_context_overflow: warn or truncate accepts the cut.",
+                response=answer.response(),
+                window=window.tokens,
+                window_source=window.source,
+            )
+        if call.config.on_context_overflow == "warn":
+            logger.warning("%s (model %s)", message, call.model)
+
+    def record(
+        self, call: Call, answer: Answer, *, chunks: int | None, error: BaseException | None = None
+    ) -> None:
+        """The metrics of a call that has ended: well, by `error`, or by its caller."""
+        if not has_metric_listeners():
+            return
+        labels = {
+            "model": call.model,
+            "provider": "ollama",
+            "name": self.owner,
+            "operation": "chat" if call.is_chat else "generate",
+            "status": "ok",
+        }
+        if isinstance(error, OllamaError):
+            labels |= {"status": "error", "error_type": error.error_type}
+        elif error is not None or not answer.is_complete:
+            labels["status"] = "cancelled"
+        record_request(
+            labels,
+            duration_s=answer.elapsed_s,
+            usage=answer.usage,
+            tokens_per_second=answer.tokens_per_second,
+            chunks=chunks,
+        )

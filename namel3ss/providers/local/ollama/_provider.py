@@ -1,0 +1,359 @@
+"""OllamaProvider: one model on Ollama."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from namel3ss.errors import UsageError
+from namel3ss.providers.base import N3Provider
+from namel3ss.providers.local.ollama._address import parse_url, resolve_address
+from namel3ss.providers.local.ollama._answer import Answer
+from namel3ss.providers.local.ollama._attempts import Attempts, Host
+from namel3ss.providers.local.ollama._availability import ModelAvailabilityCache
+from namel3ss.providers.local.ollama._context import PromptSize, WindowFinder
+from namel3ss.providers.local.ollama._embedding import read_embeddings
+from namel3ss.providers.local.ollama._errors import OllamaError, OllamaServerUnreachableError
+from namel3ss.providers.local.ollama._exchange import Exchange
+from namel3ss.providers.local.ollama._health import HealthMonitor
+from namel3ss.providers.local.ollama._http import OllamaHttp
+from namel3ss.providers.local.ollama._models import OllamaModelManager, model_names
+from namel3ss.providers.local.ollama._names import name_problem
+from namel3ss.providers.local.ollama._requests import check_count, check_options, embed_call, message_call
+from namel3ss.providers.local.ollama._server import OllamaServerManager
+from namel3ss.providers.local.ollama._stream import OllamaStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
+    from namel3ss.providers.base import EmbeddingResponse, Messages, ProviderResponse
+    from namel3ss.providers.local.ollama._address import Address
+    from namel3ss.providers.local.ollama._config import OllamaConfig
+    from namel3ss.providers.local.ollama._pull import ProgressListener
+    from namel3ss.providers.local.ollama._requests import Call
+    from namel3ss.providers.local.ollama._sync import SyncOllamaProvider
+
+__all__ = ["OllamaProvider"]
+
+
+class OllamaProvider(N3Provider):
+    """One model on Ollama, called `name` in metrics and messages.
+
+    `config` holds settings by name (see `OllamaConfig`), flat or nested under ``config`` and ``deployment_config``.
+    `transport` (an `httpx.AsyncBaseTransport`) replaces the network; `clock` (seconds, monotonic) is for caches and
+    measurements. Making a provider does no I/O. Works in any number of event loops. `aclose()` closes it; without
+    that, connections end with their event loop.
+
+    Every failure of the world is an OllamaError. A wrong call is a UsageError, before anything is sent.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: str,
+        config: Mapping[str, Any] | None = None,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        from namel3ss.providers.local.ollama._config import (
+            OllamaConfig,
+        )  # brings pydantic, so only when needed
+
+        if problem := name_problem(model):
+            raise UsageError(
+                f"{model!r} is not a model name: {problem}.",
+                suggestion="A name looks like llama3:8b or namespace/model:tag.",
+            )
+        self.name = name
+        self.model = model.strip()
+        self.config = OllamaConfig.from_mapping(config)
+        check_options(self.config.options)
+        clock = time.monotonic if clock is None else clock
+        self._cache = ModelAvailabilityCache(self.config.model_cache_ttl, clock=clock)
+        hosts = [
+            self._host(address, position, transport, clock)
+            for position, address in enumerate(_addresses(self.config))
+        ]
+        self._first = hosts[0]
+        self.base_url = self._first.http.base_url
+        self._health = HealthMonitor(
+            self._first.http,
+            self.model,
+            self._installed_names,
+            interval_s=self.config.health_check_interval,
+            clock=clock,
+        )
+        attempts = Attempts(hosts, clock=clock, on_unreachable=self._health.invalidate)
+        windows = WindowFinder(self._first.models, ttl_s=self.config.model_cache_ttl, clock=clock)
+        self._exchange = Exchange(name, attempts, windows, clock=clock)
+        self._clock = clock
+        self._sync: SyncOllamaProvider | None = None
+
+    def _host(
+        self,
+        address: Address,
+        position: int,
+        transport: httpx.AsyncBaseTransport | None,
+        clock: Callable[[], float],
+    ) -> Host:
+        headers = self.config.request_headers()
+        if address.authorization is not None:
+            headers.setdefault("Authorization", address.authorization)
+        http = OllamaHttp(
+            address.url, headers=headers, connect_timeout_s=self.config.connect_timeout, transport=transport
+        )
+        cache = (
+            self._cache if position == 0 else ModelAvailabilityCache(self.config.model_cache_ttl, clock=clock)
+        )
+        models = OllamaModelManager(
+            address.url,
+            cache,
+            http=http,
+            load_timeout=self.config.first_token_timeout,
+            pull_timeout=self.config.pull_timeout,
+            on_change=self._forget_health,
+        )
+        return Host(http, models, OllamaServerManager(self.config, http=http, clock=clock))
+
+    # -- settings -----------------------------------------------------------------------------------------------
+
+    @property
+    def temperature(self) -> float | None:
+        """As it was written; None leaves it to the model."""
+        return self.config.temperature
+
+    @property
+    def num_ctx(self) -> int | None:
+        """The context window that was asked for, in tokens; None leaves it to the server."""
+        return self.config.num_ctx
+
+    @property
+    def auto_pull_model(self) -> bool:
+        return self.config.auto_pull_model
+
+    @property
+    def auto_start_server(self) -> bool:
+        return self.config.auto_start_server
+
+    @property
+    def on_pull_progress(self) -> ProgressListener | None:
+        """Called, in the event loop, with the progress of a pull that a call of this provider causes."""
+        return self._exchange.on_pull_progress
+
+    @on_pull_progress.setter
+    def on_pull_progress(self, listener: ProgressListener | None) -> None:
+        self._exchange.on_pull_progress = listener
+
+    @property
+    def sync(self) -> SyncOllamaProvider:
+        """The same calls for code without asyncio, on one private thread."""
+        if self._sync is None:
+            from namel3ss.providers.local.ollama._sync import SyncOllamaProvider
+
+            self._sync = SyncOllamaProvider(self)
+        return self._sync
+
+    # -- asking the model ---------------------------------------------------------------------------------------
+
+    async def generate(self, messages: Messages, **overrides: Any) -> ProviderResponse:
+        """The whole answer.
+
+        Overrides: every setting under its own name, and what belongs to one call: `system`, `images`, `format`
+        ("json", a JSON Schema, a pydantic model class), `tools`, `raw`, `suffix`, `template`, `logprobs`,
+        `top_logprobs`. An error that interrupts the answer keeps what had arrived in `partial_text`.
+        """
+        call = self._message_call(messages, overrides, is_streamed=True)
+        if call.config.wire == "plain":
+            return await self._generate_plain(call)
+        async with OllamaStream(self._exchange, call, is_read_in_pieces=False) as stream:
+            return await stream.result()
+
+    def stream(self, messages: Messages, **overrides: Any) -> OllamaStream:
+        """The answer piece by piece; overrides as for `generate`. Nothing is sent before the first `await`."""
+        call = self._message_call(messages, overrides, is_streamed=True)
+        return OllamaStream(self._exchange, call, is_read_in_pieces=True)
+
+    async def generate_batch(
+        self, batch: Sequence[Messages], max_concurrency: int | None = None, **overrides: Any
+    ) -> list[ProviderResponse | OllamaError]:
+        """An answer, or the error, for each item, in their order.
+
+        At most `max_concurrency` requests run at the same time (the setting, unless given). Cancelling ends them all.
+        """
+        limit = self.config.max_concurrency if max_concurrency is None else max_concurrency
+        check_count(limit, "max_concurrency")
+        if isinstance(batch, str | bytes | Mapping):
+            raise UsageError(
+                f"A batch is a list of prompts or conversations, not a value of type {type(batch).__name__}."
+            )
+        batch = list(batch)
+        self._exchange.check_open()
+        for item in batch:
+            self._message_call(item, overrides, is_streamed=True)  # all are checked before the first is sent
+        results: list[ProviderResponse | OllamaError | None] = [None] * len(batch)
+        waiting = iter(enumerate(batch))
+
+        async def work() -> None:
+            for index, item in waiting:
+                try:
+                    results[index] = await self.generate(item, **overrides)
+                except OllamaError as error:
+                    results[index] = error
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(limit, len(batch))):
+                group.create_task(work())
+        return [result for result in results if result is not None]
+
+    async def embed(
+        self, texts: str | Sequence[str], *, dimensions: int | None = None, **overrides: Any
+    ) -> EmbeddingResponse:
+        """A vector for each text, in their order; `dimensions` shortens them."""
+        call = embed_call(self.model, self.config, texts, dimensions=dimensions, overrides=overrides)
+        return await read_embeddings(self._exchange, call)
+
+    def count_tokens_estimate(self, messages: Messages, **overrides: Any) -> int:
+        """About how many tokens a prompt has: without the model nobody can count them."""
+        return PromptSize.of(self._message_call(messages, overrides, is_streamed=True)).about_tokens
+
+    # -- models and server --------------------------------------------------------------------------------------
+
+    async def list_models(self) -> list[dict[str, Any]]:
+        """The installed models: ``name``, ``size`` (bytes), ``modified_at``, ``digest`` and ``details`` of each, at least."""
+        return await self._models.list_models()
+
+    async def show_model(self, name: str | None = None) -> dict[str, Any]:
+        """What the server knows of a model; of this provider's where none is named."""
+        return await self._models.show_model(name or self.model)
+
+    async def running_models(self) -> list[dict[str, Any]]:
+        """The models that are loaded now."""
+        return await self._models.running_models()
+
+    async def pull_model(
+        self,
+        name: str | None = None,
+        pull_timeout: float | None = None,
+        on_progress: ProgressListener | None = None,
+    ) -> None:
+        """Download a model; this provider's where none is named. `pull_timeout` is in seconds."""
+        await self._models.pull_model(name or self.model, pull_timeout, on_progress)
+
+    async def delete_model(self, name: str) -> None:
+        """Remove a model from the server."""
+        await self._models.delete_model(name)
+
+    async def copy_model(self, source: str, destination: str) -> None:
+        """Give a model a second name."""
+        await self._models.copy_model(source, destination)
+
+    async def warm_up(self) -> None:
+        """Load this provider's model with its own settings, so that the next request need not wait for that."""
+        fields = self.config.request_fields()
+        await self._models.warm_up(
+            self.model, keep_alive=fields.get("keep_alive"), options=self.config.request_options()
+        )
+
+    async def unload(self) -> None:
+        """Take this provider's model out of the server's memory."""
+        await self._models.unload(self.model)
+
+    async def ensure_ready(self) -> None:
+        """Return once the server runs and has the model: started and pulled, where the settings allow it."""
+        self._exchange.check_open()
+        try:
+            await self._ensure_available()
+        except OllamaServerUnreachableError:
+            if not self.config.auto_start_server:
+                raise
+            await self._first.server.start()
+            await self._ensure_available()
+
+    async def health_check(self, force: bool = False) -> dict[str, Any]:
+        """How server and model are; never raises. Remembered for `health_check_interval` unless `force`.
+
+        ``status``: "unhealthy" (no server), "degraded" (no model), "healthy"; ``model_available``,
+        ``available_models``, ``server_health`` {``status``, ``response_time_ms``, ``checked_at``, ``version``}.
+        """
+        return await self._health.check(force)
+
+    # -- lifetime -----------------------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Close every connection. Running streams end with an error that says so. Idempotent."""
+        self._exchange.is_closed = True
+        if self._sync is not None:
+            await asyncio.to_thread(self._sync.end_thread)
+        await self.close_here()
+
+    async def close_here(self) -> None:
+        """Close what belongs to the running event loop; `sync` ends its own."""
+        self._exchange.is_closed = True
+        for stream in list(self._exchange.running):
+            await stream.close_by_provider()
+        for host in self._exchange.attempts.hosts:
+            await host.server.aclose()
+            await host.http.aclose()
+
+    def __repr__(self) -> str:
+        state = " (closed)" if self._exchange.is_closed else ""
+        return f"<OllamaProvider {self.name!r}: {self.model!r} at {self.base_url}{state}>"
+
+    def __del__(self) -> None:
+        exchange = getattr(self, "_exchange", None)  # the constructor may have raised
+        if exchange is None or exchange.is_closed:
+            return
+        if any(host.http.holds_connections() for host in exchange.attempts.hosts):
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    @property
+    def _models(self) -> OllamaModelManager:
+        return self._first.models
+
+    def _message_call(self, messages: object, overrides: Mapping[str, Any], *, is_streamed: bool) -> Call:
+        self._exchange.check_open()
+        return message_call(self.model, self.config, messages, overrides, is_streamed=is_streamed)
+
+    async def _generate_plain(self, call: Call) -> ProviderResponse:
+        """One request, one JSON object: no limit but `total_timeout`, and nothing partial on failure."""
+        call.body["stream"] = False
+        answer = Answer(call.model, is_chat=call.is_chat, clock=self._clock)
+        try:
+            answer.take(await self._exchange.fetch(call, answer, timeout_s=call.config.total_timeout))
+            answer.first_token_s = None  # nobody saw it
+            if not answer.is_complete:
+                raise answer.interrupted()
+            await self._exchange.check_context(call, answer)
+        except BaseException as error:
+            if isinstance(error, OllamaError):
+                answer.attach_to(error)
+            self._exchange.record(call, answer, chunks=None, error=error)
+            raise
+        self._exchange.record(call, answer, chunks=None)
+        return answer.response()
+
+    async def _ensure_available(self) -> None:
+        await self._models.ensure_model_available(
+            self.model, self.config.auto_pull_model, on_progress=self.on_pull_progress
+        )
+
+    async def _installed_names(self) -> list[str]:
+        return model_names(await self._models.list_models())
+
+    def _forget_health(self) -> None:
+        self._health.invalidate()
+
+
+def _addresses(config: OllamaConfig) -> list[Address]:
+    """Where to ask, in order."""
+    if config.hosts:
+        return [parse_url(url, name="hosts") for url in config.hosts]
+    return [resolve_address(config.base_url, config.host, config.port)]

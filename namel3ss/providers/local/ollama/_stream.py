@@ -1,0 +1,213 @@
+"""A running answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import warnings
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from namel3ss.providers.base import ProviderStream
+from namel3ss.providers.local.ollama._answer import Answer
+from namel3ss.providers.local.ollama._errors import OllamaError, OllamaStreamInterruptedError
+from namel3ss.providers.local.ollama._messages import load_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from namel3ss.providers.base import ProviderChunk, ProviderResponse
+    from namel3ss.providers.local.ollama._exchange import Exchange
+    from namel3ss.providers.local.ollama._lines import LineStream
+    from namel3ss.providers.local.ollama._requests import Call
+
+__all__ = ["OllamaStream"]
+
+# new: nothing sent; open: lines come; told: the last chunk was given out; done, failed, cancelled: no more comes.
+_State: TypeAlias = Literal["new", "open", "told", "done", "failed", "cancelled"]
+
+logger = logging.getLogger(__name__)
+
+
+class OllamaStream(ProviderStream):
+    """One answer of Ollama, piece by piece.
+
+    `async with` closes it whatever happens; without it, dropping an unfinished stream closes it too, with a
+    ResourceWarning. An error ends the stream; it carries what had arrived.
+    """
+
+    def __init__(self, exchange: Exchange, call: Call, *, is_read_in_pieces: bool) -> None:
+        self._exchange = exchange
+        self._call = call
+        self._is_read_in_pieces = is_read_in_pieces
+        self._state: _State = "new"
+        self._lines: LineStream | None = None
+        self._pending: Iterator[bytes] = iter(())
+        self._answer = Answer(call.model, is_chat=call.is_chat, clock=exchange.clock)
+        self._error: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_closed_by_provider = False
+
+    async def __anext__(self) -> ProviderChunk:
+        answer = self._answer
+        try:
+            while True:
+                if answer.has_ended():
+                    return await self._end()
+                for line in self._pending:
+                    chunk = answer.take(line)
+                    if chunk is not None:
+                        return chunk
+                    if answer.has_ended():
+                        break
+                else:
+                    await self._more()
+        except StopAsyncIteration:
+            raise
+        except BaseException as error:
+            await self._fail(error)
+            raise
+
+    async def result(self) -> ProviderResponse:
+        answer = self._answer
+        try:
+            while not answer.has_ended() and self._is("new", "open"):
+                for line in self._pending:
+                    answer.take(line)
+                    if answer.has_ended():
+                        break
+                else:
+                    await self._more()
+            if self._is("open"):
+                await self._end()
+        except StopAsyncIteration:
+            pass  # cancelled meanwhile: what has arrived is the result
+        except BaseException as error:
+            await self._fail(error)
+            raise
+        if self._is("told"):
+            await self._finish()
+        if self._is("failed") and self._error is not None:
+            raise self._error
+        return answer.response()
+
+    async def cancel(self) -> None:
+        if self._is("told"):
+            await self._finish()
+        elif self._is("new", "open"):
+            was_open = self._is("open")
+            self._state = "cancelled"
+            if was_open:
+                self._exchange.record(self._call, self._answer, chunks=self._chunks)
+            await self._release()
+
+    async def close_by_provider(self) -> None:
+        """End the stream because its provider is closed: whoever reads it gets an error that says so."""
+        self._is_closed_by_provider = True
+        await self._release()
+
+    # -- steps --------------------------------------------------------------------------------------------------
+
+    async def _more(self) -> None:
+        """Wait for the next lines. Raises StopAsyncIteration where no more are to come, OllamaError on trouble."""
+        if self._is("new"):
+            await self._open()
+        lines = self._lines
+        if not self._is("open") or lines is None:
+            self._explain_the_end()
+            raise StopAsyncIteration
+        try:
+            self._pending = iter(await anext(lines))
+        except StopAsyncIteration:
+            self._explain_the_end()
+            if self._is("open"):
+                raise self._answer.interrupted() from None
+            raise
+        except OllamaError:
+            self._explain_the_end()
+            if self._is("cancelled"):
+                raise StopAsyncIteration from None
+            raise
+
+    def _explain_the_end(self) -> None:
+        if self._is_closed_by_provider:
+            raise OllamaStreamInterruptedError(
+                "The provider was closed while this answer was arriving.",
+                model=self._call.model,
+                base_url=self._answer.base_url,
+                suggestion="Close the provider when its streams have ended.",
+            ) from None
+
+    async def _open(self) -> None:
+        self._exchange.check_open()
+        self._loop = asyncio.get_running_loop()
+        self._state = "open"
+        self._exchange.running.add(self)
+        await load_images(self._call.messages)
+        self._lines = await self._exchange.open_lines(self._call, self._answer)
+        if not self._is("open"):
+            await self._release()  # cancelled by another task while it was being opened
+
+    async def _end(self) -> ProviderChunk:
+        """The last chunk. Raises StopAsyncIteration when it has been given out."""
+        if not self._is("open"):
+            if self._is("told"):
+                await self._finish()
+            raise StopAsyncIteration
+        await self._exchange.check_context(self._call, self._answer)
+        self._state = "told"
+        self._exchange.record(self._call, self._answer, chunks=self._chunks)
+        return self._answer.last_chunk()
+
+    async def _finish(self) -> None:
+        """Leave the connection fit for the next request."""
+        self._state = "done"
+        lines, self._lines = self._lines, None
+        self._exchange.running.discard(self)
+        if lines is not None:
+            await lines.finish()
+
+    async def _fail(self, error: BaseException) -> None:
+        if self._is("failed", "cancelled"):
+            return
+        was_open = self._is("open")
+        self._state = "failed"
+        self._error = error
+        if isinstance(error, OllamaError):
+            self._answer.attach_to(error)
+        if was_open:
+            self._exchange.record(self._call, self._answer, error=error, chunks=self._chunks)
+        await self._release()
+
+    async def _release(self) -> None:
+        """Drop the connection: nothing else stops the server."""
+        lines, self._lines = self._lines, None
+        self._exchange.running.discard(self)
+        if lines is not None:
+            await lines.aclose()
+
+    def _is(self, *states: _State) -> bool:
+        return self._state in states  # a call, because the state changes while this object awaits
+
+    @property
+    def _chunks(self) -> int | None:
+        return self._answer.chunks if self._is_read_in_pieces else None
+
+    def __repr__(self) -> str:
+        return f"<OllamaStream of {self._call.model!r}: {self._state}, {self._answer.chunks} chunks>"
+
+    def __del__(self) -> None:
+        if getattr(self, "_state", "new") != "open":
+            return
+        lines, loop = self._lines, self._loop
+        warnings.warn(f"{self!r} was dropped before its end", ResourceWarning, source=self, stacklevel=2)
+        if lines is not None and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(_close_soon, lines)
+
+
+_closing: set[asyncio.Task[None]] = set()
+
+
+def _close_soon(lines: LineStream) -> None:
+    task = asyncio.get_running_loop().create_task(lines.aclose())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
