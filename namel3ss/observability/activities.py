@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from namel3ss.observability.instruments import AttributeValue
+    from namel3ss.observability.request_record import Outcome
     from namel3ss.observability.telemetry import Telemetry
 
 __all__ = [
@@ -52,7 +53,7 @@ def record_health_check(
     deliver_metric(
         "ollama.health.check_duration",
         {"value": duration_s},
-        {"provider": "ollama", "model": counted, "outcome": status},
+        {"provider": "ollama", "model": counted, "status": status},
         receiver,
     )
     attributes = _server_and_model(counted, server_address, server_port)
@@ -176,10 +177,13 @@ class PullObservation(_Activity):
 
     def _record(self, duration_s: float, error_type: str | None) -> None:
         counted = self._telemetry.counted_as(self._model)
+        labels = {"provider": "ollama", "model": counted, "status": _status(error_type)}
+        if error_type is not None:
+            labels["error_type"] = error_type
         deliver_metric(
             "ollama.model.pull_duration",
             {"value": duration_s, "bytes": self._bytes},
-            {"provider": "ollama", "model": counted, "outcome": error_type or "ok"},
+            labels,
             self._telemetry,
         )
         where = {**self._attributes, "gen_ai.request.model": counted}
@@ -218,6 +222,12 @@ class ServerStartObservation(_Activity):
                 {"provider": "ollama"},
                 self._telemetry,
             )
+
+
+def _status(error_type: str | None) -> Outcome:
+    if error_type is None:
+        return "ok"
+    return "cancelled" if error_type == CANCELLED else "error"
 
 
 def _server_and_model(model: str, address: str | None, port: int | None) -> dict[str, AttributeValue]:

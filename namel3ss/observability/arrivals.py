@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrivals"]
 
-# Less than this is no waiting: bytes that are there already are handed over in microseconds.
-_AT_ONCE_S = 0.001
+# Less than this is no waiting: bytes that are there already are handed over in tens of microseconds.
+_AT_ONCE_S = 0.0003
 
 
 class Arrivals:

@@ -217,11 +217,15 @@ def _dump(value: Json) -> str:
 
 
 def _clean(value: Json) -> Json:
-    """Lone surrogates have no place in UTF-8; they become question marks instead of an error."""
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        return _encodable(value)
     if isinstance(value, Mapping):
-        return {str(key): _clean(item) for key, item in value.items()}
+        return {_encodable(str(key)): _clean(item) for key, item in value.items()}
     if isinstance(value, Sequence):
         return [_clean(item) for item in value]
     return value
+
+
+def _encodable(text: str) -> str:
+    """Lone surrogates have no place in UTF-8; they become question marks instead of an error."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

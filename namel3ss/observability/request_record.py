@@ -48,7 +48,9 @@ class ReportedTimings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """What is known before a request is sent. `parameters` are the options as the server takes them."""
+    """What is known before a request is sent. `parameters` are the options as the server takes them; `labels` are for
+    listeners, beside those that every request has.
+    """
 
     operation: Operation
     provider: str
@@ -57,6 +59,7 @@ class RequestFacts:
     server_port: int | None
     stream: bool
     parameters: Mapping[str, object]
+    labels: Mapping[str, str]
     input_modality: InputModality
 
 

@@ -24,7 +24,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from namel3ss.observability.arrivals import Arrivals
 from namel3ss.observability.content import record_content
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 __all__ = ["RequestObservation", "start_request"]
 
 _NO_PARAMETERS: Mapping[str, object] = MappingProxyType({})
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
 # Servers have reported negative and absurd durations; a number nobody can believe is left out.
 _LONGEST_BELIEVABLE_S: Final = 7 * 24 * 3600.0
 
@@ -72,18 +73,20 @@ def start_request(
     server_port: int | None = None,
     stream: bool = False,
     parameters: Mapping[str, object] = _NO_PARAMETERS,
+    labels: Mapping[str, str] = _NO_LABELS,
     input_modality: InputModality = "text",
     telemetry: Telemetry | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> RequestObservation:
     """Begin to observe a request that is about to be sent.
 
-    `parameters` are the options as they are sent; they are read only if a span is recorded. `stream` is whether the
-    caller gets the answer piece by piece. `input_modality` is ``unknown`` for a prompt with images. `telemetry` is
-    by default the process's own. Never raises.
+    `parameters` are the options as they are sent; they are read only if a span is recorded. `labels` go to metric
+    listeners beside our own, and win over them. `stream` is whether the caller gets the answer piece by piece.
+    `input_modality` is ``unknown`` for a prompt with images. `telemetry` is by default the process's own. Never
+    raises.
     """
     facts = RequestFacts(
-        operation, provider, model, server_address, server_port, stream, parameters, input_modality
+        operation, provider, model, server_address, server_port, stream, parameters, labels, input_modality
     )
     return RequestObservation(facts, telemetry or current_telemetry(), clock)
 
@@ -168,12 +171,17 @@ class RequestObservation:
         finish_reasons: tuple[str, ...] = (),
         usage: ReportedUsage | None = None,
         timings: ReportedTimings | None = None,
+        chunks: int | None = None,
     ) -> None:
-        """The answer is complete. What the server did not report stays None."""
+        """The answer is complete. What the server did not report stays None.
+
+        `chunks` is how many pieces the caller was given, where that is not the number of those received.
+        """
         if self._ended:
             return
         end = self._arrivals.complete_at(_believable(timings.total_s) if timings else None)
-        self._end("ok", None, end, response_model, finish_reasons, usage, timings)
+        reported = _Reported(response_model, finish_reasons, usage, timings, chunks)
+        self._end("ok", None, end, reported)
 
     def fail(
         self,
@@ -182,25 +190,27 @@ class RequestObservation:
         response_model: str | None = None,
         usage: ReportedUsage | None = None,
         timings: ReportedTimings | None = None,
+        chunks: int | None = None,
     ) -> None:
         """The request failed. A word outside the closed list counts as ``_OTHER``."""
         if self._ended:
             return
         end = self._arrivals.failed_at()
-        self._end("error", closed_error_type(error_type), end, response_model, (), usage, timings)
+        reported = _Reported(response_model, (), usage, timings, chunks)
+        self._end("error", closed_error_type(error_type), end, reported)
 
-    def cancel(self) -> None:
+    def cancel(self, *, chunks: int | None = None) -> None:
         """The caller stopped waiting: its task was cancelled, or it left the stream before the end."""
         if not self._ended:
-            self._end("cancelled", CANCELLED, self._arrivals.clock(), None, (), None, None)
+            self._end("cancelled", CANCELLED, self._arrivals.clock(), _Reported(chunks=chunks))
 
-    def end_with(self, error: BaseException) -> None:
+    def end_with(self, error: BaseException, *, chunks: int | None = None) -> None:
         """`cancel` for a cancellation or a generator that was left, `fail` for any other exception."""
         word = error_type_of(error)
         if word == CANCELLED:
-            self.cancel()
+            self.cancel(chunks=chunks)
         else:
-            self.fail(word)
+            self.fail(word, chunks=chunks)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -222,20 +232,11 @@ class RequestObservation:
             return span
         return None
 
-    def _end(
-        self,
-        outcome: Outcome,
-        error_type: str | None,
-        end: float,
-        response_model: str | None,
-        finish_reasons: tuple[str, ...],
-        usage: ReportedUsage | None,
-        timings: ReportedTimings | None,
-    ) -> None:
+    def _end(self, outcome: Outcome, error_type: str | None, end: float, reported: _Reported) -> None:
         self._ended = True
         if self._span is None and not has_metric_listeners() and self._telemetry.instruments() is None:
             return
-        arrivals = self._arrivals
+        arrivals, usage, timings = self._arrivals, reported.usage, reported.timings
         ended = EndedRequest(
             facts=self._facts,
             outcome=outcome,
@@ -245,9 +246,9 @@ class RequestObservation:
             first_chunk_s=_since(arrivals.started, arrivals.first),
             first_token_s=_since(arrivals.started, self._first_token),
             mean_chunk_gap_s=arrivals.mean_gap_s(end),
-            chunks=arrivals.chunks,
-            response_model=response_model,
-            finish_reasons=finish_reasons,
+            chunks=arrivals.chunks if reported.chunks is None else reported.chunks,
+            response_model=reported.response_model,
+            finish_reasons=reported.finish_reasons,
             prompt_tokens=_counted(usage.prompt_tokens) if usage else None,
             completion_tokens=_counted(usage.completion_tokens) if usage else None,
             server_load_s=_believable(timings.load_s) if timings else None,
@@ -283,6 +284,16 @@ class RequestObservation:
             self._span.end(self._started_ns + round(ended.duration_s * 1e9))
 
 
+class _Reported(NamedTuple):
+    """What a provider says at the end."""
+
+    response_model: str | None = None
+    finish_reasons: tuple[str, ...] = ()
+    usage: ReportedUsage | None = None
+    timings: ReportedTimings | None = None
+    chunks: int | None = None
+
+
 def _describe(span: Span, ended: EndedRequest) -> None:
     from opentelemetry.trace import Status, StatusCode
 
@@ -294,13 +305,17 @@ def _describe(span: Span, ended: EndedRequest) -> None:
 
 
 def _labels(ended: EndedRequest) -> dict[str, str]:
-    return {
+    labels = {
         "provider": ended.facts.provider,
         "model": ended.facts.model,
         "operation": ended.facts.operation,
         "stream": "true" if ended.facts.stream else "false",
-        "outcome": ended.error_type or "ok",
+        "status": ended.outcome,
     }
+    if ended.error_type is not None:
+        labels["error_type"] = ended.error_type
+    labels.update(ended.facts.labels)
+    return labels
 
 
 def _clamped(ended: EndedRequest, telemetry: Telemetry) -> EndedRequest:
