@@ -80,17 +80,17 @@ def _report_again(
             place,
             label="the second",
             labels=labels,
-            help="Name it: ai model NAME { … }",
+            help="Name it: `ai model NAME { … }`",
         )
     else:
         findings.report(
             "N3104",
-            f"ai model {name!r} is declared twice.",
+            f"ai model `{shortened(name)}` is declared twice.",
             place,
             label="again here",
             labels=labels,
             help="Give one of them another name.",
-            notes=(f"An ai model without a name is called {DEFAULT_NAME!r}.",)
+            notes=(f"An ai model without a name is called `{DEFAULT_NAME}`.",)
             if name == DEFAULT_NAME
             else (),
         )
@@ -120,7 +120,7 @@ def _add_block(block: str, written: Written, settings: dict[str, Written], findi
         return
     if not isinstance(written.content, dict):
         findings.report(
-            "N3108", f"{block} must be a block of settings.", written.place, help=f"Write: {block}: {{ … }}"
+            "N3108", f"{block} must be a block of settings.", written.place, help=f"Write `{block}: {{ … }}`"
         )
         return
     for name, value in written.content.items():

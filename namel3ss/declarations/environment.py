@@ -60,7 +60,7 @@ def resolve_settings(declaration: ModelDeclaration, environ: Mapping[str, str]) 
     ]
     if missing:
         raise ProgramError(
-            f"ai model {declaration.name!r}: {missing[0].message}",
+            f"ai model {declaration.name!r}: {missing[0].message}.",
             suggestion=missing[0].help,
             diagnostics=tuple(missing),
         )
@@ -75,7 +75,7 @@ def _unset_variable(declaration: ModelDeclaration, path: Path, reference: Enviro
     return Diagnostic(
         "N3301",
         Severity.ERROR,
-        _unset_message(path, reference),
+        _unset_message(path, reference).rstrip("."),
         place.source,
         place.span,
         help=_unset_help(reference),
@@ -94,7 +94,7 @@ def _unset_message(path: Path, reference: EnvironmentValue) -> str:
 
 
 def _unset_help(reference: EnvironmentValue) -> str:
-    return f'Set {reference.names[0]}, or give a default: {reference} ?? "…"'
+    return f'Set {reference.names[0]}, or give a default: `{reference} ?? "…"`'
 
 
 def report_literal_secrets(info: SettingInfo, written: Written, findings: Findings) -> None:
@@ -112,7 +112,7 @@ def report_literal_secrets(info: SettingInfo, written: Written, findings: Findin
             "N3302",
             f"{'.'.join(map(str, path))} is a secret, and the file says it in clear.",
             item.place,
-            help=f"Take it from the environment: {path[-1]}: env.{_variable_name(str(path[-1]))}",
+            help=f"Take it from the environment: `{path[-1]}: env.{_variable_name(str(path[-1]))}`",
             notes=("Whoever reads the file, its history or its backups reads the secret: replace it.",),
         )
 

@@ -27,9 +27,12 @@ class Findings:
 
     def __init__(self, found: Iterable[Diagnostic] = ()) -> None:
         self.errors = 0
+        self._syntax: set[tuple[str, int]] = set()
         self._found: dict[tuple[str, str, int, int, str], Diagnostic] = {}
         for diagnostic in found:
             self._keep(diagnostic)
+            if diagnostic.severity is Severity.ERROR:
+                self._syntax.add((diagnostic.source.path, diagnostic.span.start))
 
     @property
     def is_full(self) -> bool:
@@ -48,23 +51,26 @@ class Findings:
         notes: tuple[str, ...] = (),
         fixes: tuple[Fix, ...] = (),
     ) -> None:
-        """Add a finding, unless it is known already or there are too many."""
+        """Add a finding, unless it is known already or there are too many.
+
+        The texts are sentences, as errors have them; diagnostics speak without the capital and the full stop.
+        """
         severity = CODES[code].severity
         if severity is Severity.ERROR:
             self.errors += 1
-        if self.is_full:
-            return
+        if self.is_full or (place.source.path, place.span.start) in self._syntax:
+            return  # what the syntax check says of a place is enough
         self._keep(
             Diagnostic(
                 code,
                 severity,
-                message,
+                _phrase(message),
                 place.source,
                 place.span,
                 label,
                 labels,
-                help=help,
-                notes=notes,
+                help=_phrase(help) if help else None,
+                notes=tuple(map(_phrase, notes)),
                 fixes=fixes,
             )
         )
@@ -78,3 +84,10 @@ class Findings:
     def _keep(self, found: Diagnostic) -> None:
         key = (found.code, found.source.path, found.span.start, found.span.end, found.message)
         self._found.setdefault(key, found)
+
+
+def _phrase(sentence: str) -> str:
+    first = sentence.split(" ", 1)[0]
+    if first.istitle() and first.isalpha():
+        sentence = sentence[0].lower() + sentence[1:]
+    return sentence[:-1] if sentence.endswith(".") else sentence

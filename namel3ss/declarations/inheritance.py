@@ -66,9 +66,9 @@ def _find_parent(draft: Draft, drafts: dict[str, Draft], findings: Findings) -> 
         near = closest(name, others)
         findings.report(
             "N3106",
-            f"ai model {shortened(draft.name)!r} extends {shortened(name)!r}, which is not declared.",
+            f"ai model `{shortened(draft.name)}` extends `{shortened(name)}`, which is not declared.",
             written.place,
-            help=f"Did you mean {near[0]}?" if near else "Declare it in this file, or leave extends out.",
+            help=f"Did you mean `{near[0]}`?" if near else "Declare it in this file, or leave extends out.",
             fixes=(
                 (Fix(f"Extend {near[0]}", (TextEdit(written.place.span, near[0]),), safe=False),)
                 if near
@@ -85,7 +85,7 @@ def _report_circle(circle: list[Draft], findings: Findings) -> None:
     names = [*(shortened(draft.name) for draft in ordered[:5]), *(["…"] if len(ordered) > 5 else [])]
     findings.report(
         "N3107",
-        f"ai model {names[0]!r} extends itself."
+        f"ai model `{names[0]}` extends itself."
         if len(ordered) == 1
         else f"These ai models extend each other in a circle: {' → '.join([*names, names[0]])}.",
         ordered[0].keys["extends"].place,

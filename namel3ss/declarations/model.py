@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -79,6 +79,22 @@ class ModelDeclaration:
         from namel3ss.declarations.environment import resolve_settings
 
         return resolve_settings(self, environ)
+
+    def overridden(self, settings: Mapping[str, Any]) -> ModelDeclaration:
+        """This declaration with `settings` in place of the file's, wherever it wrote them; None takes one away."""
+        given = {name: value for name, value in settings.items() if value is not None}
+        return replace(
+            self,
+            config=MappingProxyType(_without(self.config, settings) | given),
+            deployment_config=MappingProxyType(_without(self.deployment_config, settings)),
+            references=MappingProxyType(
+                {path: value for path, value in self.references.items() if path[0] not in settings}
+            ),
+        )
+
+
+def _without(block: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in block.items() if name not in settings}
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,9 +69,9 @@ class ModelCheck:
             code, example = ("N3101", "ollama") if key == "provider" else ("N3102", "llama3:8b")
             self._findings.report(
                 code,
-                f"ai model {shortened(draft.name)!r} has no {key}.",
+                f"ai model `{shortened(draft.name)}` has no {key}.",
                 draft.place,
-                help=f"Add a line: {key}: {example}",
+                help=f"Add a line: `{key}: {example}`",
             )
         return False
 
@@ -93,7 +93,9 @@ class ModelCheck:
                 "N3108",
                 f"{key} must be text.",
                 written.place,
-                help=f'Write it in quotes: {key}: "{spelling}"' if isinstance(content, int | float) else None,
+                help=f'Write it in quotes: `{key}: "{spelling}"`'
+                if isinstance(content, int | float)
+                else None,
             )
             return None
         if not content.strip() and key in ("provider", "model"):
@@ -115,9 +117,9 @@ class ModelCheck:
             near = closest(provider, installed)
             self._findings.report(
                 "N3103",
-                f"Unknown provider {shortened(provider)!r}.",
+                f"Unknown provider `{shortened(provider)}`.",
                 place,
-                help=f"Did you mean {near[0]}?" if near else None,
+                help=f"Did you mean `{near[0]}`?" if near else None,
                 notes=(f"Installed providers: {', '.join(installed) or 'none'}.",),
             )
         return config_model
@@ -154,8 +156,7 @@ class ModelCheck:
         elif written is None:
             self._findings.report("N3202", problem.message, draft.place, help=problem.suggestion)
         elif problem.kind == "unknown":
-            provider = str(draft.keys["provider"].content)
-            report_unknown(problem, written, infos, provider, self._findings)
+            report_unknown(problem, written, infos, self._findings)
         else:
             self._report_value(problem, written.at(problem.path[1:]), infos[name])
 

@@ -35,14 +35,14 @@ def report_place(info: SettingInfo, written: Written, findings: Findings) -> Non
             "N3206",
             f"{info.name} belongs in {usual}, not in {written.block}.",
             place,
-            help=f"Move it: {usual}: {{ {_as_written(info, written)} }}",
+            help=f"Move it: `{usual}: {{ {_as_written(info, written)} }}`",
         )
         return
     findings.report(
         "N3205",
         f"{info.name} is usually written in {usual}.",
         place,
-        help=f"{usual}: {{ {_as_written(info, written)} }}",
+        help=f"Write `{usual}: {{ {_as_written(info, written)} }}`",
     )
 
 
@@ -56,7 +56,6 @@ def report_unknown(
     problem: SettingProblem,
     written: Written,
     infos: Mapping[str, SettingInfo],
-    provider: str,
     findings: Findings,
 ) -> None:
     """Say that a key is not known, and which one is probably meant: of the same block first."""
@@ -73,7 +72,7 @@ def report_unknown(
     near = _nearest(key, written.block, problem.nearest, infos)
     if near is None:
         findings.report(
-            "N3201", f"Unknown setting {shortened(key)!r} in {block}.", place, help=problem.suggestion
+            "N3201", f"Unknown setting `{shortened(key)}` in {block}.", place, help=problem.suggestion
         )
         return
     usual = usual_block(infos.get(near))
@@ -82,12 +81,9 @@ def report_unknown(
     )
     findings.report(
         "N3201",
-        f"Unknown setting {shortened(key)!r} in {block}.",
+        f"Unknown setting `{shortened(key)}` in {block}.",
         place,
-        help=f"Did you mean {near}?" + (f" It belongs in {usual}." if elsewhere else ""),
-        notes=(f"The settings of provider {provider} are listed in docs/language.md.",)
-        if provider == "ollama"
-        else (),
+        help=f"Did you mean `{near}`?" + (f" It belongs in {usual}." if elsewhere else ""),
         fixes=(Fix(f"Write {near}", (TextEdit(place.span, near),), safe=False),),
     )
 

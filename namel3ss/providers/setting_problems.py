@@ -130,8 +130,7 @@ def describe_value(value: object) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, str):
-        shown = value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 1] + "…"
-        return f'"{shown}"'
+        return f'"{_shortened(value)}"'
     if isinstance(value, int | float):
         shown = f"{value:g}" if isinstance(value, int) and abs(value) > 10**18 else str(value)
         return shown
@@ -140,6 +139,10 @@ def describe_value(value: object) -> str:
     if isinstance(value, list | tuple):
         return "a list"
     return f"a {type(value).__name__}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 
 # -- pydantic's findings, said in words -----------------------------------------------------------------------
@@ -191,11 +194,11 @@ def _unknown(key: str, infos: Mapping[str, SettingInfo]) -> SettingProblem:
                 "unknown",
                 (key,),
                 f"{key} is not a setting of its own.",
-                f"Write it inside {name}: {name}: {{ {key}: … }}",
+                f"Write it inside {name}: `{name}: {{ {key}: … }}`",
             )
     nearest = nearest_setting(key, infos)
-    hint = f"Did you mean {nearest}?" if nearest else f"Known settings: {', '.join(infos)}."
-    return SettingProblem("unknown", (key,), f"Unknown setting {describe_value(key)}.", hint, nearest)
+    hint = f"Did you mean `{nearest}`?" if nearest else f"Known settings: {', '.join(infos)}."
+    return SettingProblem("unknown", (key,), f"Unknown setting `{_shortened(key)}`.", hint, nearest)
 
 
 def _wrong_value(

@@ -44,6 +44,13 @@ class RunnableModel:
         """
         return self._open_provider(self.declaration)
 
+    def override(self, settings: Mapping[str, Any]) -> None:
+        """Replace settings of the file, as a command line's ``--set`` does; None takes one away.
+
+        For every call of this model, so before its provider is first used.
+        """
+        self.declaration = self.declaration.overridden(settings)
+
     async def run(
         self, prompt: Messages, *, system: str | None = None, images: Sequence[object] = (), **overrides: Any
     ) -> ProviderResponse:

@@ -69,6 +69,13 @@ def _unusable(file: ProgramFile) -> ProgramError:
             suggestion="Add one: ai model hello { provider: ollama, model: llama3:8b }",
             diagnostics=file.diagnostics,
         )
+    first = errors[0]
+    if not first.source.text:  # the file itself is the trouble, not a place in it
+        return ProgramError(
+            f"{first.message[:1].upper()}{first.message[1:]}.",
+            suggestion=first.help,
+            diagnostics=file.diagnostics,
+        )
     shown = render_concise(errors[:_MOST_SHOWN]).rstrip()
     more = f"\n… and {len(errors) - _MOST_SHOWN} more." if len(errors) > _MOST_SHOWN else ""
     return ProgramError(

@@ -14,7 +14,7 @@ def test_an_unset_variable_is_a_warning_in_the_check_and_an_error_when_the_model
     found = only(program)
 
     assert (found.code, found.severity, marked(found)) == ("N3301", Severity.WARNING, "env.SIZE")
-    assert found.message == "num_ctx comes from the environment, and SIZE is not set."
+    assert found.message == "num_ctx comes from the environment, and SIZE is not set"
     with pytest.raises(ProgramError, match="SIZE is not set") as caught:
         program.models["m"].settings({})
     (diagnostic,) = caught.value.diagnostics
@@ -32,7 +32,7 @@ def test_an_empty_variable_counts_as_unset(environ: dict[str, str]):
 def test_a_chain_asks_each_variable_in_turn():
     program = model("config: { num_ctx: env.A ?? env.B }")
 
-    assert only(program).message == "num_ctx comes from the environment, and none of A, B is set."
+    assert only(program).message == "num_ctx comes from the environment, and none of A, B is set"
     assert program.models["m"].settings({"B": "5"}) == {"num_ctx": 5}
 
 
@@ -101,7 +101,7 @@ def test_a_secret_in_the_file_is_an_error_that_does_not_show_it(settings: str, n
     found = only(program)
 
     assert (found.code, found.severity) == ("N3302", Severity.ERROR)
-    assert found.message == f"{name} is a secret, and the file says it in clear."
+    assert found.message == f"{name} is a secret, and the file says it in clear"
     assert "env." in (found.help or "")
     assert "hunter2" not in found.message + (found.help or "")
     assert program.models == {}

@@ -137,7 +137,7 @@ def test_an_unknown_target_is_led_to_the_nearest_name():
         )
     )
 
-    assert (found.code, marked(found), found.help) == ("N3106", "base_confg", "Did you mean base_config?")
+    assert (found.code, marked(found), found.help) == ("N3106", "base_confg", "did you mean `base_config`?")
 
 
 def test_a_circle_is_reported_once_with_its_path():
@@ -153,7 +153,7 @@ def test_a_circle_is_reported_once_with_its_path():
     found = only(program)
 
     assert found.code == "N3107"
-    assert found.message == "These ai models extend each other in a circle: a → b → c → a."
+    assert found.message == "these ai models extend each other in a circle: a → b → c → a"
     assert line_of(found) == 1
     assert len(found.labels) == 2
     assert list(program.models) == ["healthy"]
@@ -163,7 +163,7 @@ def test_a_circle_is_reported_once_with_its_path():
 def test_a_model_that_extends_itself_is_a_circle_of_one():
     found = only(check("ai model a { provider: ollama, model: x, extends: a }"))
 
-    assert (found.code, found.message) == ("N3107", "ai model 'a' extends itself.")
+    assert (found.code, found.message) == ("N3107", "ai model `a` extends itself")
 
 
 def test_a_target_that_is_no_name_is_an_error():

@@ -45,39 +45,44 @@ def test_five_mistakes_give_five_findings_each_on_its_own_line_and_the_healthy_m
 @pytest.mark.parametrize(
     ("text", "code", "message", "help_text"),
     [
-        ("ai model a { model: x }", "N3101", "ai model 'a' has no provider.", "Add a line: provider: ollama"),
+        (
+            "ai model a { model: x }",
+            "N3101",
+            "ai model `a` has no provider",
+            "add a line: `provider: ollama`",
+        ),
         (
             "ai model a { provider: ollama }",
             "N3102",
-            "ai model 'a' has no model.",
-            "Add a line: model: llama3:8b",
+            "ai model `a` has no model",
+            "add a line: `model: llama3:8b`",
         ),
-        ('ai model a { provider: ollama, model: "" }', "N3108", "model is empty.", "Write a model's name."),
-        ("ai model a { provider: null, model: x }", "N3101", "ai model 'a' has no provider.", "Add a line"),
+        ('ai model a { provider: ollama, model: "" }', "N3108", "model is empty", "write a model's name"),
+        ("ai model a { provider: null, model: x }", "N3101", "ai model `a` has no provider", "add a line"),
         (
             "ai model a { provider: ollama, model: 7 }",
             "N3108",
-            "model must be text.",
-            'Write it in quotes: model: "7"',
+            "model must be text",
+            'write it in quotes: `model: "7"`',
         ),
-        ("ai model a { provider: [ollama], model: x }", "N3108", "provider must be text.", None),
+        ("ai model a { provider: [ollama], model: x }", "N3108", "provider must be text", None),
         (
             "ai model a { provider: ollama, model: x, config: 3 }",
             "N3108",
             "config must be a block",
-            "Write: config: {",
+            "write `config: {",
         ),
         (
             "ai model a { provider: olama, model: x }",
             "N3103",
-            "Unknown provider 'olama'.",
-            "Did you mean ollama?",
+            "unknown provider `olama`",
+            "did you mean `ollama`?",
         ),
         (
             "ai model a { provider: ollama, model: x, extends: b }",
             "N3106",
-            "extends 'b', which is not declared",
-            "Declare",
+            "extends `b`, which is not declared",
+            "declare",
         ),
     ],
 )
@@ -95,7 +100,7 @@ def test_a_model_that_is_incomplete_or_of_the_wrong_kind(
 def test_an_unknown_provider_lists_the_installed_ones():
     found = only(check("ai model a { provider: skynet, model: x }"))
 
-    assert "Installed providers:" in found.notes[0]
+    assert "installed providers:" in found.notes[0]
     assert "ollama" in found.notes[0]
 
 
@@ -152,7 +157,7 @@ def test_an_unnamed_model_and_one_called_default_are_the_same_name():
     )
 
     assert codes(program) == ["N3104"]
-    assert "called 'default'" in only(program).notes[0]
+    assert "called `default`" in only(program).notes[0]
 
 
 def test_a_step_in_a_model_is_an_error():

@@ -22,8 +22,8 @@ def test_address_and_keep_alive_may_stand_in_either_block_with_a_hint(setting: s
     else:
         found = only(program)
         assert (found.code, found.severity) == ("N3205", Severity.INFO)
-        assert found.message == f"{name} is usually written in {usual}."
-        assert found.help == f"{usual}: {{ {setting} }}"
+        assert found.message == f"{name} is usually written in {usual}"
+        assert found.help == f"write `{usual}: {{ {setting} }}`"
 
 
 @pytest.mark.parametrize("name", ["auto_pull_model", "auto_start_server", "stop_server_on_exit"])
@@ -52,10 +52,10 @@ def test_settings_directly_in_the_model_are_accepted_with_a_hint(line: str, usua
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ("config: { num_gpu: 3 }", "num_gpu belongs in deployment_config, not in config."),
-        ("deployment_config: { temperature: 1 }", "temperature belongs in config, not in deployment_config."),
-        ("config: { model: x }", "model belongs in the ai model itself, not in config."),
-        ("config: { system: x }", "system belongs in the ai model itself, not in config."),
+        ("config: { num_gpu: 3 }", "num_gpu belongs in deployment_config, not in config"),
+        ("deployment_config: { temperature: 1 }", "temperature belongs in config, not in deployment_config"),
+        ("config: { model: x }", "model belongs in the ai model itself, not in config"),
+        ("config: { system: x }", "system belongs in the ai model itself, not in config"),
     ],
 )
 def test_a_setting_in_the_wrong_block_is_led_to_the_right_one(settings: str, message: str):
@@ -70,16 +70,16 @@ def test_a_setting_in_the_wrong_block_is_led_to_the_right_one(settings: str, mes
 @pytest.mark.parametrize(
     ("settings", "help_text"),
     [
-        ("config: { temprature: 1 }", "Did you mean temperature?"),
-        ("config: { num_predict: 1 }", "Did you mean max_tokens?"),
-        ("config: { num_gpus: 1 }", "Did you mean num_gpu? It belongs in deployment_config."),
-        ("deployment_config: { num_threads: 1 }", "Did you mean num_thread?"),
-        ("deployment_config: { keepalive: 5m }", "Did you mean keep_alive?"),
-        ("configg: { temperature: 1 }", "Did you mean config?"),
-        ("sytem: x", "Did you mean system?"),
-        ("temprature: 1", "Did you mean temperature?"),
-        ("config: { num_keep: 1 }", "Write it inside options: options: { num_keep: … }"),
-        ("config: { zzzz: 1 }", "Known settings: temperature"),
+        ("config: { temprature: 1 }", "did you mean `temperature`?"),
+        ("config: { num_predict: 1 }", "did you mean `max_tokens`?"),
+        ("config: { num_gpus: 1 }", "did you mean `num_gpu`? It belongs in deployment_config"),
+        ("deployment_config: { num_threads: 1 }", "did you mean `num_thread`?"),
+        ("deployment_config: { keepalive: 5m }", "did you mean `keep_alive`?"),
+        ("configg: { temperature: 1 }", "did you mean `config`?"),
+        ("sytem: x", "did you mean `system`?"),
+        ("temprature: 1", "did you mean `temperature`?"),
+        ("config: { num_keep: 1 }", "write it inside options: `options: { num_keep: … }`"),
+        ("config: { zzzz: 1 }", "known settings: temperature"),
     ],
 )
 def test_an_unknown_key_is_led_to_the_nearest_of_its_block_first(settings: str, help_text: str):
@@ -106,7 +106,7 @@ def test_two_blocks_may_agree_but_not_disagree():
     program = model("config: { keep_alive: 5m }\ndeployment_config: { keep_alive: 1m }")
     found = next(found for found in program.diagnostics if found.severity is Severity.ERROR)
     assert (found.code, marked(found)) == ("N3204", "keep_alive")
-    assert found.message == "keep_alive has one value in config and another in deployment_config."
+    assert found.message == "keep_alive has one value in config and another in deployment_config"
     assert [found.source.text[slice(*label.span)] for label in found.labels] == ["keep_alive"]
 
 
@@ -119,16 +119,16 @@ def test_a_value_in_the_model_and_another_in_a_block_disagree():
 @pytest.mark.parametrize(
     ("settings", "message", "place"),
     [
-        ("config: { temperature: 3 }", "temperature must be a number from 0 to 2, not 3.", "3"),
-        ("config: { num_ctx: 4k }", 'num_ctx must be a whole number of at least 1 (tokens), not "4k".', "4k"),
+        ("config: { temperature: 3 }", "temperature must be a number from 0 to 2, not 3", "3"),
+        ("config: { num_ctx: 4k }", 'num_ctx must be a whole number of at least 1 (tokens), not "4k"', "4k"),
         ("config: { idle_timeout: soon }", "idle_timeout must be a duration such as 30s", "soon"),
         ("config: { base_url: localhost }", "base_url 'localhost' is not a URL", "localhost"),
         ("config: { hosts: [http://a, nope] }", "hosts 'nope' is not a URL", "[http://a, nope]"),
-        ("config: { hosts: [http://a, 3] }", "hosts[1] must be text, not 3.", "3"),
-        ("config: { stop: [1, 2] }", "stop must be text or a list of texts, not a list.", "[1, 2]"),
+        ("config: { hosts: [http://a, 3] }", "hosts[1] must be text, not 3", "3"),
+        ("config: { stop: [1, 2] }", "stop must be text or a list of texts, not a list", "[1, 2]"),
         (
             "deployment_config: { port: 70000 }",
-            "port must be a whole number from 1 to 65535, not 70000.",
+            "port must be a whole number from 1 to 65535, not 70000",
             "70000",
         ),
     ],

@@ -134,7 +134,7 @@ def test_a_unit_is_part_of_the_message():
 def test_a_key_that_belongs_inside_a_map_is_led_there():
     (problem,) = find_problems(_Sample, {"inner": 1})
 
-    assert problem.suggestion == "Write it inside labels: labels: { inner: … }"
+    assert problem.suggestion == "Write it inside labels: `labels: { inner: … }`"
 
 
 def test_a_required_setting_that_is_missing_is_a_problem_of_its_own_kind():

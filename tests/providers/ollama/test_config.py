@@ -228,11 +228,11 @@ def test_several_mistakes_are_told_at_once():
 @pytest.mark.parametrize(
     ("key", "suggestion"),
     [
-        ("temprature", "Did you mean temperature?"),
-        ("num_predict", "Did you mean max_tokens?"),
-        ("context_length", "Did you mean num_ctx?"),
-        ("timeout", "Did you mean total_timeout?"),
-        ("Temperature", "Did you mean temperature?"),
+        ("temprature", "Did you mean `temperature`?"),
+        ("num_predict", "Did you mean `max_tokens`?"),
+        ("context_length", "Did you mean `num_ctx`?"),
+        ("timeout", "Did you mean `total_timeout`?"),
+        ("Temperature", "Did you mean `temperature`?"),
         ("num_keep", "Write it inside options"),
         ("zzzz", "Known settings: temperature,"),
         ("x" * 100_000, "Known settings"),
