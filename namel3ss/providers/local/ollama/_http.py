@@ -120,6 +120,10 @@ class OllamaHttp:
         """Whether an event loop that still lives has connections of ours."""
         return any(not loop.is_closed() and not pool.is_closed for loop, pool in list(self._pools.items()))
 
+    async def load(self) -> None:
+        """Have the HTTP libraries imported, so that the next request waits for the server alone."""
+        await self._load()
+
     async def aclose(self) -> None:
         """Close the connections of the running loop; those of other loops end with them. Idempotent."""
         self.is_closed = True

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from namel3ss.providers.local.ollama._address import Address
     from namel3ss.providers.local.ollama._pull import ProgressListener
 
-__all__ = ["OllamaModelManager", "model_names", "not_found", "open_http"]
+__all__ = ["OllamaModelManager", "model_names", "not_found", "open_http", "part"]
 
 Shape = TypeVar("Shape")
 
@@ -75,7 +76,7 @@ class OllamaModelManager:
         on_change: Callable[[], None] | None = None,
     ) -> None:
         self.cache = ModelAvailabilityCache() if cache is None else cache
-        self._http = open_http(base_url) if http is None else http
+        self._http = open_http(parse_url(base_url)) if http is None else http
         self._owns_http = http is None
         self.base_url = self._http.base_url
         self._load_timeout = load_timeout
@@ -301,9 +302,8 @@ class OllamaModelManager:
             ) from error
 
 
-def open_http(base_url: str) -> OllamaHttp:
+def open_http(address: Address) -> OllamaHttp:
     """A connection of its own to a server; what the URL says of a user goes into a header."""
-    address = parse_url(base_url)
     headers = {"Authorization": address.authorization} if address.authorization else {}
     return OllamaHttp(address.url, headers=headers)
 
@@ -361,15 +361,16 @@ def _texts(value: object) -> list[str]:
 def _trained_context(answer: dict[str, Any]) -> int | None:
     """The context length that a model was trained for, from its own metadata."""
     for place, key in (
-        ("model_info", f"{_part(answer, 'model_info').get('general.architecture')}.context_length"),
+        ("model_info", f"{part(answer, 'model_info').get('general.architecture')}.context_length"),
         ("details", "context_length"),
     ):
-        length = _part(answer, place).get(key)
+        length = part(answer, place).get(key)
         if isinstance(length, int):
             return length
     return None
 
 
-def _part(answer: dict[str, Any], name: str) -> dict[str, Any]:
+def part(answer: dict[str, Any], name: str) -> dict[str, Any]:
+    """An object inside an answer; empty when it is missing or something else."""
     part = answer.get(name)
     return part if isinstance(part, dict) else {}
