@@ -35,7 +35,10 @@ def read_assignments(
 
 
 def read_assignment(text: str, model: type[BaseModel]) -> tuple[str, object]:
-    """One setting and its value. Raises UsageError that names the key and what may be written."""
+    """One setting and its value, None where ``null`` takes away what the file says.
+
+    Raises UsageError that names the key and what may be written.
+    """
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or not key:
@@ -46,7 +49,9 @@ def read_assignment(text: str, model: type[BaseModel]) -> tuple[str, object]:
             f"{key} cannot be set on the command line, where other users of this machine can read it.",
             suggestion=f"Write `{key}: env.NAME` in the file and set that variable.",
         )
-    typed = None if value == "null" else read_text(model, (key,), value)
+    takes_away = value == "null"
+    typed = None if takes_away else read_text(model, (key,), value)
     for problem in problems_of(model, key, typed):
-        raise UsageError(problem.message, suggestion=problem.suggestion)
+        if problem.kind == "unknown" or not takes_away:
+            raise UsageError(problem.message, suggestion=problem.suggestion)
     return key, typed

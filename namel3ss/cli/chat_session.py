@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from namel3ss.cli.chat_input import Entry
-    from namel3ss.cli.interruption import EventLoop
+    from namel3ss.cli.event_loop import EventLoop
     from namel3ss.cli.session import Session
 
 __all__ = ["ChatSession"]

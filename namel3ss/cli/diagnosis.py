@@ -103,7 +103,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor. A problem keeps models from running; `code` is what `run` would then exit with."""
+    """One line of the doctor. A problem keeps models from running; `code` is what `run` would then exit with.
+
+    `next_step` may have several lines.
+    """
 
     level: Level
     subject: str
@@ -162,12 +165,8 @@ def _program(facts: Facts) -> Iterator[Finding]:
         yield Finding("ok", "program", f"ollama is {facts.program}")
     elif any(server.is_local for server in facts.servers):
         is_needed = any(server.is_local and server.version is None for server in facts.servers)
-        yield Finding(
-            "warning" if is_needed else "info",
-            "program",
-            "the ollama program was not found on this machine",
-            facts.how_to_install if is_needed else None,
-        )
+        level: Level = "warning" if is_needed else "info"
+        yield Finding(level, "program", "the ollama program was not found on this machine")
 
 
 def _server(server: ServerFacts, facts: Facts) -> Iterator[Finding]:
@@ -191,7 +190,7 @@ def _how_to_start(server: ServerFacts, facts: Facts) -> str:
     if not server.is_local:
         return "Look whether the server runs and its address is right."
     if facts.program is None:
-        return f"{facts.how_to_install} Or try without a server: --sandbox"
+        return f"{facts.how_to_install}\nOr try without a server: --sandbox"
     return "Start it: namel3ss server start"
 
 
@@ -209,7 +208,7 @@ def _models(server: ServerFacts) -> Iterator[Finding]:
             text = f"{model.name} uses {model.model}, which is pulled when it is first used"
             yield Finding("warning", "models", text, f"Pull it now: {_pull(model, server)}")
         else:
-            near = f" Similar: {', '.join(model.nearest)}." if model.nearest else ""
+            near = f"\nSimilar: {', '.join(model.nearest)}." if model.nearest else ""
             text = f"{model.name} uses {model.model}, which is not installed"
             yield Finding("problem", "models", text, f"Run: {_pull(model, server)}{near}", ExitCode.MODEL)
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import platform
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from namel3ss._version import __version__
 from namel3ss.cli.diagnosis import DiskFacts, Facts, FileFacts, ModelFacts, ServerFacts, Variable
+from namel3ss.cli.model_server import plain_provider
 from namel3ss.declarations import EnvironmentValue, read_program
-from namel3ss.errors import N3Error, ProgramError
+from namel3ss.errors import ProgramError, UsageError
 from namel3ss.language import Severity
 from namel3ss.language.suggest import closest
 from namel3ss.providers.local.ollama import (
-    OllamaModelManager,
+    DEFAULT_OLLAMA_URL,
+    OLLAMA_BASE_URL_ENV,
     OllamaProvider,
     OllamaServerManager,
-    display_url,
-    find_executable,
-    how_to_install,
-    is_loopback,
     resolve_address,
 )
 from namel3ss.runtime import load
@@ -33,9 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["examine"]
 
-# What each variable does where it is set; the last group is read by the server alone, when it starts.
+_ADDRESSES: Final = frozenset({OLLAMA_BASE_URL_ENV, "OLLAMA_HOST"})
+# What each variable does where it is set; those below the addresses are read by the server alone, when it starts.
 _VARIABLES: Final = {
-    "NAMEL3SS_OLLAMA_BASE_URL": "the server's address, unless a file gives base_url",
+    OLLAMA_BASE_URL_ENV: "the server's address, unless a file gives base_url",
     "OLLAMA_HOST": "the server's address, unless something above says otherwise",
     "OLLAMA_MODELS": "where the server keeps its models",
     "OLLAMA_CONTEXT_LENGTH": "the server's context window",
@@ -47,7 +47,6 @@ _VARIABLES: Final = {
 async def examine(path: str | None, environ: Mapping[str, str], *, sandbox_url: str | None = None) -> Facts:
     """The facts about a file's servers and models, or about the server that is used without a file."""
     file = read_program(path, environ=environ) if path else None
-    unset = sorted(set(_unset_variables(file.models.values(), environ))) if file else []
     if file is None:
         servers = [await _plain_server(environ, sandbox_url)]
     elif file.models:
@@ -56,16 +55,17 @@ async def examine(path: str | None, environ: Mapping[str, str], *, sandbox_url: 
     else:
         servers = []
     is_local = sandbox_url is None and any(server.is_local for server in servers)
+    here = OllamaServerManager({"base_url": DEFAULT_OLLAMA_URL}, environ=environ)
     return Facts(
         version=__version__,
         python=platform.python_version(),
-        program=find_executable(environ),
-        how_to_install=how_to_install(),
+        program=here.executable,
+        how_to_install=here.how_to_install,
         servers=tuple(servers),
         file=_file_facts(file) if file else None,
         disk=_disk_facts(environ) if is_local else None,
         variables=tuple(_variables(environ)),
-        unset=tuple(unset),
+        unset=tuple(sorted(set(_unset_variables(file.models.values(), environ)))) if file else (),
     )
 
 
@@ -85,26 +85,9 @@ def _unset_variables(models: Iterable[ModelDeclaration], environ: Mapping[str, s
 
 
 async def _plain_server(environ: Mapping[str, str], sandbox_url: str | None) -> ServerFacts:
-    address = resolve_address(sandbox_url, environ=environ)
-    async with OllamaServerManager({"base_url": address.url}, environ=environ) as manager:
-        health = await manager.health_check(force=True)
-    installed = 0
-    failure = health.get("error")
-    if health["version"] is not None:
-        async with OllamaModelManager(address.url) as models:
-            try:
-                installed = len(await models.list_models())
-            except N3Error as error:
-                failure = error.message
-    return ServerFacts(
-        url=address.url,
-        origin="--sandbox" if sandbox_url else address.origin,
-        version=health["version"],
-        response_ms=health["response_time_ms"],
-        is_local=is_loopback(address.url),
-        installed_count=installed,
-        failure=failure,
-    )
+    async with plain_provider(sandbox_url) as provider:
+        origin = "--sandbox" if sandbox_url else resolve_address(environ=environ).origin
+        return await _server(provider, origin, ())
 
 
 async def _servers_of(program: Program, environ: Mapping[str, str], *, is_sandbox: bool) -> list[ServerFacts]:
@@ -118,32 +101,37 @@ async def _servers_of(program: Program, environ: Mapping[str, str], *, is_sandbo
         if isinstance(provider, OllamaProvider):
             origin = "--sandbox" if is_sandbox else _origin(model.declaration, provider, environ)
             wanted.setdefault(provider.base_url, []).append((provider, origin))
-    return [await _file_server(url, users) for url, users in wanted.items()]
+    return [await _file_server(users) for users in wanted.values()]
 
 
-async def _file_server(url: str, users: list[tuple[OllamaProvider, str]]) -> ServerFacts:
+async def _file_server(users: list[tuple[OllamaProvider, str]]) -> ServerFacts:
     models: list[ModelFacts] = []
     for provider, _ in users:
-        health = await provider.health_check(force=True)
-        names = health["available_models"]
+        health = await provider.health_check()
         is_installed = health["model_available"]
-        nearest = () if is_installed else tuple(closest(provider.model, names, n=3))
+        nearest = () if is_installed else tuple(closest(provider.model, health["available_models"], n=3))
         models.append(
             ModelFacts(provider.name, provider.model, is_installed, provider.auto_pull_model, nearest)
         )
     first, origin = users[0]
-    health = await first.health_check()
+    may_start = any(provider.auto_start_server for provider, _ in users)
+    return replace(await _server(first, origin, tuple(models)), may_start=may_start)
+
+
+async def _server(provider: OllamaProvider, origin: str, models: tuple[ModelFacts, ...]) -> ServerFacts:
+    await provider.health_check()
+    # The second look measures the server alone; the first also loaded what asking it takes.
+    health = await provider.health_check(force=True)
     server = health["server_health"]
     return ServerFacts(
-        url=url,
+        url=provider.base_url,
         origin=origin,
         version=server["version"],
         response_ms=server["response_time_ms"],
-        is_local=is_loopback(url),
+        is_local=OllamaServerManager({"base_url": provider.base_url}).is_local,
         installed_count=len(health["available_models"]),
-        models=tuple(models),
+        models=models,
         failure=server.get("error"),
-        may_start=any(provider.auto_start_server for provider, _ in users),
     )
 
 
@@ -180,4 +168,14 @@ def _disk_facts(environ: Mapping[str, str]) -> DiskFacts | None:
 def _variables(environ: Mapping[str, str]) -> Iterable[Variable]:
     for name, meaning in _VARIABLES.items():
         if environ.get(name):
-            yield Variable(name, display_url(environ[name]), meaning)
+            yield Variable(name, _shown(name, environ[name]), meaning)
+
+
+def _shown(name: str, value: str) -> str:
+    """The value; of an address what it was understood as, without a password that may be in it."""
+    if name not in _ADDRESSES:
+        return value
+    try:
+        return resolve_address(environ={name: value}).url
+    except UsageError as error:
+        return f"unusable: {error.message}"

@@ -4,52 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from namel3ss.cli.opening import load_program, where_to_run
 from namel3ss.errors import N3Error, UsageError
-from namel3ss.providers.local.ollama import OllamaModelManager, OllamaProvider, resolve_address
+from namel3ss.providers.local.ollama import OllamaProvider, resolve_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import click
 
     from namel3ss.cli.session import Session
-    from namel3ss.providers.local.ollama import PullProgress
     from namel3ss.runtime import Program
 
 __all__ = [
-    "ModelServer",
     "ServerChoice",
     "complete_model_name",
     "models_on_one_server",
     "open_model_server",
+    "plain_provider",
 ]
 
 # How long a person who pressed TAB waits for names.
 _COMPLETION_S = 1.0
-
-
-class ModelServer(Protocol):
-    """What `models` needs of a server: a provider of Ollama has it, and so has a model manager."""
-
-    base_url: str
-
-    async def list_models(self) -> list[dict[str, Any]]: ...
-    async def show_model(self, name: str) -> dict[str, Any]: ...
-    async def running_models(self) -> list[dict[str, Any]]: ...
-    async def pull_model(
-        self,
-        name: str,
-        pull_timeout: float | None = None,
-        on_progress: Callable[[PullProgress], object] | None = None,
-    ) -> None: ...
-    async def delete_model(self, name: str) -> None: ...
-    async def copy_model(self, source: str, destination: str) -> None: ...
-    async def aclose(self) -> None: ...
+# Looking after a server concerns no model in particular, yet a provider has one.
+_ANY_MODEL = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +53,22 @@ class ServerChoice:
 @contextlib.contextmanager
 def open_model_server(
     session: Session, choice: ServerChoice
-) -> Iterator[tuple[ModelServer, tuple[str, ...]]]:
-    """The server, and the models that the file declares on it. The caller closes the server in its event loop."""
+) -> Iterator[tuple[OllamaProvider, tuple[str, ...]]]:
+    """A provider on the server, and the models that the file declares there. The caller closes it in its event loop."""
     with where_to_run(session, choice.file, sandbox=choice.sandbox) as url:
         if choice.file:
             providers = models_on_one_server(load_program(session, choice.file, url), choice)
             yield providers[0], tuple(dict.fromkeys(provider.model for provider in providers))
             return
-        address = resolve_address(url or choice.base_url, environ=session.environ)
-        if address.warning:
-            session.output.warn(address.warning)
-        yield OllamaModelManager(address.url), ()
+        warning = None if url or choice.base_url else resolve_address(environ=session.environ).warning
+        if warning:
+            session.output.warn(warning)
+        yield plain_provider(url or choice.base_url), ()
+
+
+def plain_provider(base_url: str | None) -> OllamaProvider:
+    """A provider for looking after the server at an address, or the one that the environment names."""
+    return OllamaProvider("namel3ss", _ANY_MODEL, {"base_url": base_url} if base_url else {})
 
 
 def models_on_one_server(program: Program, choice: ServerChoice) -> list[OllamaProvider]:
@@ -105,13 +91,12 @@ def models_on_one_server(program: Program, choice: ServerChoice) -> list[OllamaP
 def complete_model_name(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The installed models that begin so, for a shell that completes; none where the server does not say."""
     try:
-        address = resolve_address(context.params.get("base_url"), environ=os.environ)
-        names = asyncio.run(_installed_names(address.url))
+        names = asyncio.run(_installed_names(context.params.get("base_url")))
     except (N3Error, TimeoutError):
         return []
     return [name for name in names if name.startswith(incomplete)]
 
 
-async def _installed_names(url: str) -> list[str]:
-    async with asyncio.timeout(_COMPLETION_S), OllamaModelManager(url) as manager:
-        return [str(model["name"]) for model in await manager.list_models()]
+async def _installed_names(base_url: str | None) -> list[str]:
+    async with asyncio.timeout(_COMPLETION_S), plain_provider(base_url) as provider:
+        return [str(model["name"]) for model in await provider.list_models()]

@@ -20,6 +20,7 @@ from namel3ss.providers.local.ollama._config import OllamaConfig
         ("stop=a=b", ("stop", "a=b")),
         ("base_url=http://localhost:1/x", ("base_url", "http://localhost:1/x")),
         ("seed=null", ("seed", None)),
+        ("auto_pull_model=null", ("auto_pull_model", None)),
     ],
 )
 def test_value_has_the_type_of_its_setting(text: str, expected: tuple[str, object]) -> None:
@@ -37,6 +38,7 @@ def test_last_assignment_of_a_key_holds() -> None:
         ("=1", "is not a setting", "key=value"),
         ("temperatur=1", "temperatur", "temperature"),  # codespell:ignore temperatur
         ("temperature=9", "temperature must be a number from 0 to 2", None),
+        ("sed=null", "sed", "seed"),
         ("num_ctx=many", "num_ctx must be a whole number", None),
     ],
 )

@@ -8,8 +8,8 @@ import click
 
 from namel3ss.cli.chat_input import ChatInput
 from namel3ss.cli.chat_session import ChatSession
+from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.failures import report
-from namel3ss.cli.interruption import EventLoop
 from namel3ss.cli.line_reader import line_reader
 from namel3ss.cli.opening import sandbox_option, where_to_run
 from namel3ss.cli.session import Command, Session, pass_session

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from namel3ss.cli.diagnosis import diagnose, verdict
+from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.examination import examine
-from namel3ss.cli.interruption import EventLoop
 from namel3ss.cli.opening import sandbox_option, where_to_run
 from namel3ss.cli.output import Style
 from namel3ss.cli.session import Command, Session, pass_session
@@ -58,5 +58,5 @@ def _show(session: Session, findings: Sequence[Finding]) -> None:
         if style and output.stdout_has_color:
             sign = f"\x1b[{style}m{sign}\x1b[0m"
         output.line(f"{sign}  {finding.subject:<{width}}  {finding.text}")
-        if finding.next_step:
-            output.line(f"{'':<{width + 4}}  {finding.next_step}")
+        for line in (finding.next_step or "").splitlines():
+            output.line(f"{'':<{width + 4}}  {line}")

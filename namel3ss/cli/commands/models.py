@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.formats import format_age, format_bytes, parse_timestamp
-from namel3ss.cli.interruption import EventLoop
-from namel3ss.cli.model_server import ModelServer, ServerChoice, complete_model_name, open_model_server
+from namel3ss.cli.model_server import ServerChoice, complete_model_name, open_model_server
 from namel3ss.cli.opening import sandbox_option
 from namel3ss.cli.pull_display import PullDisplay
 from namel3ss.cli.session import Group, Session, pass_session
@@ -22,13 +22,15 @@ from namel3ss.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from namel3ss.providers.local.ollama import OllamaProvider
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a sub-command works with; `declared` are the models that a file names on this server."""
 
     session: Session
-    server: ModelServer
+    server: OllamaProvider
     declared: tuple[str, ...]
     as_json: bool
 
@@ -64,7 +66,7 @@ def _on_server(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., 
     return callback
 
 
-async def _closing(server: ModelServer, work: Coroutine[Any, Any, None]) -> None:
+async def _closing(server: OllamaProvider, work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     finally:

@@ -11,7 +11,7 @@ import click
 
 from namel3ss.cli.answer import AnswerPrinter, answer_as_json, answer_statistics
 from namel3ss.cli.answering import answer_at_once, stream_answer
-from namel3ss.cli.interruption import EventLoop
+from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.opening import open_model, sandbox_option, where_to_run
 from namel3ss.cli.prompts import assemble_prompt
 from namel3ss.cli.session import Command, Session, pass_session

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.exit_codes import ExitCode
-from namel3ss.cli.interruption import EventLoop
 from namel3ss.cli.model_server import ServerChoice, models_on_one_server
 from namel3ss.cli.opening import load_program
 from namel3ss.cli.progress import spinning

@@ -28,6 +28,7 @@ from namel3ss.providers.local.ollama._errors import (
 )
 from namel3ss.providers.local.ollama._health import SharedAnswer, probe_server
 from namel3ss.providers.local.ollama._http import OllamaHttp
+from namel3ss.providers.local.ollama._process import find_executable, how_to_install
 from namel3ss.providers.local.ollama._server_files import ServerFiles, state_folder
 from namel3ss.providers.local.ollama._server_start import ServerStart, end_server, live_record
 from namel3ss.providers.local.ollama._single_flight import SingleFlight
@@ -99,6 +100,21 @@ class OllamaServerManager:
         )
 
     # -- asking -------------------------------------------------------------------------------------------------
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the address can only mean this machine."""
+        return is_loopback(self.base_url)
+
+    @property
+    def executable(self) -> str | None:
+        """Where the `ollama` program is on this machine; None where there is none."""
+        return find_executable(self._environ)
+
+    @property
+    def how_to_install(self) -> str:
+        """One line that says how to get Ollama on this machine."""
+        return how_to_install()
 
     async def health_check(self, force: bool = False) -> dict[str, Any]:
         """How the server is; never raises. ``status`` ("healthy" or "unhealthy"), ``response_time_ms``,
