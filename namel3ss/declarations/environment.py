@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from namel3ss.declarations.model import EnvironmentValue
 from namel3ss.errors import ProgramError
 from namel3ss.language import Diagnostic, Severity
-from namel3ss.providers.setting_problems import read_text
+from namel3ss.providers.setting_problems import read_text, takes_any_items
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,8 +35,13 @@ UNSET = _Unset()
 def resolve(written: object, path: Path, model: type[BaseModel], environ: Mapping[str, str]) -> Any:
     """Plain data with the environment's values in place, each read by the type of the setting at `path`.
 
-    Of maps and lists, what is unset is left out; a value that is itself unset gives UNSET.
+    Of maps and lists, what is unset is left out, and so is null where it means nothing; a value that is itself unset
+    gives UNSET.
     """
+
+    def is_unset(item: object) -> bool:
+        return item is UNSET or (item is None and not takes_any_items(model, str(path[0])))
+
     if isinstance(written, EnvironmentValue):
         text = written.find(environ)
         if text is None:
@@ -44,10 +49,10 @@ def resolve(written: object, path: Path, model: type[BaseModel], environ: Mappin
         return read_text(model, path, text)
     if isinstance(written, dict):
         items = {key: resolve(item, (*path, key), model, environ) for key, item in written.items()}
-        return {key: item for key, item in items.items() if item is not UNSET}
+        return {key: item for key, item in items.items() if not is_unset(item)}
     if isinstance(written, list):
         found = [resolve(item, (*path, index), model, environ) for index, item in enumerate(written)]
-        return [item for item in found if item is not UNSET]
+        return [item for item in found if not is_unset(item)]
     return written
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "problems_of",
     "read_text",
     "same_value",
+    "takes_any_items",
     "validate_settings",
 ]
 
@@ -246,14 +247,15 @@ def read_text(model: type[BaseModel], path: tuple[str | int, ...], text: str) ->
     """
     name = str(path[0])
     if len(path) > 1:
-        return text if _item_type(model, name) is not Any else _readings(text)[-2]
+        return _readings(text)[-2] if takes_any_items(model, name) else text
     return next((value for value in _readings(text) if not problems_of(model, name, value)), text)
 
 
-def _item_type(model: type[BaseModel], name: str) -> object:
+def takes_any_items(model: type[BaseModel], name: str) -> bool:
+    """Whether the map or list of that setting may hold anything, null included."""
     field = model.model_fields.get(name)
     arguments = get_args(without_none(field.annotation)) if field is not None else ()
-    return arguments[-1] if arguments else Any
+    return not arguments or arguments[-1] is Any
 
 
 def _readings(text: str) -> list[object]:

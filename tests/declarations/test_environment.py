@@ -49,6 +49,8 @@ def test_a_chain_asks_each_variable_in_turn():
         ("config: { headers: { Authorization: env.X } }", "1", {"Authorization": "1"}),
         ("config: { options: { num_keep: env.X } }", "5", {"num_keep": 5}),
         ("config: { stop: [env.X, end] }", "5", ["5", "end"]),
+        ("config: { headers: { Authorization: env.Y ?? null, X-A: env.X } }", "5", {"X-A": "5"}),
+        ("config: { options: { a: env.Y ?? null } }", "5", {"a": None}),
     ],
 )
 def test_the_text_of_a_variable_is_read_by_the_settings_type(settings: str, text: str, value: object):

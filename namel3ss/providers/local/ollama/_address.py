@@ -84,7 +84,7 @@ def parse_url(text: str, *, name: str = "base_url") -> Address:
     if not separator:
         example = f"http://{shown}" if shown else DEFAULT_OLLAMA_URL
         raise UsageError(
-            f"{name} {shown!r} is not a URL: it has no scheme.", suggestion=f"Write: {name}: {example!r}"
+            f"{name} {shown!r} is not a URL: it has no scheme.", suggestion=f"Write {example}"
         )
     if scheme.lower() not in _SCHEME_PORTS:
         raise UsageError(

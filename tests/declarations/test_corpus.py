@@ -1,0 +1,47 @@
+"""The whole corpus: what grammar/corpus says of each file is what a check finds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from namel3ss.declarations import read_program
+
+_CORPUS = Path(__file__).parents[2] / "grammar/corpus"
+_VALID = sorted((_CORPUS / "valid").glob("*.ai"))
+_INVALID = sorted((_CORPUS / "invalid").glob("*.ai"))
+_EXPECTED = sorted(_CORPUS.rglob("*.expected.json"))
+
+
+@pytest.mark.parametrize("path", _VALID, ids=lambda path: path.stem)
+def test_a_valid_file_has_no_error(path: Path):
+    assert [str(found) for found in read_program(path, environ={}).errors] == []
+
+
+def test_every_invalid_file_says_what_is_expected():
+    assert [path.name for path in _INVALID if not path.with_suffix(".expected.json").exists()] == []
+
+
+@pytest.mark.parametrize("path", _EXPECTED, ids=lambda path: path.name.removesuffix(".expected.json"))
+def test_a_check_finds_what_the_corpus_says(path: Path):
+    expected = json.loads(path.read_text(encoding="utf-8"))
+
+    program = read_program(path.with_name(path.name.removesuffix(".expected.json") + ".ai"), environ={})
+
+    found = [
+        {
+            "code": each.code,
+            "severity": each.severity.value,
+            "line": each.source.position(each.span.start).line,
+            "column": each.source.position(each.span.start).column,
+        }
+        for each in program.diagnostics
+    ]
+    found.sort(key=lambda each: (each["line"], each["column"], each["code"]))
+    assert found == expected["diagnostics"]
+    if "models" in expected:
+        assert list(program.models) == expected["models"]
+    if path.parent.name == "invalid":
+        assert program.errors
