@@ -27,6 +27,7 @@ __all__ = [
     "deliver_metric",
     "emit_metric",
     "has_metric_listeners",
+    "has_registered_listeners",
     "record_metric",
     "register_metric_listener",
     "unregister_metric_listener",
@@ -63,7 +64,12 @@ def unregister_metric_listener(listener: MetricListener) -> None:
 
 def has_metric_listeners() -> bool:
     """Whether anybody listens, an OpenTelemetry SDK included: lets a caller skip preparing labels."""
-    return bool(_listeners) or _exporting() is not None
+    return has_registered_listeners() or _exporting() is not None
+
+
+def has_registered_listeners() -> bool:
+    """Whether a listener is registered, whatever OpenTelemetry does."""
+    return bool(_listeners)
 
 
 def record_metric(name: str, value: float, tags: Mapping[str, object] | None = None) -> None:

@@ -30,7 +30,7 @@ from namel3ss.observability.arrivals import Arrivals
 from namel3ss.observability.content import record_content
 from namel3ss.observability.error_types import CANCELLED, closed_error_type, error_type_of
 from namel3ss.observability.gen_ai import created_with, ended_with, measurements, requested_with
-from namel3ss.observability.metrics import deliver_metric, has_metric_listeners
+from namel3ss.observability.metrics import deliver_metric, has_registered_listeners
 from namel3ss.observability.ollama_metrics import (
     listener_metrics,
     product_measurements,
@@ -234,7 +234,7 @@ class RequestObservation:
 
     def _end(self, outcome: Outcome, error_type: str | None, end: float, reported: _Reported) -> None:
         self._ended = True
-        if self._span is None and not has_metric_listeners() and self._telemetry.instruments() is None:
+        if self._span is None and not has_registered_listeners() and self._telemetry.instruments() is None:
             return
         arrivals, usage, timings = self._arrivals, reported.usage, reported.timings
         ended = EndedRequest(

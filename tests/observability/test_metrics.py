@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -107,3 +109,120 @@ def test_without_listeners_nothing_is_prepared() -> None:
     assert not has_metric_listeners()
 
     record_metric("n", 1.0, Untouchable(a="b"))
+
+
+def test_no_record_is_lost_while_listeners_come_and_go_in_many_threads(recorder: Recorder) -> None:
+    """Eight threads record 1,000 times each with labels of their own; each listener dict is its own."""
+    stop = threading.Event()
+    ready = threading.Barrier(10)
+
+    def churn() -> None:
+        ready.wait()
+        while not stop.is_set():
+            other = register_metric_listener(Recorder())
+            unregister_metric_listener(other)
+
+    def record_many(number: int) -> None:
+        ready.wait()
+        for turn in range(1_000):
+            record_metric("n", turn, {"thread": number})
+
+    churning = [threading.Thread(target=churn) for _ in range(2)]
+    recording = [threading.Thread(target=record_many, args=(number,)) for number in range(8)]
+    for thread in [*churning, *recording]:
+        thread.start()
+    for thread in recording:
+        thread.join()
+    stop.set()
+    for thread in churning:
+        thread.join()
+
+    expected = {(str(number), float(turn)) for number in range(8) for turn in range(1_000)}
+    assert {(labels["thread"], values["value"]) for _, values, labels in recorder.calls} == expected
+    assert len(recorder.calls) == 8_000
+
+
+def test_a_slow_listener_holds_up_its_own_thread_and_no_other(recorder: Recorder) -> None:
+    is_inside, may_leave = threading.Event(), threading.Event()
+
+    @register_metric_listener
+    def slow(name: str, values: dict[str, float], labels: dict[str, str]) -> None:
+        if name == "slow":
+            is_inside.set()
+            may_leave.wait(5)
+
+    waiting = threading.Thread(target=record_metric, args=("slow", 1))
+    waiting.start()
+    assert is_inside.wait(5)
+    # The slow call is under way: other threads record, register and remove meanwhile.
+    for _ in range(100):
+        record_metric("fast", 1)
+    other = register_metric_listener(Recorder())
+    unregister_metric_listener(other)
+    unregister_metric_listener(slow)
+    heard_meanwhile = len(recorder.calls)
+    may_leave.set()
+    waiting.join()
+
+    assert heard_meanwhile == 101
+    assert not waiting.is_alive()
+
+
+def test_a_listener_may_record_register_and_remove_from_within(recorder: Recorder) -> None:
+    late = Recorder()
+
+    @register_metric_listener
+    def busy(name: str, values: dict[str, float], labels: dict[str, str]) -> None:
+        if name == "outer":
+            unregister_metric_listener(busy)
+            register_metric_listener(late)
+            record_metric("inner", 2)
+
+    record_metric("outer", 1)
+    record_metric("after", 3)
+    unregister_metric_listener(late)
+
+    assert [name for name, _, _ in recorder.calls] == ["outer", "inner", "after"]
+    assert [name for name, _, _ in late.calls] == ["inner", "after"]
+
+
+def test_what_a_listener_does_to_its_dicts_is_seen_by_no_other(recorder: Recorder) -> None:
+    unregister_metric_listener(recorder)
+
+    @register_metric_listener
+    def spoils(name: str, values: dict[str, float], labels: dict[str, str]) -> None:
+        values.clear()
+        labels["model"] = "spoiled"
+
+    register_metric_listener(recorder)
+    given_labels = {"model": "tiny"}
+    emit_metric("n", {"value": 1}, given_labels)
+    unregister_metric_listener(spoils)
+
+    assert recorder.calls == [("n", {"value": 1.0}, {"model": "tiny"})]
+    assert given_labels == {"model": "tiny"}
+
+
+def test_a_listener_that_exits_the_program_is_not_held_back() -> None:
+    @register_metric_listener
+    def leaves(name: str, values: dict[str, float], labels: dict[str, str]) -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        record_metric("n", 1)
+    unregister_metric_listener(leaves)
+
+
+def test_importing_the_metrics_loads_no_opentelemetry_and_no_other_module_of_ours() -> None:
+    code = "import sys; import namel3ss.observability.metrics; print(*sorted(sys.modules))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    loaded = done.stdout.split()
+    assert not [name for name in loaded if name.startswith("opentelemetry")]
+    assert [name for name in loaded if name.startswith("namel3ss")] == [
+        "namel3ss",
+        "namel3ss._version",
+        "namel3ss.observability",
+        "namel3ss.observability.metrics",
+    ]
