@@ -86,6 +86,7 @@ class _Pull:
     insecure: bool
     policy: PullPolicy
     is_listed: Callable[[OllamaHttp], Awaitable[bool]]
+    tracker: PullTracker
     callers: list[_Caller] = field(default_factory=list)
     logged_fraction: float = 0.0
     in_use: OllamaHttp | None = None
@@ -129,7 +130,8 @@ async def pull(
     place = (asyncio.get_running_loop(), http.base_url, key, insecure)
     under_way = _under_way.get(place)
     if under_way is None:
-        under_way = _under_way[place] = _Pull(model, insecure, policy, is_listed)
+        tracker = PullTracker(model, stall_limit_s=policy.stall_limit_s, now=policy.clock())
+        under_way = _under_way[place] = _Pull(model, insecure, policy, is_listed, tracker)
     caller = _Caller(http, on_progress)
     under_way.callers.append(caller)
     started_at = policy.clock()
@@ -140,12 +142,14 @@ async def pull(
     except TimeoutError as error:
         if isinstance(error, OllamaError):
             raise
-        raise OllamaPullStalledError(
+        too_late = OllamaPullStalledError(
             f"Timeout while pulling model '{model}': it takes longer than {timeout_s:g} s.",
             model=model,
             base_url=http.base_url,
             suggestion="Pull again to resume, with a larger pull_timeout or none.",
-        ) from error
+        )
+        too_late.phase = under_way.tracker.phase
+        raise too_late from error
     finally:
         under_way.callers.remove(caller)
         if not under_way.callers and _under_way.get(place) is under_way:
@@ -164,14 +168,13 @@ async def give_back(http: OllamaHttp) -> None:
 
 async def _run(this: _Pull) -> None:
     """The whole pull, with all its attempts."""
-    clock = this.policy.clock
+    clock, tracker = this.policy.clock, this.tracker
     started_at = clock()
-    tracker = PullTracker(this.model, stall_limit_s=this.policy.stall_limit_s, now=started_at)
     outcome = "cancelled"
     logger.info("pulling %s", this.model)
     try:
-        await _until_success(this, tracker)
-        await _check_listed(this, tracker)
+        await _until_success(this)
+        await _check_listed(this)
         _tell(this, tracker.progress("success", phase="success"))
         outcome = "ok"
     except OllamaError as error:
@@ -189,32 +192,32 @@ async def _run(this: _Pull) -> None:
         )
 
 
-async def _until_success(this: _Pull, tracker: PullTracker) -> None:
-    fruitless = 0
+async def _until_success(this: _Pull) -> None:
+    fruitless, tracker = 0, this.tracker
     while True:
         before = tracker.completed_bytes
         tracker.begin(this.policy.clock())
         try:
-            await _attempt(this, tracker)
+            await _attempt(this)
             return
         except (OllamaError, RuntimeError) as error:
             # A RuntimeError: the caller whose connection was used has closed it and gone.
             fruitless = 0 if tracker.completed_bytes > before else fruitless + 1
-            if fruitless >= this.policy.max_fruitless_attempts or not _can_resume(error, this, tracker):
+            if fruitless >= this.policy.max_fruitless_attempts or not _can_resume(error, this):
                 if isinstance(error, OllamaServerError | OllamaStreamInterruptedError):
-                    raise _as_pull_error(error, this, tracker) from error
+                    raise _as_pull_error(error, this) from error
                 raise
             logger.warning("pull of %s was interrupted and is resumed: %s", this.model, error.args[0])
         await asyncio.sleep(this.policy.pause_s(fruitless))
 
 
-async def _attempt(this: _Pull, tracker: PullTracker) -> None:
+async def _attempt(this: _Pull) -> None:
     """One request, read until the server says success."""
     http = this.borrow()
     body: dict[str, object] = {"model": this.model, "stream": True}
     if this.insecure:
         body["insecure"] = True
-    clock = this.policy.clock
+    clock, tracker = this.policy.clock, this.tracker
     try:
         async with (
             _limit(clock, lambda: tracker.stall_at),
@@ -230,13 +233,13 @@ async def _attempt(this: _Pull, tracker: PullTracker) -> None:
         ):
             async for batch in this.lines:
                 for line in batch:
-                    if _take(line, this, tracker, http.base_url):
+                    if _take(line, this, http.base_url):
                         return
     except TimeoutError as error:
         if isinstance(error, OllamaError):
             raise
         raise OllamaPullStalledError(
-            f"The pull of model '{this.model}' has stalled: {_nothing_moved(tracker, this.policy)}.",
+            f"The pull of model '{this.model}' has stalled: {_nothing_moved(this)}.",
             model=this.model,
             base_url=http.base_url,
             suggestion="Check the server's network connection, then pull again; it resumes.",
@@ -248,7 +251,7 @@ async def _attempt(this: _Pull, tracker: PullTracker) -> None:
     )
 
 
-def _take(line: bytes, this: _Pull, tracker: PullTracker, base_url: str) -> bool:
+def _take(line: bytes, this: _Pull, base_url: str) -> bool:
     """Handle one line; whether it is the last."""
     try:
         report = msgspec.json.decode(line)
@@ -260,14 +263,14 @@ def _take(line: bytes, this: _Pull, tracker: PullTracker, base_url: str) -> bool
         text = text_of_error(report["error"])
         raise error_from_text(text, status=None, model=this.model, base_url=base_url)
     status, digest = report.get("status"), report.get("digest")
-    progress = tracker.feed(
+    progress = this.tracker.feed(
         status if isinstance(status, str) else "",
         digest if isinstance(digest, str) and digest else None,
         _count(report.get("total")),
         _count(report.get("completed")),
         this.policy.clock(),
     )
-    if tracker.phase == "success":
+    if this.tracker.phase == "success":
         return True
     if progress is not None:
         _tell(this, progress)
@@ -288,9 +291,9 @@ def _not_a_report(line: bytes, this: _Pull, base_url: str) -> OllamaBadResponseE
     )
 
 
-def _nothing_moved(tracker: PullTracker, policy: PullPolicy) -> str:
-    what = "the manifest did not come" if tracker.phase == "manifest" else "no byte arrived"
-    return f"{what} for {policy.stall_limit_s:g} s"
+def _nothing_moved(this: _Pull) -> str:
+    what = "the manifest did not come" if this.tracker.phase == "manifest" else "no byte arrived"
+    return f"{what} for {this.policy.stall_limit_s:g} s"
 
 
 def _tell(this: _Pull, progress: PullProgress) -> None:
@@ -309,8 +312,8 @@ def _tell(this: _Pull, progress: PullProgress) -> None:
             caller.on_progress = None
 
 
-async def _check_listed(this: _Pull, tracker: PullTracker) -> None:
-    tracker.phase = "check"
+async def _check_listed(this: _Pull) -> None:
+    this.tracker.phase = "check"
     http = this.borrow()
     if not await this.is_listed(http):
         raise OllamaModelPullError(
@@ -333,21 +336,21 @@ _BROKEN_CONNECTION = (
 )
 
 
-def _can_resume(error: OllamaError | RuntimeError, this: _Pull, tracker: PullTracker) -> bool:
+def _can_resume(error: OllamaError | RuntimeError, this: _Pull) -> bool:
     if not isinstance(error, OllamaError):
         return any(caller.can_lend and not caller.http.is_closed for caller in this.callers)
     if isinstance(error, OllamaStreamInterruptedError):
         return True
-    has_begun = tracker.completed_bytes > 0
+    has_begun = this.tracker.completed_bytes > 0
     if isinstance(error, OllamaServerUnreachableError):
         return has_begun
     if type(error) in (OllamaModelPullError, OllamaServerError):
         text = error.message.lower()
-        return tracker.phase == "download" and any(word in text for word in _BROKEN_CONNECTION)
+        return this.tracker.phase == "download" and any(word in text for word in _BROKEN_CONNECTION)
     return False
 
 
-def _as_pull_error(error: OllamaError, this: _Pull, tracker: PullTracker) -> OllamaModelPullError:
+def _as_pull_error(error: OllamaError, this: _Pull) -> OllamaModelPullError:
     """What went wrong inside a pull is a pull error, whatever it was called below."""
     pull_error = OllamaModelPullError(
         f"The model '{this.model}' could not be pulled: {error.message}",
@@ -356,7 +359,7 @@ def _as_pull_error(error: OllamaError, this: _Pull, tracker: PullTracker) -> Oll
         suggestion="Pull again; what was downloaded is kept.",
         status=error.status,
     )
-    pull_error.phase = tracker.phase
+    pull_error.phase = this.tracker.phase
     return pull_error
 
 

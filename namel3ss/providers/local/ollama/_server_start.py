@@ -127,12 +127,11 @@ class ServerStart:
         pause_s = _FIRST_PAUSE_S
         while True:
             await asyncio.sleep(pause_s)
-            code = exit_code(process.pid)
-            if code is not None or not process.is_alive():
-                return await self._explain_end(code, log_before)
+            if not process.is_alive():
+                return await self._explain_end(exit_code(process.pid), log_before)
             if await self._is_ready():
                 await asyncio.sleep(_SETTLE_S)
-                return exit_code(process.pid) is None and process.is_alive()
+                return process.is_alive()
             if time.monotonic() >= self._deadline:
                 raise self._failed(
                     f"The Ollama server was started but did not answer within {self._timeout_s:g} s.",
