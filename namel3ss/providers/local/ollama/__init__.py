@@ -94,11 +94,11 @@ _MODULES = {
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}
 
-__all__ = [
-    "DEFAULT_OLLAMA_URL",
-    "OLLAMA_BASE_URL_ENV",
+__all__ = [  # noqa: RUF022  # sorted plainly, as every public module's list is
     "Address",
+    "DEFAULT_OLLAMA_URL",
     "ModelAvailabilityCache",
+    "OLLAMA_BASE_URL_ENV",
     "OllamaAuthError",
     "OllamaBadResponseError",
     "OllamaCapabilityError",

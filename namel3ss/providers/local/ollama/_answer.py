@@ -10,7 +10,7 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from namel3ss.providers.base import ProviderChunk, ProviderResponse, ToolCall, Usage
+from namel3ss.providers.base import ProviderChunk, ProviderResponse, Timings, ToolCall, Usage
 from namel3ss.providers.local.ollama._errors import (
     OllamaBadResponseError,
     OllamaError,
@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 # The server gives up on a model that repeats one piece this often, and says nothing.
 _REPEATS: Final = 25
+
+_TIMINGS: Final = tuple(field.name for field in dataclasses.fields(Timings))
 
 
 class Answer:
@@ -225,7 +227,7 @@ class Answer:
         if self.is_complete:
             timings = totals.timings(first_token_s=self.first_token_s, wall_s=self.elapsed_s)
             metadata["timings"] = {
-                name: seconds for name, seconds in dataclasses.asdict(timings).items() if seconds is not None
+                name: seconds for name in _TIMINGS if (seconds := getattr(timings, name)) is not None
             }
         for field in ("created_at", "remote_model", "remote_host"):
             if (value := totals.text(field)) is not None:

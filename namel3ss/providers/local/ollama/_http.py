@@ -82,6 +82,7 @@ class OllamaHttp:
     ) -> bytes:
         """The whole body of a successful answer. `body` is sent as JSON; `timeout_s` bounds everything."""
         content, model = _encode(body), _model_of(body)
+        await self.load()
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await self.open(method, path, content, model=model)
@@ -120,10 +121,6 @@ class OllamaHttp:
         """Whether an event loop that still lives has connections of ours."""
         return any(not loop.is_closed() and not pool.is_closed for loop, pool in list(self._pools.items()))
 
-    async def load(self) -> None:
-        """Have the HTTP libraries imported, so that the next request waits for the server alone."""
-        await self._load()
-
     async def aclose(self) -> None:
         """Close the connections of the running loop; those of other loops end with them. Idempotent."""
         self.is_closed = True
@@ -138,12 +135,12 @@ class OllamaHttp:
         """The beginning of a successful answer, to be closed by the caller; everything else is an OllamaError."""
         if self.is_closed:
             raise RuntimeError(f"The connection to {self.base_url} is closed.")
-        library = self._library or await self._load()
+        library = await self.load()
         transport = self._given_transport or await self._transport(library)
         try:
             answer = await library.send(transport, library.request(method, path, content))
         except Exception as error:
-            raise self._failure(error, model, is_answering=False) from error
+            raise self.failure(error, model, is_answering=False) from error
         try:
             await self._check(answer, model)
         except BaseException:
@@ -155,8 +152,15 @@ class OllamaHttp:
         """The next bytes of an answer; b"" at its end."""
         try:
             return await answer.read()
+        except StopAsyncIteration:
+            return b""
         except Exception as error:
-            raise self._failure(error, model, is_answering=True) from error
+            raise self.failure(error, model, is_answering=True) from error
+
+    def failure(self, error: Exception, model: str | None, *, is_answering: bool) -> Exception:
+        """The OllamaError for a transport's exception; any other exception as it is."""
+        known = self._library.error(error, model, is_answering=is_answering) if self._library else None
+        return error if known is None else known
 
     def bad_response(self, what: str, beginning: bytes, *, model: str | None) -> OllamaBadResponseError:
         """The error for an answer that is not Ollama's, with its beginning."""
@@ -182,12 +186,12 @@ class OllamaHttp:
     async def _check(self, answer: AnswerStream, model: str | None) -> None:
         """Refuse what is no answer of Ollama's: other statuses, encodings and content types."""
         response = answer.response
-        status, headers = response.status_code, response.headers
+        status = response.status_code
         if not 200 <= status < 300:
             body = await self._beginning(answer)
-            raise error_from_answer(status, headers, body, model=model, base_url=self.base_url)
-        content_type = headers.get("content-type", "")
-        encoding = headers.get("content-encoding", "identity").strip().lower()
+            raise error_from_answer(status, response.headers, body, model=model, base_url=self.base_url)
+        content_type = answer.header(b"content-type")
+        encoding = answer.header(b"content-encoding").strip().lower()
         if encoding not in ("", "identity"):
             what = f"The answer is encoded as {encoding[:40]!r}, which was not asked for"
         elif content_type and "json" not in content_type.lower():
@@ -211,8 +215,10 @@ class OllamaHttp:
 
     # -- transports ---------------------------------------------------------------------------------------------
 
-    async def _load(self) -> HttpLibrary:
-        """Import the HTTP libraries: in a thread where they are new, because that takes long."""
+    async def load(self) -> HttpLibrary:
+        """Import the HTTP libraries: in a thread where they are new, because that takes long. No limit counts it."""
+        if self._library is not None:
+            return self._library
         if "httpx_aiohttp" not in sys.modules:
             await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, _LIBRARY_MODULE)
         from namel3ss.providers.local.ollama._transport import HttpLibrary
@@ -234,11 +240,6 @@ class OllamaHttp:
                 self._pools.pop(other).forget()
             pool = self._pools[loop] = await library.open_pool()
         return pool.transport
-
-    def _failure(self, error: Exception, model: str | None, *, is_answering: bool) -> Exception:
-        """The OllamaError for a transport's exception; any other exception as it is."""
-        known = self._library.error(error, model, is_answering=is_answering) if self._library else None
-        return error if known is None else known
 
 
 def _encode(body: object | None) -> bytes | None:

@@ -58,6 +58,7 @@ class LineStream:
         self._answer: AnswerStream | None = None
 
     async def __aenter__(self) -> Self:
+        await self._http.load()
         first_s, idle_s, total_s = self._limits_s
         limits = self._limits = WaitLimits(first_s=first_s, idle_s=idle_s, total_s=total_s)
         try:
@@ -80,16 +81,20 @@ class LineStream:
             raise StopAsyncIteration
         try:
             with limits:
-                while data := await self._http.read(answer, model=self._model):
-                    if lines := self._splitter.feed(data):
+                while True:
+                    if lines := self._splitter.feed(await answer.read()):
                         limits.line_arrived()
                         return lines
+        except StopAsyncIteration:
+            pass  # the end of the body
         except LimitPassedError as error:
             raise self._too_late(error) from error
         except LineTooLongError as error:
             raise self._http.bad_response(
                 f"In the answer {error}", error.beginning, model=self._model
             ) from error
+        except Exception as error:
+            raise self._http.failure(error, self._model, is_answering=True) from error
         await self.aclose()
         return self._last_line()
 

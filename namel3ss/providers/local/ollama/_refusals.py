@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -299,6 +298,8 @@ def _retry_after_s(value: str | None) -> float | None:
         return None
     if value.strip().isdecimal():
         return min(float(value), _LONGEST_RETRY_AFTER_S)
+    from email.utils import parsedate_to_datetime  # slow to import, and hardly ever needed
+
     try:
         seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError):

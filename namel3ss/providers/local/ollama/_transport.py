@@ -173,9 +173,12 @@ class HttpLibrary:
 
 
 class AnswerStream:
-    """The bytes of an answer as they come, without decoding. `aclose` drops the connection of an unfinished one."""
+    """The bytes of an answer as they come, without decoding. `aclose` drops the connection of an unfinished one.
 
-    __slots__ = ("_iterator", "_stream", "response")
+    `read` gives the next bytes and raises StopAsyncIteration at the end.
+    """
+
+    __slots__ = ("_iterator", "_stream", "read", "response")
 
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
@@ -184,10 +187,14 @@ class AnswerStream:
             raise TypeError("the transport answered with a synchronous stream")
         self._stream = stream
         self._iterator: AsyncIterator[bytes] = aiter(stream)
+        self.read = self._iterator.__anext__
 
-    async def read(self) -> bytes:
-        """The next bytes; b"" at the end."""
-        return await anext(self._iterator, b"")
+    def header(self, name: bytes) -> str:
+        """One header, named in lower case; "" where it is missing. httpx's own look-up decodes them all."""
+        for key, value in self.response.headers.raw:
+            if key.lower() == name:
+                return value.decode("latin-1")
+        return ""
 
     async def aclose(self) -> None:
         """Let go of the connection: kept for the next request when the answer has ended, else dropped at once.
