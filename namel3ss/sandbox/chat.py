@@ -27,7 +27,7 @@ from namel3ss.sandbox.parsing import ThoughtParser, ToolCallParser
 from namel3ss.sandbox.prompts import conversation_prompt, with_model_messages
 from namel3ss.sandbox.rendering import thinking_tags, tool_call_tag
 from namel3ss.sandbox.requests import CHAT, ChatRequest, Message
-from namel3ss.sandbox.schemas import BadSchema
+from namel3ss.sandbox.schemas import BadSchemaError
 from namel3ss.sandbox.settings import read_options
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ async def chat(service: Service, request: ChatRequest, *, relaxed_thinking: bool
             top_logprobs=request.top_logprobs,
         )
         messages = with_model_messages(model, request.messages)
-        prompt = conversation_prompt(runner, messages, request.tools, think, truncate=limits.truncate)
+        window = options.num_ctx if limits.truncate else None
+        prompt = conversation_prompt(runner, messages, request.tools, think, window=window)
         if request.render_only:
             await stack.aclose()
             return _rendered(service, request, prompt)
@@ -143,13 +144,13 @@ class _Turn:
                     [*self.messages, reminder],
                     self.request.tools,
                     self.think,
-                    truncate=self.limits.truncate,
+                    window=self.limits.options.num_ctx if self.limits.truncate else None,
                 )
                 thoughts = None
             job = self._job(prompt, wanted, thinks=thoughts is not None)
             async for chunk in self._answer(job, thoughts):
                 yield chunk
-        except BadSchema:
+        except BadSchemaError:
             raise Failure(500, "invalid JSON schema in format") from None
 
     def _job(self, prompt: str, wanted: str | dict[str, object] | None, *, thinks: bool = True) -> Job:

@@ -11,10 +11,10 @@ import base64
 import binascii
 import json
 import re
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, fields
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from namel3ss.sandbox.goscan import JsonFault, find_fault
+from namel3ss.sandbox.goscan import JsonError, find_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +28,9 @@ __all__ = [
     "INTEGER",
     "OBJECT",
     "TEXT",
-    "BadBase64",
-    "BadBody",
-    "JsonFault",
+    "BadBase64Error",
+    "BadBodyError",
+    "JsonError",
     "Kind",
     "ListOf",
     "Literal",
@@ -41,13 +41,12 @@ __all__ = [
     "fit",
     "parse",
     "wire",
-    "wire_list",
 ]
 
 T = TypeVar("T")
 
 
-class BadBody(ValueError):
+class BadBodyError(ValueError):
     """The JSON is sound but does not fit the request; the message is the server's."""
 
 
@@ -75,13 +74,13 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def parse(body: bytes) -> object:
-    """The first JSON value in `body`; what follows it is not looked at. Raises JsonFault."""
+    """The first JSON value in `body`; what follows it is not looked at. Raises JsonError."""
     text = body.decode("utf-8", "replace").lstrip(" \t\r\n")
     try:
         value, _ = _PARSER.raw_decode(text)
     except (ValueError, RecursionError):
         # Sound text that Python cannot hold is nested too deeply for it, though not yet for Go.
-        raise find_fault(body) or JsonFault("exceeded max depth") from None
+        raise find_fault(body) or JsonError("exceeded max depth") from None
     return _whole_text(value) if b"\\u" in body else value
 
 
@@ -194,7 +193,7 @@ class _Bytes:
             return b""
         try:
             return decode_base64(value)
-        except BadBase64 as error:
+        except BadBase64Error as error:
             reader.refuse(str(error))
             return b""
 
@@ -202,7 +201,7 @@ class _Bytes:
         return b""
 
 
-class BadBase64(ValueError):
+class BadBase64Error(ValueError):
     """The text is no base64; the message is the server's."""
 
 
@@ -216,15 +215,15 @@ def decode_base64(text: str) -> bytes:
     padding = len(text) - len(body)
     stray = _NOT_BASE64.search(body)
     if stray:
-        raise BadBase64(f"illegal base64 data at input byte {stray.start()}")
+        raise BadBase64Error(f"illegal base64 data at input byte {stray.start()}")
     if len(text) % 4 or padding > 2:
-        raise BadBase64(
+        raise BadBase64Error(
             f"illegal base64 data at input byte {len(body) - len(body) % 4 if not padding else len(body)}"
         )
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error:
-        raise BadBase64(f"illegal base64 data at input byte {len(body)}") from None
+        raise BadBase64Error(f"illegal base64 data at input byte {len(body)}") from None
 
 
 TEXT = _Scalar("string", (str,), "")
@@ -303,28 +302,20 @@ def _fields_of(instance: object) -> dict[str, Field[object]]:
     return _known_fields[kind]
 
 
-def wire(kind: Kind, default: T, *, name: str | None = None) -> T:
-    """A field of a request: its kind, what it is when absent, and its JSON name where Python needs another."""
-    made: T = field(default=default, metadata={"kind": kind, "name": name})
-    return made
-
-
-def wire_list(item: Kind, go_type: str) -> list[T]:
-    """A field that holds a list; absent and null are empty."""
-    kind = ListOf(item, go_type)
-    made: list[T] = field(default_factory=list, metadata={"kind": kind, "name": None})
-    return made
+def wire(kind: Kind, *, name: str | None = None) -> dict[str, object]:
+    """The metadata of a request's field: its kind, and its JSON name where Python needs another."""
+    return {"kind": kind, "name": name}
 
 
 def decode(record: Record[T], body: bytes) -> T:
-    """`body` as a request. Raises JsonFault for broken JSON and BadBody for JSON of the wrong form."""
+    """`body` as a request. Raises JsonError for broken JSON and BadBodyError for JSON of the wrong form."""
     return fit(record, parse(body))
 
 
 def fit(record: Record[T], value: object) -> T:
-    """A parsed value as a request. Raises BadBody."""
+    """A parsed value as a request. Raises BadBodyError."""
     reader = Reader()
     result = record.made() if value is None else record.read(value, reader)
     if reader.fault is not None:
-        raise BadBody(reader.fault)
+        raise BadBodyError(reader.fault)
     return result

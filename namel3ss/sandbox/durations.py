@@ -6,7 +6,7 @@ import re
 
 from namel3ss.sandbox.gojson import quote
 
-__all__ = ["FOREVER_NS", "BadDuration", "parse_duration"]
+__all__ = ["FOREVER_NS", "BadDurationError", "parse_duration"]
 
 FOREVER_NS = 2**63 - 1
 """The longest duration there is: some 292 years, which is how `-1` is kept."""
@@ -24,7 +24,7 @@ _UNITS = {
 _STEP = re.compile(r"(?P<whole>[0-9]*)(?P<point>\.)?(?P<fraction>[0-9]*)(?P<unit>[^0-9.]*)")
 
 
-class BadDuration(ValueError):
+class BadDurationError(ValueError):
     """The text is no duration; the message is the server's."""
 
 
@@ -34,21 +34,21 @@ def parse_duration(text: str) -> int:
     if rest == "0":
         return 0
     if not rest:
-        raise BadDuration(f"time: invalid duration {quote(text)}")
+        raise BadDurationError(f"time: invalid duration {quote(text)}")
     total = 0
     while rest:
         match = _STEP.match(rest)
         # The pattern matches the empty string, so there always is a match.
         if match is None or not (match["whole"] or match["fraction"]):
-            raise BadDuration(f"time: invalid duration {quote(text)}")
+            raise BadDurationError(f"time: invalid duration {quote(text)}")
         if not match["unit"]:
-            raise BadDuration(f"time: missing unit in duration {quote(text)}")
+            raise BadDurationError(f"time: missing unit in duration {quote(text)}")
         if match["unit"] not in _UNITS:
-            raise BadDuration(f"time: unknown unit {quote(match['unit'])} in duration {quote(text)}")
+            raise BadDurationError(f"time: unknown unit {quote(match['unit'])} in duration {quote(text)}")
         unit = _UNITS[match["unit"]]
         total += int(match["whole"] or 0) * unit
         total += int(match["fraction"] or 0) * unit // 10 ** len(match["fraction"])
         if total > FOREVER_NS:
-            raise BadDuration(f"time: invalid duration {quote(text)}")
+            raise BadDurationError(f"time: invalid duration {quote(text)}")
         rest = rest[match.end() :]
     return -total if text.startswith("-") else total

@@ -25,9 +25,9 @@ from namel3ss.sandbox.parsing import ThoughtParser
 from namel3ss.sandbox.prompts import conversation_prompt
 from namel3ss.sandbox.rendering import render_chat, render_legacy, thinking_tags
 from namel3ss.sandbox.requests import GENERATE, GenerateRequest, Message
-from namel3ss.sandbox.schemas import BadSchema
+from namel3ss.sandbox.schemas import BadSchemaError
 from namel3ss.sandbox.settings import read_options
-from namel3ss.sandbox.templates import TemplateFault
+from namel3ss.sandbox.templates import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,7 +69,8 @@ async def generate(service: Service, request: GenerateRequest) -> Answer:
             await stack.aclose()
             return _only(service, request, "load")
         messages = _messages(request, model)
-        prompt = _prompt(request, runner, messages, think)
+        window = options.num_ctx if request.truncate is not False else None
+        prompt = _prompt(request, runner, messages, think, window)
         if request.render_only:
             await stack.aclose()
             return _rendered(service, request, prompt)
@@ -127,7 +128,13 @@ def _messages(request: GenerateRequest, model: Model) -> list[Message]:
     return messages
 
 
-def _prompt(request: GenerateRequest, runner: Runner, messages: list[Message], think: Think | None) -> str:
+def _prompt(
+    request: GenerateRequest,
+    runner: Runner,
+    messages: list[Message],
+    think: Think | None,
+    window: int | None,
+) -> str:
     if request.raw:
         return request.prompt
     earlier = runner.model.weights.tokenizer.decode(request.context)
@@ -137,10 +144,9 @@ def _prompt(request: GenerateRequest, runner: Runner, messages: list[Message], t
             return earlier + render_legacy(template, request.prompt, request.suffix, think)
         if request.template:
             return earlier + render_chat(request.template, messages, (), think)
-    except TemplateFault as fault:
+    except TemplateError as fault:
         raise Failure(500, str(fault)) from None
-    truncate = request.truncate is not False
-    return earlier + conversation_prompt(runner, messages, (), think, truncate=truncate)
+    return earlier + conversation_prompt(runner, messages, (), think, window=window)
 
 
 async def _chunks(
@@ -179,7 +185,7 @@ async def _chunks(
                 if step.logprobs:
                     chunk["logprobs"] = step.logprobs
             yield chunk
-    except BadSchema:
+    except BadSchemaError:
         raise Failure(500, "invalid JSON schema in format") from None
 
 

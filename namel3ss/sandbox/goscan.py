@@ -6,7 +6,7 @@ names the offending byte, not the character.
 
 from __future__ import annotations
 
-__all__ = ["MAX_DEPTH", "JsonFault", "find_fault"]
+__all__ = ["MAX_DEPTH", "JsonError", "find_fault"]
 
 MAX_DEPTH = 10_000
 """Deeper nesting is refused."""
@@ -18,15 +18,15 @@ _ESCAPES = b'"\\/bfnrtu'
 _WORDS = {b"t"[0]: b"true", b"f"[0]: b"false", b"n"[0]: b"null"}
 
 
-class JsonFault(ValueError):
+class JsonError(ValueError):
     """Why the text is no JSON. An empty text has the message `EOF`, one cut short `unexpected EOF`."""
 
 
-def find_fault(text: bytes) -> JsonFault | None:
+def find_fault(text: bytes) -> JsonError | None:
     """What Go says about the first value in `text`; None when it is sound (whatever follows it)."""
     try:
         _Scanner(text).value()
-    except JsonFault as fault:
+    except JsonError as fault:
         return fault
     return None
 
@@ -40,7 +40,7 @@ class _Scanner:
         """Reads one value without recursion; `open` holds the closing bracket each container waits for."""
         open_containers: list[bytes] = []
         if self._peek() is None:
-            raise JsonFault("EOF")
+            raise JsonError("EOF")
         self._start(open_containers)
         while open_containers:
             if open_containers[-1] == b"}":
@@ -57,7 +57,7 @@ class _Scanner:
     def _take(self) -> int:
         byte = self._peek()
         if byte is None:
-            raise JsonFault("unexpected EOF")
+            raise JsonError("unexpected EOF")
         self.position += 1
         return byte
 
@@ -66,7 +66,7 @@ class _Scanner:
         byte = self._take()
         while byte in b"{[":
             if len(containers) >= MAX_DEPTH:
-                raise JsonFault("exceeded max depth")
+                raise JsonError("exceeded max depth")
             closing = b"}" if byte == b"{"[0] else b"]"
             if self._peek() == closing[0]:
                 self.position += 1
@@ -115,7 +115,7 @@ class _Scanner:
     def _next(self) -> int:
         """The very next byte, blanks included."""
         if self.position >= len(self.text):
-            raise JsonFault("unexpected EOF")
+            raise JsonError("unexpected EOF")
         byte = self.text[self.position]
         self.position += 1
         return byte
@@ -170,7 +170,7 @@ class _Scanner:
         self._digits()
 
 
-def _unexpected(byte: int, where: str) -> JsonFault:
+def _unexpected(byte: int, where: str) -> JsonError:
     if byte == b"'"[0]:
         shown = "'\\''"
     elif byte == b'"'[0]:
@@ -183,7 +183,7 @@ def _unexpected(byte: int, where: str) -> JsonFault:
         shown = f"'\\x{byte:02x}'"
     else:
         shown = f"'\\u{byte:04x}'"
-    return JsonFault(f"invalid character {shown} {where}")
+    return JsonError(f"invalid character {shown} {where}")
 
 
 _CONTROL = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}

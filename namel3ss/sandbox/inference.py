@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from namel3ss.sandbox.decoding import BadBody, JsonFault, decode
+from namel3ss.sandbox.decoding import BadBodyError, JsonError, decode
 from namel3ss.sandbox.gojson import encode, quote
 from namel3ss.sandbox.http import Failure
-from namel3ss.sandbox.names import ConflictingSource, ModelReference, Source
+from namel3ss.sandbox.names import ConflictingSourceError, ModelReference, Source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -29,6 +29,7 @@ __all__ = [
     "metrics",
     "read_body",
     "reference",
+    "refuse_cloud",
     "settled_think",
 ]
 
@@ -42,9 +43,9 @@ def read_body(record: Record[T], body: bytes) -> T:
     """A native request. Raises Failure(400)."""
     try:
         return decode(record, body)
-    except JsonFault as fault:
+    except JsonError as fault:
         raise Failure(400, "missing request body" if str(fault) == "EOF" else str(fault)) from None
-    except BadBody as fault:
+    except BadBodyError as fault:
         raise Failure(400, str(fault)) from None
 
 
@@ -52,7 +53,7 @@ def reference(text: str, *, missing: Failure, remote: str = "remote model is una
     """The model that a request means; `missing` is raised when it names none. Cloud models are not there."""
     try:
         found = ModelReference.parse(text)
-    except ConflictingSource:
+    except ConflictingSourceError:
         raise Failure(400, f"use either :local or :cloud, not both: {quote(text.strip())}") from None
     if not found.original:
         raise missing
@@ -61,6 +62,16 @@ def reference(text: str, *, missing: Failure, remote: str = "remote model is una
     if found.source is Source.CLOUD:
         raise Failure(403, _CLOUD_DISABLED + remote)
     return found
+
+
+def refuse_cloud(text: str) -> None:
+    """The other protocols refuse cloud models before anything else, in the native form. Raises Failure."""
+    try:
+        found = ModelReference.parse(text)
+    except ConflictingSourceError:
+        return
+    if found.source is Source.CLOUD:
+        raise Failure(403, _CLOUD_DISABLED + "remote model is unavailable")
 
 
 def installed(service: Service, found: ModelReference, missing: Failure) -> Model:

@@ -8,7 +8,7 @@ from namel3ss.sandbox.clock import timestamp
 from namel3ss.sandbox.gojson import number, quote
 from namel3ss.sandbox.http import Document, Failure, Raw
 from namel3ss.sandbox.inference import read_body, reference
-from namel3ss.sandbox.names import ConflictingSource, ModelName, ModelReference
+from namel3ss.sandbox.names import ConflictingSourceError, ModelName, ModelReference
 from namel3ss.sandbox.requests import COPY, DELETE, SHOW, ShowRequest
 
 if TYPE_CHECKING:
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from namel3ss.sandbox.models import Model
     from namel3ss.sandbox.service import Service
 
-__all__ = ["BLOBS_FOLDER", "copy_body", "delete_body", "processes", "show", "show_body", "tags"]
+__all__ = ["blob_path", "copy_body", "delete_body", "processes", "show_body", "shown_model", "tags"]
 
-BLOBS_FOLDER: Final = "/usr/share/ollama/.ollama/models/blobs"
+_BLOBS_FOLDER: Final = "/usr/share/ollama/.ollama/models/blobs"
 
 
 def blob_path(digest: str) -> str:
-    return f"{BLOBS_FOLDER}/{digest.replace(':', '-')}"
+    return f"{_BLOBS_FOLDER}/{digest.replace(':', '-')}"
 
 
 def tags(service: Service) -> Document:
@@ -81,12 +81,11 @@ def processes(service: Service) -> Document:
 
 
 def show_body(service: Service, body: bytes) -> Document:
-    return show(service, read_body(SHOW, body))
+    return _show(service, read_body(SHOW, body))
 
 
-def show(service: Service, request: ShowRequest) -> Document:
-    """Everything about one model. Raises Failure."""
-    sent = request.model or request.name
+def shown_model(service: Service, sent: str) -> Model:
+    """The model that `show` is asked about. Raises Failure."""
     missing = Failure(400, "model is required")
     if not sent:
         raise missing
@@ -95,6 +94,11 @@ def show(service: Service, request: ShowRequest) -> Document:
     if model is None:
         shown = found.name.shortest if service.newer else found.base
         raise Failure(404, f"model '{shown}' not found")
+    return model
+
+
+def _show(service: Service, request: ShowRequest) -> Document:
+    model = shown_model(service, request.model or request.name)
     system = request.system or model.system
     answer: dict[str, object] = {
         "license": "\n".join(model.licences),
@@ -153,8 +157,8 @@ def _modelfile(model: Model, system: str) -> str:
     if system:
         lines.append(f"SYSTEM {_quoted(system)}")
     for key, value in sorted(model.parameters.items()):
-        for each in value if isinstance(value, list) else [value]:
-            lines.append(f"PARAMETER {key} {_quoted(_go_value(each))}")
+        values = value if isinstance(value, list) else [value]
+        lines += [f"PARAMETER {key} {_quoted(_go_value(each))}" for each in values]
     lines += [f"LICENSE {_quoted(licence)}" for licence in model.licences]
     lines += [f"MESSAGE {each.role} {_quoted(each.content)}" for each in model.messages]
     return "\n".join(lines) + "\n"
@@ -187,7 +191,7 @@ def delete_body(service: Service, body: bytes) -> Raw:
     sent = request.model or request.name
     try:
         found = ModelReference.parse(sent)
-    except ConflictingSource:
+    except ConflictingSourceError:
         raise Failure(400, f"use either :local or :cloud, not both: {quote(sent.strip())}") from None
     if not found.original:
         raise Failure(400, "model is required")

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from namel3ss.sandbox.requests import Message, Tool
     from namel3ss.sandbox.vocabulary import Tokenizer
 
-__all__ = ["DEFAULT_TEMPLATE", "Brain", "Job", "Layer", "Model", "Tensor", "Weights", "digest_of"]
+__all__ = [
+    "DEFAULT_TEMPLATE",
+    "Brain",
+    "Job",
+    "Layer",
+    "Model",
+    "Tensor",
+    "Weights",
+    "digest_of",
+    "manifest_digest",
+]
 
 DEFAULT_TEMPLATE = "{{ .Prompt }}"
 

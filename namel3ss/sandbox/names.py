@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["ConflictingSource", "ModelName", "ModelReference", "Source"]
+__all__ = ["ConflictingSourceError", "ModelName", "ModelReference", "Source"]
 
 DEFAULT_HOST = "registry.ollama.ai"
 DEFAULT_NAMESPACE = "library"
@@ -94,7 +94,7 @@ class Source(Enum):
     CLOUD = "cloud"
 
 
-class ConflictingSource(ValueError):
+class ConflictingSourceError(ValueError):
     """Both `:cloud` and `:local` were given."""
 
 
@@ -111,7 +111,7 @@ class ModelReference:
         original = text.strip()
         base, source = _split_source(original)
         if source is not Source.UNSAID and _split_source(base)[1] is not Source.UNSAID:
-            raise ConflictingSource(original)
+            raise ConflictingSourceError(original)
         return cls(original, base, source)
 
     @property

@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-__all__ = ["PatternTooHard", "text_matching"]
+__all__ = ["PatternTooHardError", "text_matching"]
 
 _MOST_REPEATS: Final = 2000
 _DEEPEST: Final = 50
 
 
-class PatternTooHard(ValueError):
+class PatternTooHardError(ValueError):
     """No matching text was found."""
 
 
@@ -58,19 +58,19 @@ _PRINTABLE: Final = "".join(map(chr, range(32, 127)))
 
 
 def text_matching(pattern: str, variant: int = 0, *, shortest: int = 0, longest: int = 2**31) -> str:
-    """A text in which `pattern` is found, within the lengths; `variant` picks among several. Raises PatternTooHard."""
+    """A text in which `pattern` is found, within the lengths; `variant` picks among several. Raises PatternTooHardError."""
     try:
         expression = re.compile(pattern)
         part = _Reader(pattern).alternatives(0)
     except (re.error, IndexError, OverflowError, RecursionError):
-        raise PatternTooHard(pattern) from None
+        raise PatternTooHardError(pattern) from None
     for repeats in dict.fromkeys((0, 1, 2, 3, shortest, shortest + 1)):
         text = _written(part, min(repeats, _MOST_REPEATS), variant)
         if len(text) < shortest:
             text += "x" * (shortest - len(text))
         if len(text) <= longest and expression.search(text):
             return text
-    raise PatternTooHard(pattern)
+    raise PatternTooHardError(pattern)
 
 
 def _written(part: _Part, repeats: int, variant: int) -> str:

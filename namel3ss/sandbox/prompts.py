@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from namel3ss.sandbox.http import Failure
 from namel3ss.sandbox.rendering import render_chat
-from namel3ss.sandbox.templates import TemplateFault
+from namel3ss.sandbox.templates import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,19 +35,20 @@ def conversation_prompt(
     tools: Sequence[Tool],
     think: Think | None,
     *,
-    truncate: bool,
+    window: int | None,
 ) -> str:
-    """The prompt; with `truncate`, without the oldest messages where they do not fit.
+    """The prompt, without the oldest messages where it does not fit into `window` tokens (None fits everything).
 
-    System messages and the last message always stay.
+    System messages and the last message always stay. The server goes by the window that was asked for here, even
+    where the model has a smaller one.
     """
     kept = list(messages)
-    if truncate:
+    if window is not None:
         for start in range(len(messages)):
             system = [message for message in messages[:start] if message.role == "system"]
             kept = [*system, *messages[start:]]
             prompt = _rendered(runner.model.template, kept, tools, think)
-            if len(runner.model.weights.tokenizer.encode(prompt)) <= runner.context:
+            if len(runner.model.weights.tokenizer.encode(prompt)) <= window:
                 break
     return _rendered(runner.model.template, _with_image_marks(kept), tools, think)
 
@@ -55,7 +56,7 @@ def conversation_prompt(
 def _rendered(template: str, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None) -> str:
     try:
         return render_chat(template, messages, tools, think)
-    except TemplateFault as fault:
+    except TemplateError as fault:
         raise Failure(500, str(fault)) from None
 
 

@@ -19,7 +19,7 @@ from namel3ss.sandbox.templates import (
     Operand,
     Output,
     Pipeline,
-    TemplateFault,
+    TemplateError,
     Text,
     fields_used,
     parse_template,
@@ -63,11 +63,11 @@ class _Scope:
             if name in scope.names:
                 return scope
             scope = scope.outer
-        raise TemplateFault(f'template: :1: undefined variable "{name}"')
+        raise TemplateError(f'template: :1: undefined variable "{name}"')
 
 
 def execute(block: Block, data: Mapping[str, object]) -> str:
-    """The template's text for `data`. Raises TemplateFault for what Go could not run either."""
+    """The template's text for `data`. Raises TemplateError for what Go could not run either."""
     out: list[str] = []
     _run(block, _Scope(data, {"$": data}), out)
     return "".join(out)
@@ -117,7 +117,7 @@ def _items(value: object) -> list[tuple[object, object]]:
         return list(enumerate(value))
     if isinstance(value, int):
         return [(number, number) for number in range(value)]
-    raise TemplateFault(f"template: :1: range can't iterate over {_printed(value)}")
+    raise TemplateError(f"template: :1: range can't iterate over {_printed(value)}")
 
 
 def _evaluate(operand: Operand, scope: _Scope) -> object:
@@ -130,7 +130,7 @@ def _evaluate(operand: Operand, scope: _Scope) -> object:
     value = _evaluate(operand.commands[0], scope)
     for command in operand.commands[1:]:
         if not isinstance(command, Call):
-            raise TemplateFault("template: :1: non executable command in pipeline")
+            raise TemplateError("template: :1: non executable command in pipeline")
         value = _call(command.function, [*(_evaluate(each, scope) for each in command.arguments), value])
     return value
 
@@ -144,7 +144,7 @@ def _field(operand: Field, scope: _Scope) -> object:
         value = scope.find(operand.root).names[operand.root]
     for name in operand.path:
         if not isinstance(value, dict):
-            raise TemplateFault(f"template: :1: can't evaluate field {name}")
+            raise TemplateError(f"template: :1: can't evaluate field {name}")
         value = value.get(name)
     return value
 
@@ -225,7 +225,7 @@ def _call(name: str, arguments: list[object]) -> object:  # noqa: C901  # one ar
 def _ordered(name: str, *values: object) -> bool:
     left, right = values
     if not (isinstance(left, int | float) and isinstance(right, int | float)):
-        raise TemplateFault("template: :1: incompatible types for comparison")
+        raise TemplateError("template: :1: incompatible types for comparison")
     return {"lt": left < right, "le": left <= right, "gt": left > right, "ge": left >= right}[name]
 
 
@@ -237,14 +237,14 @@ def _index(arguments: list[object]) -> object:
         elif isinstance(value, list) and isinstance(key, int) and 0 <= key < len(value):
             value = value[key]
         else:
-            raise TemplateFault(f"template: :1: error calling index: index out of range: {key}")
+            raise TemplateError(f"template: :1: error calling index: index out of range: {key}")
     return value
 
 
 def _slice(arguments: list[object]) -> object:
     value, *bounds = arguments
     if not isinstance(value, str | list):
-        raise TemplateFault("template: :1: error calling slice: can't slice item")
+        raise TemplateError("template: :1: error calling slice: can't slice item")
     start, *end = [each for each in bounds if isinstance(each, int)] or [0]
     return value[start : end[0]] if end else value[start:]
 
@@ -283,7 +283,7 @@ def uses(template: str) -> frozenset[str]:
 def render_chat(
     template: str, messages: Sequence[Message], tools: Sequence[Tool] = (), think: Think | None = None
 ) -> str:
-    """The prompt for a conversation. Raises TemplateFault."""
+    """The prompt for a conversation. Raises TemplateError."""
     system, collated = _collate(messages)
     switches: dict[str, object] = {
         "Think": bool(think),

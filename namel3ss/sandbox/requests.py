@@ -11,12 +11,12 @@ from namel3ss.sandbox.decoding import (
     INTEGER,
     OBJECT,
     TEXT,
+    ListOf,
     Reader,
     Record,
     wire,
-    wire_list,
 )
-from namel3ss.sandbox.durations import FOREVER_NS, BadDuration, parse_duration
+from namel3ss.sandbox.durations import FOREVER_NS, BadDurationError, parse_duration
 from namel3ss.sandbox.gojson import quote
 
 __all__ = [
@@ -62,7 +62,7 @@ class _KeepAlive:
         if isinstance(value, str):
             try:
                 duration = parse_duration(value)
-            except BadDuration as error:
+            except BadDurationError as error:
                 reader.refuse(str(error))
                 return None
             return FOREVER_NS if duration < 0 else duration
@@ -164,52 +164,50 @@ class _Parameters:
 
 @dataclass
 class ToolCallFunction:
-    index: int = wire(INTEGER, 0)
-    name: str = wire(TEXT, "")
-    arguments: dict[str, object] = field(default_factory=dict, metadata={"kind": _Arguments(), "name": None})
+    index: int = field(default=0, metadata=wire(INTEGER))
+    name: str = field(default="", metadata=wire(TEXT))
+    arguments: dict[str, object] = field(default_factory=dict, metadata=wire(_Arguments()))
 
 
 @dataclass
 class ToolCall:
-    id: str = wire(TEXT, "")
+    id: str = field(default="", metadata=wire(TEXT))
     function: ToolCallFunction = field(
         default_factory=ToolCallFunction,
-        metadata={
-            "kind": Record(ToolCallFunction, "ToolCallFunction", "api.ToolCallFunction", transparent=True),
-            "name": None,
-        },
+        metadata=wire(Record(ToolCallFunction, "ToolCallFunction", "api.ToolCallFunction", transparent=True)),
     )
 
 
 @dataclass
 class Message:
-    role: str = wire(_Lowered(), "")
-    content: str = wire(TEXT, "")
-    thinking: str = wire(TEXT, "")
-    images: list[bytes] = wire_list(BYTES, "[]api.ImageData")
-    tool_calls: list[ToolCall] = wire_list(
-        Record(ToolCall, "ToolCall", "api.ToolCall", transparent=True), "[]api.ToolCall"
+    role: str = field(default="", metadata=wire(_Lowered()))
+    content: str = field(default="", metadata=wire(TEXT))
+    thinking: str = field(default="", metadata=wire(TEXT))
+    images: list[bytes] = field(default_factory=list, metadata=wire(ListOf(BYTES, "[]api.ImageData")))
+    tool_calls: list[ToolCall] = field(
+        default_factory=list,
+        metadata=wire(
+            ListOf(Record(ToolCall, "ToolCall", "api.ToolCall", transparent=True), "[]api.ToolCall")
+        ),
     )
-    tool_name: str = wire(TEXT, "")
-    tool_call_id: str = wire(TEXT, "")
+    tool_name: str = field(default="", metadata=wire(TEXT))
+    tool_call_id: str = field(default="", metadata=wire(TEXT))
 
 
 @dataclass
 class ToolFunction:
-    name: str = wire(TEXT, "")
-    description: str = wire(TEXT, "")
-    parameters: dict[str, object] = field(
-        default_factory=dict, metadata={"kind": _Parameters(), "name": None}
-    )
+    name: str = field(default="", metadata=wire(TEXT))
+    description: str = field(default="", metadata=wire(TEXT))
+    parameters: dict[str, object] = field(default_factory=dict, metadata=wire(_Parameters()))
 
 
 @dataclass
 class Tool:
-    type: str = wire(TEXT, "")
-    items: object = wire(ANYTHING, None)
+    type: str = field(default="", metadata=wire(TEXT))
+    items: object = field(default=None, metadata=wire(ANYTHING))
     function: ToolFunction = field(
         default_factory=ToolFunction,
-        metadata={"kind": Record(ToolFunction, "ToolFunction", "api.ToolFunction"), "name": None},
+        metadata=wire(Record(ToolFunction, "ToolFunction", "api.ToolFunction")),
     )
 
 
@@ -219,89 +217,89 @@ TOOL = Record(Tool, "Tool", "api.Tool")
 
 @dataclass
 class GenerateRequest:
-    model: str = wire(TEXT, "")
-    prompt: str = wire(TEXT, "")
-    suffix: str = wire(TEXT, "")
-    system: str = wire(TEXT, "")
-    template: str = wire(TEXT, "")
-    context: list[int] = wire_list(INTEGER, "[]int")
-    stream: bool | None = wire(BOOLEAN, None)
-    raw: bool = wire(BOOLEAN, False)
-    format: object = wire(ANYTHING, None)
-    keep_alive: int | None = wire(_KeepAlive(), None)
-    images: list[bytes] = wire_list(BYTES, "[]api.ImageData")
-    options: dict[str, object] | None = wire(OBJECT, None)
-    think: Think | None = wire(_Think(), None)
-    truncate: bool | None = wire(BOOLEAN, None)
-    shift: bool | None = wire(BOOLEAN, None)
-    render_only: bool = wire(BOOLEAN, False, name="_debug_render_only")
-    logprobs: bool = wire(BOOLEAN, False)
-    top_logprobs: int = wire(INTEGER, 0)
+    model: str = field(default="", metadata=wire(TEXT))
+    prompt: str = field(default="", metadata=wire(TEXT))
+    suffix: str = field(default="", metadata=wire(TEXT))
+    system: str = field(default="", metadata=wire(TEXT))
+    template: str = field(default="", metadata=wire(TEXT))
+    context: list[int] = field(default_factory=list, metadata=wire(ListOf(INTEGER, "[]int")))
+    stream: bool | None = field(default=None, metadata=wire(BOOLEAN))
+    raw: bool = field(default=False, metadata=wire(BOOLEAN))
+    format: object = field(default=None, metadata=wire(ANYTHING))
+    keep_alive: int | None = field(default=None, metadata=wire(_KeepAlive()))
+    images: list[bytes] = field(default_factory=list, metadata=wire(ListOf(BYTES, "[]api.ImageData")))
+    options: dict[str, object] | None = field(default=None, metadata=wire(OBJECT))
+    think: Think | None = field(default=None, metadata=wire(_Think()))
+    truncate: bool | None = field(default=None, metadata=wire(BOOLEAN))
+    shift: bool | None = field(default=None, metadata=wire(BOOLEAN))
+    render_only: bool = field(default=False, metadata=wire(BOOLEAN, name="_debug_render_only"))
+    logprobs: bool = field(default=False, metadata=wire(BOOLEAN))
+    top_logprobs: int = field(default=0, metadata=wire(INTEGER))
 
 
 @dataclass
 class ChatRequest:
-    model: str = wire(TEXT, "")
-    messages: list[Message] = wire_list(MESSAGE, "[]api.Message")
-    stream: bool | None = wire(BOOLEAN, None)
-    format: object = wire(ANYTHING, None)
-    keep_alive: int | None = wire(_KeepAlive(), None)
-    tools: list[Tool] = wire_list(TOOL, "api.Tools")
-    options: dict[str, object] | None = wire(OBJECT, None)
-    think: Think | None = wire(_Think(), None)
-    truncate: bool | None = wire(BOOLEAN, None)
-    shift: bool | None = wire(BOOLEAN, None)
-    render_only: bool = wire(BOOLEAN, False, name="_debug_render_only")
-    logprobs: bool = wire(BOOLEAN, False)
-    top_logprobs: int = wire(INTEGER, 0)
+    model: str = field(default="", metadata=wire(TEXT))
+    messages: list[Message] = field(default_factory=list, metadata=wire(ListOf(MESSAGE, "[]api.Message")))
+    stream: bool | None = field(default=None, metadata=wire(BOOLEAN))
+    format: object = field(default=None, metadata=wire(ANYTHING))
+    keep_alive: int | None = field(default=None, metadata=wire(_KeepAlive()))
+    tools: list[Tool] = field(default_factory=list, metadata=wire(ListOf(TOOL, "api.Tools")))
+    options: dict[str, object] | None = field(default=None, metadata=wire(OBJECT))
+    think: Think | None = field(default=None, metadata=wire(_Think()))
+    truncate: bool | None = field(default=None, metadata=wire(BOOLEAN))
+    shift: bool | None = field(default=None, metadata=wire(BOOLEAN))
+    render_only: bool = field(default=False, metadata=wire(BOOLEAN, name="_debug_render_only"))
+    logprobs: bool = field(default=False, metadata=wire(BOOLEAN))
+    top_logprobs: int = field(default=0, metadata=wire(INTEGER))
 
 
 @dataclass
 class EmbedRequest:
-    model: str = wire(TEXT, "")
-    input: object = wire(ANYTHING, None)
-    keep_alive: int | None = wire(_KeepAlive(), None)
-    truncate: bool | None = wire(BOOLEAN, None)
-    dimensions: int = wire(INTEGER, 0)
-    options: dict[str, object] | None = wire(OBJECT, None)
+    model: str = field(default="", metadata=wire(TEXT))
+    input: object = field(default=None, metadata=wire(ANYTHING))
+    keep_alive: int | None = field(default=None, metadata=wire(_KeepAlive()))
+    truncate: bool | None = field(default=None, metadata=wire(BOOLEAN))
+    dimensions: int = field(default=0, metadata=wire(INTEGER))
+    options: dict[str, object] | None = field(default=None, metadata=wire(OBJECT))
 
 
 @dataclass
 class EmbeddingsRequest:
-    model: str = wire(TEXT, "")
-    prompt: str = wire(TEXT, "")
-    keep_alive: int | None = wire(_KeepAlive(), None)
-    options: dict[str, object] | None = wire(OBJECT, None)
+    model: str = field(default="", metadata=wire(TEXT))
+    prompt: str = field(default="", metadata=wire(TEXT))
+    keep_alive: int | None = field(default=None, metadata=wire(_KeepAlive()))
+    options: dict[str, object] | None = field(default=None, metadata=wire(OBJECT))
 
 
 @dataclass
 class ShowRequest:
-    model: str = wire(TEXT, "")
-    name: str = wire(TEXT, "")
-    system: str = wire(TEXT, "")
-    verbose: bool = wire(BOOLEAN, False)
+    model: str = field(default="", metadata=wire(TEXT))
+    name: str = field(default="", metadata=wire(TEXT))
+    system: str = field(default="", metadata=wire(TEXT))
+    verbose: bool = field(default=False, metadata=wire(BOOLEAN))
 
 
 @dataclass
 class PullRequest:
     """A pull, and a push: both name a model and may stream."""
 
-    model: str = wire(TEXT, "")
-    name: str = wire(TEXT, "")
-    insecure: bool = wire(BOOLEAN, False)
-    stream: bool | None = wire(BOOLEAN, None)
+    model: str = field(default="", metadata=wire(TEXT))
+    name: str = field(default="", metadata=wire(TEXT))
+    insecure: bool = field(default=False, metadata=wire(BOOLEAN))
+    stream: bool | None = field(default=None, metadata=wire(BOOLEAN))
 
 
 @dataclass
 class CopyRequest:
-    source: str = wire(TEXT, "")
-    destination: str = wire(TEXT, "")
+    source: str = field(default="", metadata=wire(TEXT))
+    destination: str = field(default="", metadata=wire(TEXT))
 
 
 @dataclass
 class DeleteRequest:
-    model: str = wire(TEXT, "")
-    name: str = wire(TEXT, "")
+    model: str = field(default="", metadata=wire(TEXT))
+    name: str = field(default="", metadata=wire(TEXT))
 
 
 class _Files:
@@ -324,17 +322,17 @@ class _Files:
 
 @dataclass
 class CreateRequest:
-    model: str = wire(TEXT, "")
-    name: str = wire(TEXT, "")
-    stream: bool | None = wire(BOOLEAN, None)
-    source: str = wire(TEXT, "", name="from")
-    files: dict[str, str] | None = wire(_Files(), None)
-    template: str = wire(TEXT, "")
-    license: object = wire(ANYTHING, None)
-    system: str = wire(TEXT, "")
-    parameters: dict[str, object] | None = wire(OBJECT, None)
-    messages: list[Message] = wire_list(MESSAGE, "[]api.Message")
-    info: dict[str, object] | None = wire(OBJECT, None)
+    model: str = field(default="", metadata=wire(TEXT))
+    name: str = field(default="", metadata=wire(TEXT))
+    stream: bool | None = field(default=None, metadata=wire(BOOLEAN))
+    source: str = field(default="", metadata=wire(TEXT, name="from"))
+    files: dict[str, str] | None = field(default=None, metadata=wire(_Files()))
+    template: str = field(default="", metadata=wire(TEXT))
+    license: object = field(default=None, metadata=wire(ANYTHING))
+    system: str = field(default="", metadata=wire(TEXT))
+    parameters: dict[str, object] | None = field(default=None, metadata=wire(OBJECT))
+    messages: list[Message] = field(default_factory=list, metadata=wire(ListOf(MESSAGE, "[]api.Message")))
+    info: dict[str, object] | None = field(default=None, metadata=wire(OBJECT))
 
 
 GENERATE = Record(GenerateRequest, "GenerateRequest", "api.GenerateRequest")

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from namel3ss.sandbox.patterns import PatternTooHard, text_matching
+from namel3ss.sandbox.patterns import PatternTooHardError, text_matching
 
-__all__ = ["BadSchema", "instance_of", "json_text"]
+__all__ = ["BadSchemaError", "instance_of", "json_text"]
 
 _DEEPEST: Final = 40
 """Schemas that refer to themselves end here with the smallest value of the kind asked for."""
@@ -36,7 +36,7 @@ _FORMATS: Final = {
 }
 
 
-class BadSchema(ValueError):
+class BadSchemaError(ValueError):
     """What was given is no JSON schema."""
 
 
@@ -46,7 +46,7 @@ def json_text(value: object) -> str:
 
 
 def instance_of(wanted: str | Mapping[str, object]) -> str:
-    """JSON text for "json" or a schema. Raises BadSchema."""
+    """JSON text for "json" or a schema. Raises BadSchemaError."""
     if isinstance(wanted, str):
         return "{}"
     return json_text(_Maker(wanted).make(wanted, "answer", 0))
@@ -61,7 +61,7 @@ class _Maker:
         if schema is True or schema == {}:
             return None if depth else {}
         if not isinstance(schema, Mapping):
-            raise BadSchema("a schema is an object")
+            raise BadSchemaError("a schema is an object")
         schema = self._resolved(schema, depth)
         if "const" in schema:
             return schema["const"]
@@ -92,13 +92,13 @@ class _Maker:
             seen += 1
             target = self._referred(schema["$ref"])
             if seen > _DEEPEST or not isinstance(target, Mapping):
-                raise BadSchema("a reference leads nowhere")
+                raise BadSchemaError("a reference leads nowhere")
             rest = {key: value for key, value in schema.items() if key != "$ref"}
             schema = _united(target, rest)
         parts = schema.get("allOf")
         if isinstance(parts, list):
             if depth > _DEEPEST:
-                raise BadSchema("the schema contains itself")
+                raise BadSchemaError("the schema contains itself")
             merged: Mapping[str, object] = {key: value for key, value in schema.items() if key != "allOf"}
             for part in parts:
                 if isinstance(part, Mapping):
@@ -108,7 +108,7 @@ class _Maker:
 
     def _referred(self, reference: object) -> object:
         if not isinstance(reference, str) or not reference.startswith("#"):
-            raise BadSchema("references must point into the schema itself")
+            raise BadSchemaError("references must point into the schema itself")
         found: object = self._root
         for step in reference[1:].split("/")[1:]:
             key = step.replace("~1", "/").replace("~0", "~")
@@ -144,7 +144,7 @@ class _Maker:
         kinds = _kinds(schema)
         unknown = [kind for kind in kinds if kind not in _TYPES]
         if unknown:
-            raise BadSchema(f"unknown type {unknown[0]}")
+            raise BadSchemaError(f"unknown type {unknown[0]}")
         if kinds:
             return next((kind for kind in kinds if kind != "null"), "null")
         for kind, keywords in _TELLTALES.items():
@@ -159,7 +159,7 @@ class _Maker:
         required = [each for each in _list(schema.get("required")) if isinstance(each, str)]
         wanted = list(dict.fromkeys([*properties, *required])) if depth < _DEEPEST // 8 else required
         if depth > _DEEPEST:
-            raise BadSchema("the schema contains itself")
+            raise BadSchemaError("the schema contains itself")
         made = {}
         for key in wanted:
             inner = properties.get(key, self._additional(schema, key))
@@ -197,7 +197,7 @@ class _Maker:
                 break
             made.setdefault(key, self.make(self._additional(schema, key), key, depth + 1))
             if number > fewest + 1000:
-                raise BadSchema("no object satisfies the schema")
+                raise BadSchemaError("no object satisfies the schema")
 
     def _without_surplus(
         self, schema: Mapping[str, object], made: dict[str, object], required: list[str]
@@ -261,7 +261,7 @@ class _Maker:
         if isinstance(pattern, str):
             try:
                 return text_matching(pattern, shortest=shortest, longest=longest)
-            except PatternTooHard:
+            except PatternTooHardError:
                 return ""
         known = _FORMATS.get(str(schema.get("format")))
         text = known if known is not None else f"made-up {name}"

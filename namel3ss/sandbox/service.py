@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from namel3ss.sandbox.downloads import Downloads
 from namel3ss.sandbox.engine import Engine
 from namel3ss.sandbox.library import Library
 from namel3ss.sandbox.memory import Memory
@@ -22,6 +23,7 @@ class Service:
         self.options = options
         self.clock = clock
         self.library = Library(options, clock)
+        self.downloads = Downloads(clock)
         self.memory = Memory(options, clock)
         self.engine = Engine(options, clock)
 

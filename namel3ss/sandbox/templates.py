@@ -27,18 +27,38 @@ __all__ = [
     "Operand",
     "Output",
     "Pipeline",
-    "TemplateFault",
+    "TemplateError",
     "Text",
     "fields_used",
     "parse_template",
 ]
 
 FUNCTIONS = frozenset(
-    ["and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "index", "slice", "print", "printf", "println", "json", "currentDate", "yesterdayDate", "toTypeScriptType"]
+    [
+        "and",
+        "or",
+        "not",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "len",
+        "index",
+        "slice",
+        "print",
+        "printf",
+        "println",
+        "json",
+        "currentDate",
+        "yesterdayDate",
+        "toTypeScriptType",
+    ]
 )
 
 
-class TemplateFault(ValueError):
+class TemplateError(ValueError):
     """The template is wrong; the message is the server's."""
 
 
@@ -128,7 +148,7 @@ class _Action:
 
 @lru_cache(maxsize=64)
 def parse_template(source: str) -> Block:
-    """The template's nodes. Raises TemplateFault."""
+    """The template's nodes. Raises TemplateError."""
     return _Parser(list(_pieces(source)), source.count("\n") + 1).whole()
 
 
@@ -148,7 +168,7 @@ def _pieces(source: str) -> Iterator[str | _Action]:
     rest = source[position:]
     if "{{" in rest:
         line = source.count("\n", 0, position + rest.index("{{")) + 1
-        raise TemplateFault(f"template: :{line}: unclosed action")
+        raise TemplateError(f"template: :{line}: unclosed action")
     yield _trimmed(rest, trim_next, False)
 
 
@@ -182,7 +202,7 @@ class _Parser:
                 return tuple(nodes), piece
             nodes.append(self._node(piece, word))
         if inside:
-            raise TemplateFault(f"template: :{self._last_line}: unexpected EOF")
+            raise TemplateError(f"template: :{self._last_line}: unexpected EOF")
         return tuple(nodes), None
 
     def _node(self, action: _Action, word: str) -> Node:
@@ -233,8 +253,8 @@ def _first_word(body: str) -> str:
     return match[0] if match else ""
 
 
-def _fault(action: _Action, message: str) -> TemplateFault:
-    return TemplateFault(f"template: :{action.line}: {message}")
+def _fault(action: _Action, message: str) -> TemplateError:
+    return TemplateError(f"template: :{action.line}: {message}")
 
 
 class _Tokens:

@@ -15,7 +15,7 @@ from namel3ss.sandbox.vocabulary import BLANK, TinyVocabulary
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TINY_NAMES", "tiny_model"]
+__all__ = ["TINY_NAMES", "tiny_model", "tiny_weights"]
 
 END = "</s>"
 
@@ -273,3 +273,10 @@ def tiny_model(name: str, installed_as: ModelName, modified_ns: int) -> Model:
         parent="",
         template=recipe.template or DEFAULT_TEMPLATE,
     )
+
+
+def tiny_weights(digest: str) -> Weights | None:
+    """The tiny model whose file has this digest."""
+    found = (name for name, recipe in _RECIPES.items() if recipe.file_digest == digest)
+    name = next(found, None)
+    return _weights(name) if name else None

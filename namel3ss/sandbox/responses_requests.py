@@ -1,0 +1,194 @@
+"""What clients may send to the Responses route, and how it becomes a native request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from namel3ss.sandbox.decoding import ANYTHING, BOOLEAN, FLOAT, INTEGER, TEXT, ListOf, Reader, Record, wire
+from namel3ss.sandbox.faces import UnfitError
+from namel3ss.sandbox.openai_requests import arguments_of, image_bytes, read_effort
+from namel3ss.sandbox.requests import ChatRequest, Message, Tool, ToolCall, ToolCallFunction, ToolFunction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["RESPONSES", "ResponsesRequest", "chat_request"]
+
+
+class _Input:
+    """A text, or items."""
+
+    go_type = "openai.ResponsesInput"
+
+    def read(self, value: object, reader: Reader) -> object:
+        if isinstance(value, str | list):
+            return value
+        what = {bool: "bool", dict: "object"}.get(type(value), "number")
+        reader.refuse(
+            "input must be a string or array: "
+            f"json: cannot unmarshal {what} into Go value of type []json.RawMessage"
+        )
+        return ""
+
+    def zero(self) -> object:
+        return ""
+
+
+@dataclass
+class _Reasoning:
+    effort: str = field(default="", metadata=wire(TEXT))
+    summary: str = field(default="", metadata=wire(TEXT))
+
+    def said(self) -> dict[str, object] | None:
+        """What was asked for, as it is repeated in the answer."""
+        found: dict[str, object] = {"effort": self.effort, "summary": self.summary}
+        return {key: value for key, value in found.items() if value} or None
+
+
+@dataclass
+class _Text:
+    format: object = field(default=None, metadata=wire(ANYTHING))
+
+
+@dataclass
+class ResponsesTool:
+    """A function that the model may call."""
+
+    type: str = field(default="", metadata=wire(TEXT))
+    name: str = field(default="", metadata=wire(TEXT))
+    description: str | None = field(default=None, metadata=wire(TEXT))
+    strict: bool | None = field(default=None, metadata=wire(BOOLEAN))
+    parameters: object = field(default=None, metadata=wire(ANYTHING))
+
+    @property
+    def value(self) -> dict[str, object]:
+        return dict(self.__dict__)
+
+
+@dataclass
+class ResponsesRequest:
+    """`POST /v1/responses`; what the server does not read is not here."""
+
+    model: str = field(default="", metadata=wire(TEXT))
+    background: bool = field(default=False, metadata=wire(BOOLEAN))
+    input: str | list[object] = field(default="", metadata=wire(_Input()))
+    instructions: str = field(default="", metadata=wire(TEXT))
+    max_output_tokens: int | None = field(default=None, metadata=wire(INTEGER))
+    reasoning: _Reasoning | None = field(
+        default=None, metadata=wire(Record(_Reasoning, "ResponsesReasoning", "openai.ResponsesReasoning"))
+    )
+    temperature: float | None = field(default=None, metadata=wire(FLOAT))
+    text: _Text | None = field(
+        default=None, metadata=wire(Record(_Text, "ResponsesText", "openai.ResponsesText"))
+    )
+    top_p: float | None = field(default=None, metadata=wire(FLOAT))
+    truncation: str | None = field(default=None, metadata=wire(TEXT))
+    tools: list[ResponsesTool] = field(
+        default_factory=list,
+        metadata=wire(
+            ListOf(Record(ResponsesTool, "ResponsesTool", "openai.ResponsesTool"), "[]openai.ResponsesTool")
+        ),
+    )
+    stream: bool = field(default=False, metadata=wire(BOOLEAN))
+
+    @property
+    def text_format(self) -> dict[str, object] | None:
+        wanted = self.text.format if self.text else None
+        return wanted if isinstance(wanted, dict) else None
+
+
+RESPONSES = Record(ResponsesRequest, "ResponsesRequest", "openai.ResponsesRequest")
+
+
+def chat_request(request: ResponsesRequest, *, newer: bool) -> ChatRequest:
+    """The native request. Raises UnfitError."""
+    messages = [Message(role="system", content=request.instructions)] if request.instructions else []
+    if isinstance(request.input, str):
+        if request.input:
+            messages.append(Message(role="user", content=request.input))
+    else:
+        _add_items(messages, request.input)
+    wanted = request.text_format or {}
+    return ChatRequest(
+        model=request.model,
+        messages=messages,
+        format=wanted.get("schema") if wanted.get("type") == "json_schema" else None,
+        options={
+            "temperature": 1.0 if request.temperature is None else request.temperature,
+            "top_p": request.top_p,
+            "num_predict": request.max_output_tokens,
+        },
+        stream=request.stream,
+        tools=[_native_tool(tool) for tool in request.tools],
+        think=read_effort(request.reasoning.effort if request.reasoning else "", newer=newer),
+    )
+
+
+def _native_tool(tool: ResponsesTool) -> Tool:
+    parameters = tool.parameters if isinstance(tool.parameters, dict) else {}
+    return Tool(type=tool.type, function=ToolFunction(tool.name, tool.description or "", parameters))
+
+
+def _add_items(messages: list[Message], items: list[object]) -> None:
+    """Reasoning belongs to the assistant's message that follows it."""
+    thinking = ""
+    for place, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise UnfitError(f"input[{place}]: json: cannot unmarshal into Go value of type struct")
+        kind = item.get("type") or ("message" if "role" in item else "")
+        if kind == "reasoning":
+            thinking = _text(item.get("encrypted_content"))
+            continue
+        made = _message(kind, item, place)
+        if made.role == "assistant":
+            made.thinking, thinking = thinking, ""
+        last = messages[-1] if messages else None
+        if made.tool_calls and last is not None and last.role == "assistant":
+            last.tool_calls += made.tool_calls
+            last.thinking = made.thinking or last.thinking
+        else:
+            messages.append(made)
+    if thinking:
+        messages.append(Message(role="assistant", thinking=thinking))
+
+
+def _message(kind: object, item: Mapping[str, object], place: int) -> Message:
+    if kind == "message":
+        text, images = _content(item.get("content"), f"input[{place}]: content")
+        return Message(role=_text(item.get("role")).lower(), content=text, images=images)
+    if kind == "function_call":
+        written = _text(item.get("arguments"))
+        arguments = arguments_of(written) if written else {}
+        if arguments is None:
+            raise UnfitError("failed to parse function call arguments: invalid JSON")
+        function = ToolCallFunction(name=_text(item.get("name")), arguments=arguments)
+        call = ToolCall(id=_text(item.get("call_id")), function=function)
+        return Message(role="assistant", tool_calls=[call])
+    if kind == "function_call_output":
+        text, images = _content(item.get("output"), f"input[{place}]: output")
+        return Message(role="tool", content=text, images=images, tool_call_id=_text(item.get("call_id")))
+    raise UnfitError(f"input[{place}]: unknown input item type: {_text(kind)}")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _content(value: object, where: str) -> tuple[str, list[bytes]]:
+    if isinstance(value, str):
+        return value, []
+    text, images = "", []
+    for place, part in enumerate(value if isinstance(value, list) else []):
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind in ("input_text", "output_text"):
+            text += _text(part.get("text"))
+        elif kind == "input_image":
+            url = _text(part.get("image_url"))
+            if url:
+                images.append(image_bytes(url))
+        elif kind == "input_file":
+            raise UnfitError("file inputs are not currently supported")
+        else:
+            raise UnfitError(f"{where}[{place}]: unknown content type: {_text(kind)}")
+    return text, images
