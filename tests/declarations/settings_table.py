@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from namel3ss.providers.local.ollama._config import OllamaConfig
 from namel3ss.providers.settings import SettingInfo, setting_infos
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 PAGE = Path(__file__).parents[2] / "docs/language.md"
 BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"
@@ -28,14 +24,14 @@ def settings_table() -> str:
         "|---|---|---|---|---|",
         *(_row(info) for info in setting_infos(OllamaConfig).values()),
     ]
-    return "\n".join(rows)
+    return "\n".join([*rows, ""])
 
 
 def table_in(page: str) -> str:
     """What stands between the two marks."""
-    found = re.search(f"{re.escape(BEGIN)}\n(.*?)\n{re.escape(END)}", page, re.DOTALL)
+    found = re.search(f"(?<={re.escape(BEGIN)}\n).*?(?={re.escape(END)})", page, re.DOTALL)
     assert found, f"docs/language.md needs the marks {BEGIN} and {END}"
-    return found[1]
+    return found[0]
 
 
 def _row(info: SettingInfo) -> str:
@@ -57,9 +53,10 @@ def _default(info: SettingInfo) -> str:
     return f"{info.default:g}" if isinstance(info.default, float) else str(info.default)
 
 
-def _main(arguments: Iterable[str] = ()) -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(page.replace(table_in(page), settings_table()), encoding="utf-8")
+def _main() -> None:
+    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(f"{BEGIN}\n")
+    _, end, after = rest.partition(END)
+    PAGE.write_text(before + begin + settings_table() + end + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
