@@ -20,6 +20,7 @@ from namel3ss.providers.local.ollama._errors import (
     OllamaServerUnreachableError,
 )
 from namel3ss.providers.local.ollama._models import OllamaModelManager
+from namel3ss.providers.local.ollama._provider import OllamaProvider
 from namel3ss.providers.local.ollama._pull import PullPolicy
 from tests.support.clock import ManualClock
 from tests.support.scripted_server import (
@@ -386,6 +387,20 @@ async def test_closing_the_manager_gives_up_its_pull(server):
     await gate.arrived.reached()
 
     await models.aclose()
+
+    with pytest.raises(RuntimeError, match="is closed"):
+        await pulling
+    await server.requests[0].aborted.reached()
+
+
+async def test_closing_a_provider_gives_up_its_pull(server):
+    gate = Gate()
+    server.on("/api/pull", beginning(MANIFEST, end=gate))
+    provider = OllamaProvider("p", "tiny", {"base_url": server.url})
+    pulling = asyncio.ensure_future(provider.pull_model())
+    await gate.arrived.reached()
+
+    await provider.aclose()
 
     with pytest.raises(RuntimeError, match="is closed"):
         await pulling

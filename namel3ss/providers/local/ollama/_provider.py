@@ -22,6 +22,7 @@ from namel3ss.providers.local.ollama._health import HealthMonitor
 from namel3ss.providers.local.ollama._http import OllamaHttp
 from namel3ss.providers.local.ollama._models import OllamaModelManager, model_names
 from namel3ss.providers.local.ollama._names import name_problem
+from namel3ss.providers.local.ollama._pull import PullPolicy
 from namel3ss.providers.local.ollama._requests import check_count, check_options, embed_call, message_call
 from namel3ss.providers.local.ollama._server import OllamaServerManager
 from namel3ss.providers.local.ollama._stream import OllamaStream
@@ -117,6 +118,7 @@ class OllamaProvider(N3Provider):
             http=http,
             load_timeout=self.config.first_token_timeout,
             pull_timeout=self.config.pull_timeout,
+            pull_policy=PullPolicy(clock=clock),
             on_change=self._forget_health,
         )
         return Host(http, models, OllamaServerManager(self.config, http=http, clock=clock))
@@ -298,6 +300,7 @@ class OllamaProvider(N3Provider):
         for stream in list(self._exchange.running):
             await stream.close_by_provider()
         for host in self._exchange.attempts.hosts:
+            await host.models.aclose()
             await host.server.aclose()
             await host.http.aclose()
 
