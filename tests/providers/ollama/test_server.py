@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -23,7 +21,7 @@ from namel3ss.providers.local.ollama._errors import (
     OllamaServerNotInstalledError,
     OllamaServerStartFailedError,
 )
-from namel3ss.providers.local.ollama._process import ServerProcess, exit_code
+from namel3ss.providers.local.ollama._process import exit_code
 from namel3ss.providers.local.ollama._process_table import process_table
 from namel3ss.providers.local.ollama._server import OllamaServerManager
 from namel3ss.providers.local.ollama._server_files import ServerFiles, state_folder
@@ -31,28 +29,13 @@ from tests.support.scripted_server import ScriptedServer, document, refusing_url
 from tests.support.stand_in_ollama import StandIn, install_stand_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no server is started on Windows")
-
-
-@pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A state folder for each test; whatever server is still recorded there at the end is ended."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    yield
-    for record in state_folder().glob("*.json"):
-        for _ in ServerProcess(**json.loads(record.read_text())["process"]).end(0.0):
-            time.sleep(0.01)
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-    return number
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="no server is started on Windows"),
+    pytest.mark.usefixtures("own_servers"),
+]
 
 
 class Here:
@@ -88,8 +71,8 @@ class Here:
 
 
 @pytest.fixture
-async def here(tmp_path: Path, port: int) -> Any:
-    place = Here(tmp_path / "bin", port)
+async def here(tmp_path: Path, free_port: int) -> Any:
+    place = Here(tmp_path / "bin", free_port)
     yield place
     await place.aclose()
 
@@ -302,9 +285,9 @@ async def test_cancelling_a_start_ends_what_it_has_started(here):
     assert here.files.read() is None
 
 
-async def test_without_the_program_the_error_says_how_to_install_it(tmp_path, port):
+async def test_without_the_program_the_error_says_how_to_install_it(tmp_path, free_port):
     async with OllamaServerManager(
-        {"base_url": f"http://127.0.0.1:{port}"}, environ={"PATH": str(tmp_path), "HOME": str(tmp_path)}
+        {"base_url": f"http://127.0.0.1:{free_port}"}, environ={"PATH": str(tmp_path), "HOME": str(tmp_path)}
     ) as manager:
         with pytest.raises(OllamaServerNotInstalledError, match="Ollama executable not found") as caught:
             await manager.start()
@@ -451,7 +434,7 @@ async def test_closing_does_not_stop_a_server_that_another_started(here):
     assert process_table().mark(stand_in.starts[0]) is not None
 
 
-def test_a_program_that_forgets_to_close_still_stops_its_server(tmp_path, port):
+def test_a_program_that_forgets_to_close_still_stops_its_server(tmp_path, free_port):
     stand_in = install_stand_in(tmp_path / "bin")
     script = (
         "import asyncio, sys\n"
@@ -461,7 +444,7 @@ def test_a_program_that_forgets_to_close_still_stops_its_server(tmp_path, port):
     )
 
     ended = subprocess.run(
-        [sys.executable, "-X", "dev", "-c", script, f"http://127.0.0.1:{port}"],
+        [sys.executable, "-X", "dev", "-c", script, f"http://127.0.0.1:{free_port}"],
         env={**os.environ, "PATH": str(stand_in.folder)},
         capture_output=True,
         text=True,
