@@ -206,7 +206,8 @@ class ScriptedServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="scripted-server")
         self._connections: set[_Connection] = set()
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._awaited: list[tuple[Callable[[], bool], Signal]] = []
         self._listener = socket.create_server((host, 0), backlog=512)
         self.port: int = self._listener.getsockname()[1]
         self._started = Signal()
@@ -231,14 +232,13 @@ class ScriptedServer:
 
     def wait_for_requests(self, count: int) -> list[Request]:
         """Block until so many requests have arrived."""
-        with self._changed:
-            arrived = self._changed.wait_for(lambda: len(self.requests) >= count, PATIENCE_S)
-        assert arrived, f"{len(self.requests)} of {count} requests arrived"
+        self._when(lambda: len(self.requests) >= count).wait()
         return self.requests
 
     async def requests_reached(self, count: int) -> list[Request]:
         """The same for a coroutine."""
-        return await asyncio.to_thread(self.wait_for_requests, count)
+        await self._when(lambda: len(self.requests) >= count).reached()
+        return self.requests
 
     def open_connections(self) -> int:
         """How many connections are open now."""
@@ -246,7 +246,21 @@ class ScriptedServer:
 
     async def connections_reached(self, count: int) -> None:
         """Wait until exactly so many connections are open."""
-        await asyncio.to_thread(self._wait_for_connections, count)
+        await self._when(lambda: len(self._connections) == count).reached()
+
+    def _when(self, condition: Callable[[], bool]) -> Signal:
+        signal = Signal()
+        with self._lock:
+            self._awaited.append((condition, signal))
+            self._look()
+        return signal
+
+    def _look(self) -> None:
+        """Set the signals whose conditions hold now; called, with the lock held, whenever something changed."""
+        for condition, signal in self._awaited:
+            if condition():
+                signal.set()
+        self._awaited = [pair for pair in self._awaited if not pair[1].is_set()]
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -288,25 +302,20 @@ class ScriptedServer:
         return scripts.pop(0) if len(scripts) > 1 else scripts[0]
 
     def _record(self, request: Request) -> None:
-        with self._changed:
+        with self._lock:
             self.requests.append(request)
-            self._changed.notify_all()
+            self._look()
 
     def _connection_made(self, connection: _Connection) -> None:
-        with self._changed:
+        with self._lock:
             self.connections_made += 1
             self._connections.add(connection)
-            self._changed.notify_all()
+            self._look()
 
     def _connection_lost(self, connection: _Connection) -> None:
-        with self._changed:
+        with self._lock:
             self._connections.discard(connection)
-            self._changed.notify_all()
-
-    def _wait_for_connections(self, count: int) -> None:
-        with self._changed:
-            reached = self._changed.wait_for(lambda: len(self._connections) == count, PATIENCE_S)
-        assert reached, f"{len(self._connections)} connections are open, not {count}"
+            self._look()
 
 
 class _ClientLeftError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import socket
@@ -14,7 +15,7 @@ from namel3ss.providers.local.ollama._process import ServerProcess
 from namel3ss.providers.local.ollama._server_files import state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 
@@ -45,3 +46,10 @@ def own_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     for record in state_folder().glob("*.json"):
         for _ in ServerProcess(**json.loads(record.read_text())["process"]).end(0.0):
             time.sleep(0.01)
+
+
+@pytest.fixture
+async def _threads_of_the_loop_end() -> AsyncIterator[None]:
+    """For tests that resolve host names or read files: the event loop does so on threads that live as long as it."""
+    yield
+    await asyncio.get_running_loop().shutdown_default_executor()
