@@ -11,8 +11,6 @@ from namel3ss.observability.metrics import (
     emit_metric,
     has_metric_listeners,
     record_metric,
-    register_metric_listener,
-    unregister_metric_listener,
 )
 from namel3ss.observability.telemetry import use_telemetry
 from tests.observability.receivers import Clock, Listener, MemorySdk, attributes, total
@@ -22,25 +20,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def sdk() -> Iterator[MemorySdk]:
-    memory = MemorySdk()
-    yield memory
-    memory.close()
-
-
-@pytest.fixture
 def current(sdk: MemorySdk) -> Iterator[MemorySdk]:
     replaced = use_telemetry(sdk.telemetry)
     yield sdk
     use_telemetry(replaced)
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    listener = Listener()
-    register_metric_listener(listener)
-    yield listener
-    unregister_metric_listener(listener)
 
 
 def test_a_pull_records_its_time_and_the_bytes_that_came(sdk: MemorySdk, listener: Listener) -> None:
