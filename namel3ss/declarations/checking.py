@@ -42,17 +42,19 @@ def check_text(
     extended = parent_names(drafts)
     check = ModelCheck(registry or installed_providers(), environ, findings)
     models: dict[str, ModelDeclaration] = {}
-    broken: list[str] = []
-    for name, draft in resolve_extends(drafts, findings).items():
+    broken: dict[str, None] = {}  # in order, each once
+    resolved = resolve_extends(drafts, findings)
+    for name, draft in resolved.items():
         if findings.is_full:
-            broken.append(name)
-            continue
+            findings.report_stop(draft.place)
+            broken.update(dict.fromkeys(other for other in resolved if other not in models))
+            break
         declaration = check.declare(draft, is_extended=name in extended)
         if declaration is not None:
             models[name] = declaration
         elif name not in extended or draft.is_broken:
-            broken.append(name)
-    broken.extend(name for name in declared_again if name not in broken)
+            broken[name] = None
+    broken.update(dict.fromkeys(declared_again))
     _report_unsupported(result.tree, findings)
     return ProgramFile(path, MappingProxyType(models), findings.sorted(), tuple(broken))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Findings"]
 
 _MOST_FINDINGS = 500
+_MOST_SUGGESTIONS = 50
 
 
 class Findings:
@@ -38,6 +39,11 @@ class Findings:
     def is_full(self) -> bool:
         """Whether so much is wrong that looking further helps nobody."""
         return len(self._found) >= _MOST_FINDINGS
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there is still time to look for what somebody may have meant."""
+        return len(self._found) < _MOST_SUGGESTIONS
 
     def report(
         self,
@@ -72,6 +78,20 @@ class Findings:
                 help=_phrase(help) if help else None,
                 notes=tuple(map(_phrase, notes)),
                 fixes=fixes,
+            )
+        )
+
+    def report_stop(self, place: Location) -> None:
+        """Say that the check ended here because the list is full."""
+        self.errors += 1
+        self._keep(
+            Diagnostic(
+                "N3906",
+                CODES["N3906"].severity,
+                "so much is wrong that the check stops here",
+                place.source,
+                place.span,
+                help="mend what is listed, and check again",
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ __all__ = ["parent_names", "resolve_extends"]
 
 # Longer chains help nobody, and would make the work grow with the square of the file.
 _LONGEST_CHAIN = 64
+_MOST_COMPARED = 1000
 
 
 def parent_names(drafts: dict[str, Draft]) -> set[str]:
@@ -62,8 +64,8 @@ def _find_parent(draft: Draft, drafts: dict[str, Draft], findings: Findings) -> 
         return None
     parent = drafts.get(name)
     if parent is None:
-        others = [other for other in drafts if other != draft.name]
-        near = closest(name, others)
+        others = (other for other in itertools.islice(drafts, _MOST_COMPARED) if other != draft.name)
+        near = closest(name, others) if findings.is_short else []
         findings.report(
             "N3106",
             f"ai model `{shortened(draft.name)}` extends `{shortened(name)}`, which is not declared.",

@@ -7,6 +7,7 @@ lists a setting. Import this lazily; pydantic costs start-up time.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import types
@@ -131,9 +132,10 @@ def setting(
     return Field(default, description=doc, json_schema_extra=extra, **constraints)
 
 
-def setting_infos(model: type[BaseModel]) -> dict[str, SettingInfo]:
-    """Every setting of a config model by name, in the order of the model."""
-    return {name: _info(name, field) for name, field in model.model_fields.items()}
+@functools.cache
+def setting_infos(model: type[BaseModel]) -> Mapping[str, SettingInfo]:
+    """Every setting of a config model by name, in the order of the model. Made once for each model."""
+    return types.MappingProxyType({name: _info(name, field) for name, field in model.model_fields.items()})
 
 
 def _info(name: str, field: FieldInfo) -> SettingInfo:
