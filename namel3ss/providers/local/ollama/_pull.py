@@ -134,10 +134,10 @@ async def pull(
         under_way = _under_way[place] = _Pull(model, insecure, policy, is_listed, tracker)
     caller = _Caller(http, on_progress)
     under_way.callers.append(caller)
-    started_at = policy.clock()
-    deadline = None if timeout_s is None else started_at + timeout_s
+    deadline = None if timeout_s is None else policy.clock() + timeout_s
+    own_limit = contextlib.nullcontext() if deadline is None else _limit(policy.clock, lambda: deadline)
     try:
-        async with _limit(policy.clock, lambda: deadline):
+        async with own_limit:
             await _flights.run((http.base_url, key, insecure), lambda: _run(under_way))
     except TimeoutError as error:
         if isinstance(error, OllamaError):
