@@ -9,6 +9,7 @@ The text of a foreign declaration runs to the closing brace in column 0, whateve
 from __future__ import annotations
 
 import bisect
+import functools
 import re
 from typing import NamedTuple
 
@@ -45,15 +46,18 @@ _HEAD_LINE = re.compile(
     re.VERBOSE,
 )
 _OWN_BORDER = re.compile(r"ai[ \t]++model|llm|prompt|chain|server|gateway")
-_FOREIGN_HEAD = re.compile(
-    rf"(?P<known>{_FOREIGN}(?![A-Za-z0-9_-]))|import(?=[ \t]++[A-Za-z_][\w.]*+[ \t]*+(?:as[ \t]|\n|\r|\Z))(?![^\n]*\.ai\b)"
-    rf"|(?P<unknown>[A-Za-z_][A-Za-z0-9_-]*+){_END}(?=[^\n{{]*+\{{)"
+# `import a.b as c` is the wider language's; a path is quoted.
+_KNOWN_HEAD = re.compile(
+    rf"{_FOREIGN}(?![A-Za-z0-9_-])"
+    rf"|import(?=[ \t]++[A-Za-z_][\w.]*+[ \t]*+(?:as[ \t]|\r?\n|\Z))(?![^\n]*\.ai\b)"
 )
+_UNKNOWN_HEAD = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]*+{_END}(?=[^\n{{]*+\{{)")
 # A word or two where a keyword should stand, then a name and a brace, or nothing.
 _MISSPELT = re.compile(
     r"(?P<word>model[ \t]++ai|ai[ \t]++[a-z]++|[A-Za-z_-]++)(?![A-Za-z0-9_-])"
     r"(?=(?:[ \t]++[^\s:{<]++)?[ \t\r]*+(?:[{<\n]|\Z))"
 )
+_INDENTED_LINE = re.compile(r"\n[ \t]++[^ \t\r\n#]")
 _BRACE_FOLLOWS = re.compile(r"\s*+\{")
 _STRING_OR_COMMENT = re.compile(r""""(?:[^"\\\n]|\\.)*+"|'(?:[^'\\\n]|\\.)*+'|(?<=[ \t])#[^\n]*+""")
 
@@ -68,13 +72,18 @@ class Head(NamedTuple):
 
 
 class ForeignText(NamedTuple):
-    """A foreign declaration; `unclosed` is the place of its opening brace where the closing one is missing."""
+    """A foreign declaration.
+
+    `unclosed` is the place of its opening brace where the closing one is missing; `unopened` says that the opening
+    one itself is missing, as the indented lines below the head show.
+    """
 
     kind: str
     keyword_end: int
     head_end: int
     end: int
     unclosed: int | None = None
+    unopened: bool = False
 
 
 class Borders:
@@ -83,6 +92,7 @@ class Borders:
     def __init__(self, text: str) -> None:
         self._text = text
         self._borders = [found.end() for found in _BORDER.finditer(text)]
+        self._next_brace = -1
 
     def after(self, offset: int) -> int:
         """Where the next head in column 0 stands, or the end of the text."""
@@ -111,8 +121,8 @@ class Borders:
     def foreign_at(self, offset: int, *, known: bool) -> ForeignText | None:
         """The declaration of the wider language that begins here; if not `known`, by a word nobody has heard of."""
         text = self._text
-        found = _FOREIGN_HEAD.match(text, offset)
-        if found is None or (known and found["unknown"] is not None):
+        found = (_KNOWN_HEAD if known else _UNKNOWN_HEAD).match(text, offset)
+        if found is None:
             return None
         kind = found[0]
         line_end = text.find("\n", offset)
@@ -120,22 +130,21 @@ class Borders:
         head = _STRING_OR_COMMENT.sub(lambda part: " " * len(part[0]), text[offset:line_end])
         brace = head.rfind("{")
         if brace < 0 and not self._brace_follows(line_end):
+            closing = self._brace_in_first_column(line_end)
+            if closing is not None and _INDENTED_LINE.match(text, line_end):
+                return ForeignText(kind, found.end(), line_end, closing + 1, unopened=True)
             return ForeignText(kind, found.end(), line_end, offset + len(head.rstrip()))
         closed = head.rstrip().endswith("}") and head.count("{") == head.count("}")
         if closed and not self._brace_follows(line_end):
             first = offset + head.find("{")
             return ForeignText(kind, found.end(), first, offset + len(head.rstrip()))
         opening = text.find("{", line_end) if brace < 0 or closed else offset + brace
-        closing = text.find("\n}", opening) + 1
+        closing = self._brace_in_first_column(opening)
         own = self._own_border_after(line_end)
-        if closing == 0:
+        if closing is None:
             end = len(text) if own is None else own
             return ForeignText(kind, found.end(), opening, end, opening)
-        if (
-            own is not None
-            and own < closing
-            and text.count("{", own, closing) == text.count("}", own, closing) + 1
-        ):
+        if own is not None and own < closing and self._depth_at(closing) - self._depth_at(own) == 1:
             # That brace closes the declaration which begins there.
             return ForeignText(kind, found.end(), opening, own, opening)
         return ForeignText(kind, found.end(), opening, closing + 1)
@@ -150,9 +159,27 @@ class Borders:
         return _BRACE_FOLLOWS.match(self._text, line_end) is not None
 
     def _own_border_after(self, offset: int) -> int | None:
-        number = bisect.bisect_left(self._borders, offset)
-        while number < len(self._borders):
-            if _OWN_BORDER.match(self._text, self._borders[number]):
-                return self._borders[number]
-            number += 1
-        return None
+        number = bisect.bisect_left(self._own_borders, offset)
+        return self._own_borders[number] if number < len(self._own_borders) else None
+
+    def _brace_in_first_column(self, offset: int) -> int | None:
+        """The next closing brace in column 0. Offsets only grow from call to call: nothing is searched twice."""
+        if self._next_brace < offset:
+            found = self._text.find("\n}", offset)
+            self._next_brace = len(self._text) if found < 0 else found + 1
+        return self._next_brace if self._next_brace < len(self._text) else None
+
+    def _depth_at(self, offset: int) -> int:
+        """How many more braces are opened than closed before `offset`."""
+        braces = self._braces
+        return 2 * bisect.bisect_left(braces[0], offset) - bisect.bisect_left(braces[1], offset)
+
+    @functools.cached_property
+    def _own_borders(self) -> list[int]:
+        return [border for border in self._borders if _OWN_BORDER.match(self._text, border)]
+
+    @functools.cached_property
+    def _braces(self) -> tuple[list[int], list[int]]:
+        """The offsets of all opening braces, and of all braces."""
+        offsets = [found.start() for found in re.finditer(r"[{}]", self._text)]
+        return [offset for offset in offsets if self._text[offset] == "{"], offsets

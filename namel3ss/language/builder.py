@@ -250,12 +250,15 @@ class TreeBuilder:
         base = BareWord(self._text[word.start : word.end], word)
         return TypeForm(base, Span(opening.start, closing.end), argument)
 
-    def build_first_choice(self, first: String, bar: Span, second: String) -> TypeForm:
-        return TypeForm((first, second), first.span.cover(second.span))
+    def build_first_strings(self, first: String, bar: Span, second: String) -> list[String]:
+        return [first, second]
 
-    def build_more_choices(self, choice: TypeForm, bar: Span, another: String) -> TypeForm:
-        strings = cast("tuple[String, ...]", choice.base)
-        return TypeForm((*strings, another), choice.span.cover(another.span))
+    def build_more_strings(self, strings: list[String], bar: Span, another: String) -> list[String]:
+        strings.append(another)
+        return strings
+
+    def build_choice(self, strings: list[String]) -> TypeForm:
+        return TypeForm(tuple(strings), strings[0].span.cover(strings[-1].span))
 
     def build_optional(self, base: BareWord | String | Block | TypeForm, mark: Span) -> TypeForm:
         return replace(_as_type(base), optional=True, span=base.span.cover(mark))

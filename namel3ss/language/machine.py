@@ -223,6 +223,15 @@ class Machine:
         """The state behind the word `import`."""
         return self.table.actions[0]["IMPORT"]
 
+    def innermost(self) -> Span | None:
+        """The brace or bracket that was opened last and is not closed."""
+        openers = self.table.openers
+        for depth in range(len(self.states) - 1, 0, -1):
+            if self.states[depth] in openers:
+                node = self.nodes[depth - 1]
+                return node if isinstance(node, Span) else None
+        return None
+
     def closes_outer(self, kind: str) -> bool:
         """Whether a closer of this kind belongs to a block around the innermost one."""
         wanted = {"RBRACE": "{", "RBRACKET": "[", "GREATER": "<"}[kind]

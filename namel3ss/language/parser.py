@@ -27,6 +27,7 @@ __all__ = ["MAX_BYTES", "parse"]
 
 MAX_BYTES = 8 * 1024 * 1024
 _MAX_UNCLOSED = 2
+_MAX_REREAD = 100_000  # characters of a declaration; a longer one is not parsed a second time
 
 # A comment also begins at the start of the file, which has no blank before it.
 _FIRST_COMMENT = re.compile(r"\ufeff?(?:#[^\n]*+)?")
@@ -91,7 +92,7 @@ class _Reader:
         limit = self._borders.after(head.start)
         earlier = self._findings.since_begin()
         item, end, unclosed = self._run(head, limit, by_indentation=False)
-        if unclosed:
+        if unclosed and end - head.start <= _MAX_REREAD:
             found = self._findings.since_begin()
             self._findings.replace_since_begin(earlier)
             second = self._run(head, limit, by_indentation=True)
@@ -119,6 +120,14 @@ class _Reader:
             keyword,
             f"`{foreign.kind}` is not a declaration that namel3ss reads; its text is left alone",
         )
+        if foreign.unopened:
+            head_end = start + len(self._text[start : foreign.head_end].rstrip())
+            self._findings.report(
+                "N3012",
+                Span(start, head_end),
+                f"the block of {shown(self._text[start:head_end])} has no opening brace",
+                fixes=(replacement("insert `{`", head_end, head_end, " {"),),
+            )
         if foreign.unclosed is not None:
             self._findings.report(
                 "N3003",

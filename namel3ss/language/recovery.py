@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Recovery"]
 
-_MAX_REPAIRS = 400  # errors on one line are reported once; this bounds the work they cause
+_MAX_REPAIRS = 100  # mistakes on one line are reported once; this bounds the work they cause
 
 
 class Recovery:
@@ -49,6 +49,7 @@ class Recovery:
         self._machine = machine
         self._site = Site(machine)
         self._repairs = 0
+        self._indentations: dict[int, int] = {}
 
     def repair(self, token: Token | None) -> None:
         """Change the stacks or the position so that the machine can go on. `token` is what did not fit, if known."""
@@ -224,20 +225,23 @@ class Recovery:
         if "\n" not in self._site.text[at:start] or (kind not in KEYS and kind not in CLOSERS):
             return False
         self._machine.at = at
-        openers = self._site.openers()
-        if not openers:
+        innermost = self._machine.innermost()
+        if innermost is None:
             return False
-        innermost = openers[-1]
-        if "\n" not in self._site.text[innermost.start : start]:
-            return False
-        own, outer = self._site.indentation(start), self._site.indentation(innermost.start)
-        if own < outer if kind in CLOSERS else own <= outer and len(openers) > 1:
+        own, outer = self._site.indentation(start), self._indentation_of(innermost)
+        if own < outer if kind in CLOSERS else own <= outer and len(self._site.openers()) > 1:
             self.unclosed = True
             self._machine.settle()
             report_unclosed(self._site, innermost, Span(start, start + 1))
             self._close_innermost()
             return True
         return False
+
+    def _indentation_of(self, opener: Span) -> int:
+        # Remembered: the line may be long, and it is asked for at every line of the block.
+        if opener.start not in self._indentations:
+            self._indentations[opener.start] = self._site.indentation(opener.start)
+        return self._indentations[opener.start]
 
     def _close_innermost(self) -> None:
         machine = self._machine

@@ -173,7 +173,9 @@ def _insert_colon(site: Site, start: int, end: int, *, quoted: bool) -> None:
     behind = equals.end() if equals is not None else end
     following = site.any_token(behind)
     has_value = (
-        following is not None and following[0] in VALUES and "\n" not in site.text[behind : following[1]]
+        following is not None
+        and following[0] in VALUES | {"TEXT"}
+        and "\n" not in site.text[behind : following[1]]
     )
     if equals is not None:
         fix = replacement("replace it by `:`", end, behind, ": ")
