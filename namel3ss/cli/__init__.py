@@ -6,6 +6,7 @@ into an exit code.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if words == ["--version"]:  # asked by scripts all the time, so answered without loading the rest
             return _show_version(Output.standard())
-        from namel3ss.cli.application import run_command_line
+        import logging
 
-        return run_command_line(words, Output.standard())
+        from namel3ss.cli.application import run_command_line
+        from namel3ss.cli.session import Session, log_to_stderr
+
+        session = Session(Output.standard(), sys.stdin, os.environ)
+        log_to_stderr(logging.WARNING)
+        return run_command_line(words, session)
     except OutputClosedError:
         return 0
     except KeyboardInterrupt:

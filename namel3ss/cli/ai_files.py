@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from namel3ss.errors import UsageError
@@ -23,7 +22,7 @@ def find_ai_files(arguments: Iterable[str]) -> list[str]:
     """Each file once, in the order of the arguments; ``-`` is kept. Raises UsageError for a folder without any."""
     found: dict[str, None] = {}
     for argument in arguments:
-        if argument != STDIN and Path(argument).is_dir():
+        if argument != STDIN and os.path.isdir(argument):
             inside = list(_below(argument))
             if not inside:
                 raise UsageError(f"There is no .ai file in {argument}.")

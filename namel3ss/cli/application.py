@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -14,12 +13,10 @@ from namel3ss.cli.exit_codes import ExitCode
 from namel3ss.cli.failures import report
 from namel3ss.cli.interruption import Terminated, termination_raises
 from namel3ss.cli.output import OutputClosedError
-from namel3ss.cli.session import Group, Session, log_to_stderr
+from namel3ss.cli.session import Group, Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from namel3ss.cli.output import Output
 
 __all__ = ["run_command_line"]
 
@@ -82,10 +79,8 @@ def application() -> None:
     """Declare local models in a small .ai file; check it, run it, talk to it."""
 
 
-def run_command_line(arguments: Sequence[str], output: Output) -> int:
+def run_command_line(arguments: Sequence[str], session: Session) -> int:
     """Run one command; every outcome becomes an exit code here, and none a traceback unless ``--debug`` asks."""
-    session = Session(output)
-    log_to_stderr(logging.WARNING)
     try:
         with termination_raises():
             return _invoke(arguments, session)

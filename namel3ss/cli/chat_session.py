@@ -83,7 +83,7 @@ class ChatSession:
             is_complete = True
         finally:
             # Also what Ctrl-C or an error cut off was said, and belongs to the conversation.
-            self.conversation.record(question, printer.text, complete=is_complete)
+            self.conversation.record(question, printer.text, speaker=self._model.model, complete=is_complete)
             printer.finish()
 
     def _answer(self, question: str, printer: AnswerPrinter) -> None:
@@ -182,7 +182,7 @@ class ChatSession:
         if not name:
             raise UsageError("/save needs the name of a file.", suggestion="/save talk.md")
         system = self._model.declaration.system if self._system is None else self._system
-        text = self.conversation.transcript(model=self._model.model, system=system)
+        text = self.conversation.transcript(system=system)
         path = Path(name).expanduser()
         try:
             with path.open("x", encoding="utf-8", errors="replace") as file:

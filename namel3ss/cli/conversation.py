@@ -15,10 +15,11 @@ __all__ = ["Conversation", "Turn"]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question and what was answered; `complete` is False where Ctrl-C or an error cut the answer off."""
+    """One question and what `speaker` answered; `complete` is False where Ctrl-C or an error cut the answer off."""
 
     question: str
     answer: str
+    speaker: str
     complete: bool = True
 
     @property
@@ -43,10 +44,10 @@ class Conversation:
                 sent.append(ProviderMessage("assistant", turn.answer))
         return [*sent, ProviderMessage("user", question)]
 
-    def record(self, question: str, answer: str, *, complete: bool) -> None:
+    def record(self, question: str, answer: str, *, speaker: str, complete: bool = True) -> None:
         """Keep a turn. A question that was cut off before a word of the answer is forgotten."""
         if answer or complete:
-            self.turns.append(Turn(question, answer, complete))
+            self.turns.append(Turn(question, answer, speaker, complete))
 
     def leave_out(self, question: str, *, prompt_tokens: int | None, window: int | None) -> int:
         """Leave the oldest turns out of what is sent, after all of it with `question` did not fit.
@@ -74,14 +75,14 @@ class Conversation:
         self.turns.clear()
         self.first_sent = 0
 
-    def transcript(self, *, model: str, system: str | None) -> str:
+    def transcript(self, *, system: str | None) -> str:
         """Everything that was said, as Markdown; turns no longer sent included."""
-        parts = [f"# A conversation with {model}"]
+        parts = ["# A conversation"]
         if system:
             parts.append(f"System: {system}")
         for turn in self.turns:
             ending = "" if turn.complete else "\n\n(cut off)"
-            parts.append(f"## You\n\n{turn.question}\n\n## {model}\n\n{turn.answer}{ending}")
+            parts.append(f"## You\n\n{turn.question}\n\n## {turn.speaker}\n\n{turn.answer}{ending}")
         return "\n\n".join(parts) + "\n"
 
 

@@ -39,17 +39,18 @@ def report(error: Exception, session: Session) -> int:
     if isinstance(error, click.ClickException):
         output.error(error.format_message())
         return ExitCode.INPUT_OUTPUT if isinstance(error, click.FileError) else ExitCode.USAGE
-    code = exit_code_of(error)
     if isinstance(error, ProgramError) and error.diagnostics:
         _show_diagnostics(error, output)
-    if isinstance(error, N3Error):
+        # The rest of its words repeats the findings, for those who see an exception alone.
+        output.error(error.message.partition("\n")[0])
+    elif isinstance(error, N3Error):
         output.error(describe(error, session))
     elif isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         output.error(f"{place}{error.strerror or error}")
     else:
         _report_bug(error, output, debug=session.debug)
-    return code
+    return exit_code_of(error)
 
 
 def describe(error: N3Error, session: Session) -> str:

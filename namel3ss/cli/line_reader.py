@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from typing import TYPE_CHECKING, Final, Protocol
 
 from namel3ss.errors import UsageError
@@ -71,13 +70,13 @@ class TerminalReader:
 
 
 @contextlib.contextmanager
-def line_reader(output: Output) -> Iterator[LineReader]:
-    """The reader for this process's standard input; what is typed is remembered for the next chat."""
-    if sys.stdin is None or not sys.stdin.isatty():
-        yield PipeReader(sys.stdin)
+def line_reader(output: Output, stdin: TextIO | None) -> Iterator[LineReader]:
+    """The reader for a standard input; what is typed is remembered for the next chat."""
+    if stdin is None or not stdin.isatty():
+        yield PipeReader(stdin)
         return
     with _history():
-        yield TerminalReader(output, sys.stdin)
+        yield TerminalReader(output, stdin)
 
 
 @contextlib.contextmanager

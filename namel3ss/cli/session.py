@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import TextIO
 
     from namel3ss.cli.output import Output
 
@@ -20,14 +20,15 @@ __all__ = ["Command", "Group", "Session", "log_to_stderr", "pass_session"]
 
 @dataclass
 class Session:
-    """What one invocation knows beside its arguments.
+    """What one invocation knows beside its arguments. `stdin` is None where it was closed before the start.
 
     `offers_sandbox`: the command takes ``--sandbox`` and was called without it, so that an error about a missing
     server may point there.
     """
 
     output: Output
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    stdin: TextIO | None
+    environ: Mapping[str, str]
     debug: bool = False
     offers_sandbox: bool = False
 

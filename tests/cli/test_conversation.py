@@ -6,7 +6,7 @@ from namel3ss.cli.conversation import Conversation, Turn
 def talked(*turns: tuple[str, str]) -> Conversation:
     conversation = Conversation()
     for question, answer in turns:
-        conversation.record(question, answer, complete=True)
+        conversation.record(question, answer, speaker="llama3")
     return conversation
 
 
@@ -29,7 +29,7 @@ def test_question_is_sent_after_all_earlier_turns() -> None:
 def test_question_cut_off_before_its_answer_is_forgotten() -> None:
     conversation = Conversation()
 
-    conversation.record("a", "", complete=False)
+    conversation.record("a", "", speaker="llama3", complete=False)
 
     assert conversation.turns == []
 
@@ -37,10 +37,10 @@ def test_question_cut_off_before_its_answer_is_forgotten() -> None:
 def test_answer_that_was_cut_off_is_kept_as_such() -> None:
     conversation = Conversation()
 
-    conversation.record("a", "half an ans", complete=False)
+    conversation.record("a", "half an ans", speaker="llama3", complete=False)
 
-    assert conversation.turns == [Turn("a", "half an ans", complete=False)]
-    assert "(cut off)" in conversation.transcript(model="m", system=None)
+    assert conversation.turns == [Turn("a", "half an ans", "llama3", complete=False)]
+    assert "(cut off)" in conversation.transcript(system=None)
 
 
 def test_empty_answer_leaves_no_assistant_message() -> None:
@@ -71,7 +71,7 @@ def test_what_was_left_out_is_kept_for_the_transcript() -> None:
     conversation = talked(("first question", "A"), ("b", "B"))
     conversation.leave_out("c", prompt_tokens=None, window=None)
 
-    assert "first question" in conversation.transcript(model="m", system="Be brief.")
+    assert "first question" in conversation.transcript(system="Be brief.")
 
 
 def test_another_model_gets_all_turns_again() -> None:
@@ -93,8 +93,6 @@ def test_cleared_conversation_sends_the_question_alone() -> None:
 
 
 def test_transcript_is_markdown_with_both_sides() -> None:
-    text = talked(("Why?", "Because.")).transcript(model="llama3", system="Be brief.")
+    text = talked(("Why?", "Because.")).transcript(system="Be brief.")
 
-    assert text == (
-        "# A conversation with llama3\n\nSystem: Be brief.\n\n## You\n\nWhy?\n\n## llama3\n\nBecause.\n"
-    )
+    assert text == ("# A conversation\n\nSystem: Be brief.\n\n## You\n\nWhy?\n\n## llama3\n\nBecause.\n")

@@ -1,8 +1,11 @@
-"""Runs the real `namel3ss` in processes of their own: with pipes, or on a pseudo-terminal as a person would."""
+"""Runs `namel3ss`: inside the test process, in a process of its own with pipes, or on a pseudo-terminal as a person
+would. Only the last two show what signals, closed pipes and terminals do; the first is fast.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import select
@@ -10,7 +13,12 @@ import subprocess
 import sys
 import termios
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from namel3ss.cli.application import run_command_line
+from namel3ss.cli.output import Output
+from namel3ss.cli.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +29,30 @@ TIMEOUT_S = 30.0
 
 # Makes the pseudo-terminal on descriptor 0 the controlling terminal, so that typing Ctrl-C sends SIGINT.
 _LOGIN = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a command did."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def call(
+    *arguments: str | os.PathLike[str], stdin: str | bytes = b"", environ: Mapping[str, str] | None = None
+) -> Called:
+    """Run one command here, with an environment of its own if given; what providers read is the process's."""
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    stdout, stderr = io.StringIO(), io.StringIO()
+    session = Session(
+        Output(stdout, stderr, {}),
+        io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"),
+        os.environ if environ is None else environ,
+    )
+    code = run_command_line([os.fspath(argument) for argument in arguments], session)
+    return Called(code, stdout.getvalue(), stderr.getvalue())
 
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -78,9 +110,9 @@ class Terminal:
         self._descriptor = descriptor
         self._seen = 0
 
-    def read_until(self, pattern: str) -> str:
+    def read_until(self, pattern: str, timeout_s: float = TIMEOUT_S) -> str:
         """Wait until the pattern appears behind what was waited for before; gives the text up to its end."""
-        deadline = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + timeout_s
         while True:
             if found := re.compile(pattern).search(self.screen, self._seen):
                 text = self.screen[self._seen : found.end()]
@@ -96,6 +128,15 @@ class Terminal:
     def interrupt(self) -> None:
         """Press Ctrl-C."""
         self.type("\x03")
+
+    def interrupt_until(self, pattern: str) -> None:
+        """Press Ctrl-C until the pattern appears: Python's line editor misses one that comes just before it waits."""
+        for _ in range(int(TIMEOUT_S)):
+            self.interrupt()
+            with contextlib.suppress(AssertionError):
+                self.read_until(pattern, timeout_s=1.0)
+                return
+        raise AssertionError(f"{pattern!r} did not appear in {self.screen[self._seen :]!r}")
 
     def end_input(self) -> None:
         """Press Ctrl-D."""

@@ -59,7 +59,7 @@ def command(
             with_statistics=stats,
         )
         try:
-            with line_reader(session.output) as reader:
+            with line_reader(session.output, session.stdin) as reader:
                 _talk(session, chat, reader)
         finally:
             chat.close()

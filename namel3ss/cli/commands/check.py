@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -59,7 +58,7 @@ def command(session: Session, files: tuple[str, ...], strict: bool, form: Format
 def _check(path: str, session: Session) -> tuple[Diagnostic, ...]:
     if path != STDIN:
         return read_program(path, environ=session.environ).diagnostics
-    data = b"" if sys.stdin is None else sys.stdin.buffer.read()
+    data = b"" if session.stdin is None else session.stdin.buffer.read()
     source, problems = decode_source(data, "<stdin>")
     if source is None:
         return problems

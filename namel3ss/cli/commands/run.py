@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +82,7 @@ def command(
     The prompt is PROMPT, followed by what is piped in. The answer goes to stdout as it arrives, everything else to
     stderr.
     """
-    question = Question(assemble_prompt(prompt, sys.stdin), system, images)
+    question = Question(assemble_prompt(prompt, session.stdin), system, images)
     manner = Manner(not (no_stream or as_json), as_json, not hide_thinking, stats)
     with where_to_run(session, file, sandbox=sandbox) as url, EventLoop() as loop:
         program, chosen = open_model(session, file, url, model=model, assignments=assignments)
