@@ -61,6 +61,11 @@ class Arrivals:
         """When the bytes at hand were taken in; now, if there were none."""
         return self.clock() if self._latest is None else self._latest
 
+    def settle(self) -> None:
+        """The request is over: what has passed since the last bytes, and not in a read, was the consumer's too."""
+        if self._latest is not None and self._read_began is None:
+            self.consumer_s += self.clock() - self._latest
+
     def complete_at(self, server_total_s: float | None) -> float:
         """When the whole answer was there."""
         if self._earliest is None or self._latest is None:

@@ -237,6 +237,7 @@ class RequestObservation:
         if self._span is None and not has_registered_listeners() and self._telemetry.instruments() is None:
             return
         arrivals, usage, timings = self._arrivals, reported.usage, reported.timings
+        arrivals.settle()
         ended = EndedRequest(
             facts=self._facts,
             outcome=outcome,

@@ -63,7 +63,7 @@ def test_a_consumer_slower_than_the_server_adds_nothing_when_the_server_says_how
     assert total(sdk.metrics()[DURATION]) == pytest.approx(5.0)
 
 
-def test_time_the_consumer_spends_after_the_last_read_does_not_count(sdk: MemorySdk) -> None:
+def test_time_the_consumer_spends_after_the_last_read_is_its_own(sdk: MemorySdk) -> None:
     clock = Clock()
     observation = five_seconds_of_reads(clock, sdk.telemetry)
 
@@ -71,6 +71,7 @@ def test_time_the_consumer_spends_after_the_last_read_does_not_count(sdk: Memory
     observation.finish()
 
     assert total(sdk.metrics()[DURATION]) == pytest.approx(5.0)
+    assert total(sdk.metrics()["namel3ss.ollama.consumer.duration"]) == pytest.approx(3.0)
 
 
 def test_a_server_total_longer_than_the_whole_wait_is_not_believed(sdk: MemorySdk) -> None:
