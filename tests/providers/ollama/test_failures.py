@@ -55,7 +55,7 @@ def blank(cls: type[BaseException]) -> BaseException:
 
 @pytest.mark.parametrize(
     "cls",
-    sorted(subclasses(httpx.HTTPError) | subclasses(aiohttp.ClientError), key=lambda cls: cls.__qualname__),
+    sorted(subclasses(httpx.HTTPError) | subclasses(aiohttp.ClientError), key=lambda cls: str(cls)),
 )
 @pytest.mark.parametrize("is_answering", [False, True])
 def test_every_exception_of_both_libraries_becomes_an_ollama_error(
@@ -261,7 +261,7 @@ async def test_stream_fault_raises_one_error_after_the_lines_that_arrived(
 async def test_two_hundred_kilobytes_of_error_page_are_read_no_further_than_needed(
     server: ScriptedServer,
 ) -> None:
-    endless = [
+    endless: list[Step] = [
         Send(head(500, {"Content-Type": "text/html"}, chunked=True)),
         *[Send(chunk(b"x" * 60_000))] * 4,
         stall(),
