@@ -91,18 +91,17 @@ class LoopThread:
 
     def close(self) -> None:
         """Cancel what still runs, close the loop and join the thread. Idempotent."""
-        if self._is_closed:
-            return
         if self._loop is not None and self._process_id != os.getpid():
             self._is_closed = True  # the thread and its connections belong to the parent process
-            return
-        if threading.current_thread() is self._thread:
+        elif threading.current_thread() is self._thread and not self._is_closed:
             raise RuntimeError(f"{self._name} cannot be closed from its own thread.")
-        loop = self._loop
-        if loop is None:
-            self._is_closed = True
-            return
-        self._submit(_finish_everything(), closing=True).outcome.result()
+        with self._lock:
+            loop = self._loop
+            if self._is_closed or loop is None:
+                self._is_closed = True
+                return
+            call = self._submit(_finish_everything(), closing=True)
+        call.outcome.result()
         # Without the lock, which the thread takes once more when the last call ends: nobody else gets in any more.
         loop.call_soon_threadsafe(loop.stop)
         if self._thread is not None:
@@ -144,18 +143,30 @@ class LoopThread:
                 raise RuntimeError(f"{self._name} is closed.")
             self._is_closed = closing
             loop = self._loop or self._new_loop()
-            if self._is_idle:
-                self._is_idle = False
-                if self._thread is not None:
-                    self._thread.join()
-                self._thread = threading.Thread(
-                    target=self._serve, args=(loop,), name=self._name, daemon=False
-                )
-                self._thread.start()
+            try:
+                self._wake(loop)
+            except RuntimeError:  # at the very end of a process no thread can be started
+                coroutine.close()
+                raise
             self._running_calls += 1
-        call.outcome.add_done_callback(self._call_ended)
-        loop.call_soon_threadsafe(call.start, loop)
+            call.outcome.add_done_callback(self._call_ended)
+            # Under the lock, so that every call comes before the one that closes, and is ended by it.
+            loop.call_soon_threadsafe(call.start, loop)
         return call
+
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have a thread that serves the loop; the caller holds the lock."""
+        if not self._is_idle:
+            return
+        self._is_idle = False  # first: a finaliser on this thread may come back in here
+        if self._thread is not None:
+            self._thread.join()
+        self._thread = threading.Thread(target=self._serve, args=(loop,), name=self._name, daemon=False)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._thread, self._is_idle = None, True
+            raise
 
     def _new_loop(self) -> asyncio.AbstractEventLoop:
         self._loop = asyncio.new_event_loop()

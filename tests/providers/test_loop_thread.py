@@ -167,6 +167,43 @@ def test_closing_cancels_a_running_call_which_says_so(thread: LoopThread):
     assert "closed while a call was running" in str(caught[0])
 
 
+def test_closing_ends_every_call_that_got_in():
+    async def wait_for_ever() -> None:
+        await asyncio.Event().wait()
+
+    def call(loop_thread: LoopThread, start: threading.Barrier, ended: list[str]) -> None:
+        start.wait()
+        with pytest.raises(RuntimeError, match="test loop (is|was) closed") as caught:
+            loop_thread.run(wait_for_ever())
+        ended.append(str(caught.value))
+
+    for _ in range(20):
+        thread = LoopThread("test loop")
+        thread.run(_answer())
+        start = threading.Barrier(4)
+        ended: list[str] = []
+        callers = [threading.Thread(target=call, args=(thread, start, ended)) for _ in range(3)]
+        for caller in callers:
+            caller.start()
+        start.wait()
+        thread.close()
+        for caller in callers:
+            caller.join()
+
+        assert len(ended) == 3
+
+
+def test_several_threads_may_close_at_once(thread: LoopThread):
+    thread.run(_answer())
+    closers = [threading.Thread(target=thread.close) for _ in range(4)]
+    for closer in closers:
+        closer.start()
+    for closer in closers:
+        closer.join()
+
+    assert thread.is_closed
+
+
 def test_a_coroutine_may_raise_system_exit_and_the_loop_goes_on(thread: LoopThread):
     async def leave() -> None:
         raise SystemExit(3)

@@ -76,18 +76,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wheel = folder / "shout_provider-1.0-py3-none-any.whl"
     _build_wheel(wheel)
     target = folder / "site"
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-index",
-        "--no-deps",
-        "--target",
-        target,
-        wheel,
-    ]
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    command = [*install, "--target", str(target), str(wheel)]
     subprocess.run(command, check=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
     return target
 
