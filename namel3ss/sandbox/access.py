@@ -32,6 +32,9 @@ _ORIGIN: Final = re.compile(
     r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::\d+)?|(?:app|file|tauri|vscode-webview|vscode-file)://.*",
     re.IGNORECASE,
 )
+_PRIVATE_NETWORKS: Final = tuple(
+    ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+)
 _LOCAL_SUFFIXES: Final = (".localhost", ".local", ".internal")
 
 
@@ -57,7 +60,8 @@ def host_refusal(request: Request) -> Raw | None:
         if not _is_local_name(host):
             return Raw(403)
         return Raw(204) if request.method == "OPTIONS" else None
-    return None if address.is_loopback or address.is_private or address.is_unspecified else Raw(403)
+    inside = any(address in network for network in _PRIVATE_NETWORKS if network.version == address.version)
+    return None if inside or address.is_loopback or address.is_unspecified else Raw(403)
 
 
 def _without_port(host: str) -> str:

@@ -47,13 +47,16 @@ class _Content:
     def read(self, value: object, reader: Reader) -> object:
         if isinstance(value, str):
             return [{"type": "text", "text": value}]
-        if isinstance(value, list) and all(isinstance(each, dict) for each in value):
-            return value
         # The message has a decoder of its own, so its own field is not part of what is told.
         name = reader.path.pop()
-        reader.mismatch(value, self.go_type)
+        if isinstance(value, list):
+            for each in value:
+                if not isinstance(each, dict):
+                    reader.mismatch(each, "anthropic.ContentBlock")
+        else:
+            reader.mismatch(value, self.go_type)
         reader.path.append(name)
-        return []
+        return value
 
     def zero(self) -> object:
         return []
@@ -62,7 +65,7 @@ class _Content:
 @dataclass
 class _MessageParam:
     role: str = field(default="", metadata=wire(TEXT))
-    content: list[dict[str, object]] = field(default_factory=list, metadata=wire(_Content()))
+    content: list[dict[str, object]] | None = field(default=None, metadata=wire(_Content()))
 
 
 @dataclass
@@ -188,6 +191,8 @@ def _messages(message: _MessageParam) -> list[Message]:
     """One message of theirs may be several: results of tools are messages of their own."""
     whole = Message(role=message.role.lower())
     results: list[Message] = []
+    if message.content is None:
+        raise UnfitError("unexpected end of JSON input")
     for block in message.content:
         kind = block.get("type")
         if kind == "text":

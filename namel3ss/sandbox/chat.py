@@ -44,6 +44,7 @@ _ID_CHARACTERS: Final = string.ascii_lowercase + string.digits
 
 
 async def chat_body(service: Service, body: bytes) -> Answer:
+    """The route itself."""
     return await chat(service, read_body(CHAT, body))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 __all__ = ["Clock", "timestamp"]
 
@@ -27,6 +28,11 @@ class Clock:
 def timestamp(nanoseconds: int) -> str:
     """RFC 3339 in UTC with as many decimals as are needed."""
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
-    moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     decimals = f"{fraction:09d}".rstrip("0")
-    return f"{moment}.{decimals}Z" if decimals else f"{moment}Z"
+    return f"{_moment(seconds)}.{decimals}Z" if decimals else f"{_moment(seconds)}Z"
+
+
+@lru_cache(maxsize=8)
+def _moment(seconds: int) -> str:
+    # Every chunk carries a timestamp, and many are made in one second.
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +21,7 @@ from namel3ss.sandbox.templates import TemplateError, parse_template
 from namel3ss.sandbox.tiny import tiny_weights
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from namel3ss.sandbox.http import Answer, Request
     from namel3ss.sandbox.models import Weights
@@ -68,7 +67,7 @@ async def _progress(
         if not any(
             path.endswith(".gguf") or _is_gguf(service, digest) for path, digest in request.files.items()
         ):
-            raise Failure(400, "unknown type" if request.files else "no files provided to convert")
+            raise Failure(400, "unknown type")
         yield {"status": "parsing GGUF"}
         base = _from_files(service, request.files, name)
     else:

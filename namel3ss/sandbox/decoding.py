@@ -39,6 +39,7 @@ __all__ = [
     "decode",
     "decode_base64",
     "fit",
+    "name_of",
     "parse",
     "wire",
 ]
@@ -99,13 +100,13 @@ class Reader:
     """Where reading has got to, and the first thing that did not fit."""
 
     def __init__(self) -> None:
-        self.struct = ""
+        self.struct: str | None = None
         self.path: list[str] = []
         self.fault: str | None = None
 
     def mismatch(self, value: object, go_type: str) -> None:
-        what = f"number {_written(value)}" if go_type == "int" and _is_number(value) else _name_of(value)
-        if self.struct:
+        what = f"number {_written(value)}" if go_type == "int" and _is_number(value) else name_of(value)
+        if self.struct is not None:
             target = f"Go struct field {self.struct}.{'.'.join(self.path)} of type {go_type}"
         else:
             target = f"Go value of type {go_type}"
@@ -123,7 +124,8 @@ def _written(value: object) -> str:
     return value.text if isinstance(value, Literal) else str(value)
 
 
-def _name_of(value: object) -> str:
+def name_of(value: object) -> str:
+    """What Go calls the kind of a JSON value."""
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int | float):
@@ -217,9 +219,10 @@ def decode_base64(text: str) -> bytes:
     if stray:
         raise BadBase64Error(f"illegal base64 data at input byte {stray.start()}")
     if len(text) % 4 or padding > 2:
-        raise BadBase64Error(
-            f"illegal base64 data at input byte {len(body) - len(body) % 4 if not padding else len(body)}"
-        )
+        # Go names the first character that it could not use: of an unfinished group, or of too much padding.
+        group = len(body) % 4
+        where = len(body) - group if not padding else len(body) + (group == 3)
+        raise BadBase64Error(f"illegal base64 data at input byte {where}")
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error:
@@ -271,7 +274,7 @@ class Record(Generic[T]):
             reader.mismatch(value, self.go_type)
             return result
         outer = reader.struct
-        if not (self.transparent and outer):
+        if not self.transparent or outer is None:
             reader.struct = self.go_name
         known = _fields_of(result)
         for key, item in value.items():

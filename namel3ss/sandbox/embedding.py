@@ -20,6 +20,7 @@ __all__ = ["embed", "embed_body", "embeddings_body"]
 
 
 async def embed_body(service: Service, body: bytes) -> Document:
+    """The route itself."""
     return await embed(service, read_body(EMBED, body))
 
 

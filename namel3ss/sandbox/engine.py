@@ -98,6 +98,7 @@ class Engine:
     def __init__(self, options: SandboxOptions, clock: Clock) -> None:
         self._options = options
         self._clock = clock
+        self._dies = options.faults & {Fault.RUNNER_DIES, Fault.SERVER_DIES}
         self.tokens_written = 0
 
     def fitted(self, runner: Runner, prompt_tokens: int, limits: Limits) -> int:
@@ -181,12 +182,11 @@ class Engine:
         return Piece(text, (_logprob(text, limits.top_logprobs),) if limits.logprobs else ())
 
     def _die_on_purpose(self, written: int) -> None:
-        if written < _DIES_AFTER:
+        if not self._dies or written < _DIES_AFTER:
             return
-        if Fault.RUNNER_DIES in self._options.faults:
-            raise Failure(500, _RUNNER_DIED)
-        if Fault.SERVER_DIES in self._options.faults:
+        if Fault.SERVER_DIES in self._dies:
             raise Aborted
+        raise Failure(500, _RUNNER_DIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +211,8 @@ class _Pace:
             await asyncio.sleep(0)
 
 
+_SECOND_LOGPROB: Final = -36.99289321899414
+"""Of the runner-up, where the model was all but certain."""
 _ALTERNATIVES: Final = ('"', "}", "{", ":", "1", "]", "[", ",")
 
 
@@ -220,7 +222,7 @@ def _logprob(text: str, alternatives: int) -> dict[str, object]:
         others = [each for each in _ALTERNATIVES if each != text][: alternatives - 1]
         entry["top_logprobs"] = [
             _candidate(text, 0),
-            *(_candidate(each, -36.99289321899414 - place / 2) for place, each in enumerate(others)),
+            *(_candidate(each, _SECOND_LOGPROB - place / 2) for place, each in enumerate(others)),
         ]
     return entry
 

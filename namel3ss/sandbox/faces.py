@@ -109,6 +109,7 @@ def read_as(record: Record[T], body: bytes) -> T:
 
 
 def event_line(value: object, event: str = "") -> bytes:
+    """A server-sent event, named when the protocol names its events."""
     name = f"event: {event}\n".encode() if event else b""
     return name + b"data: " + encode(value) + b"\n\n"
 
@@ -118,14 +119,17 @@ async def through(face: Face, answer: Awaitable[Answer], *, stream: bool) -> Ans
     try:
         native = await answer
     except Failure as failure:
-        return Document(face.error(failure.status, failure.message), failure.status, PLAIN_JSON, newline=True)
+        document = face.error(failure.status, failure.message)
+        return Document(document, failure.status, PLAIN_JSON, newline=True, headers=face.headers)
     if isinstance(native, Lines):
         return await _streamed(face, native)
     if not isinstance(native, Document) or not isinstance(native.value, dict):
         return native
     chunk = Chunk(native.value)
     if stream:
-        return Raw(200, b"".join(face.events(chunk)), "text/event-stream", headers=face.headers)
+        events = face.events(chunk)
+        # What is flushed more than once is chunked, however short it is.
+        return Raw(200, b"".join(events), "text/event-stream", face.headers, has_length=len(events) == 1)
     return Document(face.whole(chunk), content_type=PLAIN_JSON, newline=True)
 
 
@@ -135,7 +139,9 @@ async def _streamed(face: Face, lines: Lines) -> Answer:
         first = await anext(values, None)
     except Failure as failure:
         document = face.error(failure.status, failure.message)
-        return Document(document, failure.status, PLAIN_JSON, newline=True, flushed=True)
+        return Document(
+            document, failure.status, PLAIN_JSON, newline=True, flushed=True, headers=face.headers
+        )
     return Stream("text/event-stream", _pieces(face, first, values), headers=face.headers)
 
 

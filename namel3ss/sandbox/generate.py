@@ -42,6 +42,7 @@ __all__ = ["generate", "generate_body"]
 
 
 async def generate_body(service: Service, body: bytes) -> Answer:
+    """The route itself."""
     return await generate(service, read_body(GENERATE, body))
 
 

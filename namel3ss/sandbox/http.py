@@ -140,10 +140,12 @@ class Document:
     newline: bool = False
     flushed: bool = False
     """Sent while its length was not known yet, hence chunked."""
+    headers: Sequence[Header] = ()
 
     def raw(self) -> Raw:
         body = encode(self.value) + (b"\n" if self.newline else b"")
-        return Raw(self.status, body, self.content_type, has_length=not self.flushed and len(body) <= _BUFFER)
+        measured = not self.flushed and len(body) <= _BUFFER
+        return Raw(self.status, body, self.content_type, self.headers, has_length=measured)
 
 
 @dataclass(slots=True)

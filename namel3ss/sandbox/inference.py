@@ -75,6 +75,7 @@ def refuse_cloud(text: str) -> None:
 
 
 def installed(service: Service, found: ModelReference, missing: Failure) -> Model:
+    """The model a request is about; `missing` is raised when it is not installed."""
     model = service.library.find(found.name)
     if model is None:
         raise missing
@@ -82,6 +83,7 @@ def installed(service: Service, found: ModelReference, missing: Failure) -> Mode
 
 
 def check_top_logprobs(number: int) -> None:
+    """Raises Failure(400) for more alternatives than the server gives."""
     if not 0 <= number <= 20:
         raise Failure(400, "top_logprobs must be between 0 and 20")
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from namel3ss.sandbox.made_up import made_up_model
-from namel3ss.sandbox.models import Model
 from namel3ss.sandbox.names import ModelName
 from namel3ss.sandbox.tiny import TINY_NAMES, tiny_model
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from namel3ss.sandbox.clock import Clock
+    from namel3ss.sandbox.models import Model
     from namel3ss.sandbox.options import SandboxOptions
 
 __all__ = ["Blob", "Library", "model_named"]

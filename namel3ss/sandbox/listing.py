@@ -23,10 +23,12 @@ _BLOBS_FOLDER: Final = "/usr/share/ollama/.ollama/models/blobs"
 
 
 def blob_path(digest: str) -> str:
+    """Where a real server would keep the file."""
     return f"{_BLOBS_FOLDER}/{digest.replace(':', '-')}"
 
 
 def tags(service: Service) -> Document:
+    """`GET /api/tags`: the installed models."""
     models = []
     for model in service.library:
         listed: dict[str, object] = {
@@ -64,6 +66,7 @@ def _parent(model: Model) -> str:
 
 
 def processes(service: Service) -> Document:
+    """`GET /api/ps`: the loaded models."""
     models = [
         {
             "name": runner.model.name.shortest,
@@ -81,6 +84,7 @@ def processes(service: Service) -> Document:
 
 
 def show_body(service: Service, body: bytes) -> Document:
+    """`POST /api/show`: everything about one model."""
     return _show(service, read_body(SHOW, body))
 
 
@@ -172,6 +176,7 @@ def _quoted(text: str) -> str:
 
 
 def copy_body(service: Service, body: bytes) -> Raw:
+    """`POST /api/copy`: a second name for a model."""
     request = read_body(COPY, body)
     source = ModelName.parse(request.source)
     if not source.is_valid:
@@ -187,6 +192,7 @@ def copy_body(service: Service, body: bytes) -> Raw:
 
 
 def delete_body(service: Service, body: bytes) -> Raw:
+    """`DELETE /api/delete`."""
     request = read_body(DELETE, body)
     sent = request.model or request.name
     try:

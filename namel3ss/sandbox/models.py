@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,7 +10,7 @@ from namel3ss.sandbox.gojson import encode
 from namel3ss.sandbox.rendering import thinking_tags, uses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from namel3ss.sandbox.names import ModelName
     from namel3ss.sandbox.requests import Message, Tool
@@ -33,6 +32,7 @@ DEFAULT_TEMPLATE = "{{ .Prompt }}"
 
 
 def digest_of(data: bytes) -> str:
+    """A digest as registries write it."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
@@ -68,6 +68,8 @@ class Brain(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
+    """One tensor, as `show` lists it."""
+
     name: str
     shape: tuple[int, ...]
     type: str = "F32"

@@ -65,7 +65,7 @@ class _CallFunction:
 class _Call:
     id: str = field(default="", metadata=wire(TEXT))
     function: _CallFunction = field(
-        default_factory=_CallFunction, metadata=wire(Record(_CallFunction, "", "struct", transparent=True))
+        default_factory=_CallFunction, metadata=wire(Record(_CallFunction, "", "struct"))
     )
 
 
@@ -202,15 +202,16 @@ def chat_request(request: ChatCompletionRequest, *, newer: bool) -> ChatRequest:
     )
 
 
-def read_effort(effort: str, *, newer: bool) -> Think | None:
-    """How hard to think. Raises UnfitError."""
+def read_effort(effort: str, *, newer: bool, mark: str = "'") -> Think | None:
+    """How hard to think; `mark` is put around a value that is refused. Raises UnfitError."""
     if not effort:
         return None
     if newer:
         effort = _NEWER_EFFORTS.get(effort, effort)
     if effort not in _EFFORTS:
         raise UnfitError(
-            f'invalid reasoning value: \'{effort}\' (must be "high", "medium", "low", "max", or "none")'
+            f"invalid reasoning value: {mark}{effort}{mark} "
+            '(must be "high", "medium", "low", "max", or "none")'
         )
     return False if effort == "none" else effort
 

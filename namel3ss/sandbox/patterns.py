@@ -1,4 +1,4 @@
-"""A text that matches a regular expression, for the expressions that schemas usually hold.
+r"""A text that matches a regular expression, for the expressions that schemas usually hold.
 
 Understood: characters, classes, `.`, escapes such as `\\d`, groups, alternatives, anchors and repetition. What is
 written is checked with `re`, so a wrong guess is never given out.

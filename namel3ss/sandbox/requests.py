@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from namel3ss.sandbox.decoding import (
     ANYTHING,
@@ -18,6 +19,9 @@ from namel3ss.sandbox.decoding import (
 )
 from namel3ss.sandbox.durations import FOREVER_NS, BadDurationError, parse_duration
 from namel3ss.sandbox.gojson import quote
+
+if TYPE_CHECKING:
+    from namel3ss.sandbox.decoding import Kind
 
 __all__ = [
     "CHAT",
@@ -113,11 +117,37 @@ class _Arguments:
     def read(self, value: object, reader: Reader) -> object:
         if isinstance(value, dict):
             return value
-        reader.refuse("Value looks like object, but can't find closing '}' symbol")
+        reader.refuse(_NO_OBJECT)
         return {}
 
     def zero(self) -> object:
         return {}
+
+
+class _OneOrMoreTypes:
+    """A type's name, or several."""
+
+    go_type = "[]string"
+
+    def read(self, value: object, reader: Reader) -> object:
+        if not isinstance(value, str):
+            _TEXTS.read(value, reader)
+        return value
+
+    def zero(self) -> object:
+        return []
+
+
+_NO_OBJECT: Final = "Value looks like object, but can't find closing '}' symbol"
+"""What the server says of a map that is none."""
+_TEXTS: Final = ListOf(TEXT, "[]string")
+_PARAMETER_KINDS: Final[dict[str, Kind]] = {"type": TEXT, "required": _TEXTS}
+_PROPERTY_KINDS: Final[dict[str, Kind]] = {
+    "type": _OneOrMoreTypes(),
+    "description": TEXT,
+    "enum": ListOf(ANYTHING, "[]interface {}"),
+    "required": _TEXTS,
+}
 
 
 class _Parameters:
@@ -135,27 +165,28 @@ class _Parameters:
         return value
 
     def _check(self, value: dict[str, object], reader: Reader) -> None:
-        if value.get("type") is not None:
-            self._inside("type", value["type"], (str,), "string", reader)
-        if value.get("required") is not None:
-            self._inside("required", value["required"], (list,), "[]string", reader)
+        for name, kind in _PARAMETER_KINDS.items():
+            self._inside(name, value.get(name), kind, reader)
         properties = value.get("properties")
+        if properties is None:
+            return
         if not isinstance(properties, dict):
+            reader.refuse(_NO_OBJECT)
             return
         reader.path.append("properties")
         for each in properties.values():
             if not isinstance(each, dict):
                 reader.mismatch(each, "api.ToolProperty")
-            elif each.get("type") is not None:
-                self._inside("type", each["type"], (str, list), "[]string", reader)
+                continue
+            for name, kind in _PROPERTY_KINDS.items():
+                self._inside(name, each.get(name), kind, reader)
         reader.path.pop()
 
-    def _inside(
-        self, name: str, value: object, types: tuple[type, ...], go_type: str, reader: Reader
-    ) -> None:
+    def _inside(self, name: str, value: object, kind: Kind, reader: Reader) -> None:
+        if value is None:
+            return
         reader.path.append(name)
-        if not isinstance(value, types):
-            reader.mismatch(value, go_type)
+        kind.read(value, reader)
         reader.path.pop()
 
     def zero(self) -> object:
@@ -164,6 +195,8 @@ class _Parameters:
 
 @dataclass
 class ToolCallFunction:
+    """What a tool call calls."""
+
     index: int = field(default=0, metadata=wire(INTEGER))
     name: str = field(default="", metadata=wire(TEXT))
     arguments: dict[str, object] = field(default_factory=dict, metadata=wire(_Arguments()))
@@ -171,6 +204,8 @@ class ToolCallFunction:
 
 @dataclass
 class ToolCall:
+    """A call that the assistant made earlier in the conversation."""
+
     id: str = field(default="", metadata=wire(TEXT))
     function: ToolCallFunction = field(
         default_factory=ToolCallFunction,
@@ -180,6 +215,8 @@ class ToolCall:
 
 @dataclass
 class Message:
+    """One message of a conversation."""
+
     role: str = field(default="", metadata=wire(_Lowered()))
     content: str = field(default="", metadata=wire(TEXT))
     thinking: str = field(default="", metadata=wire(TEXT))
@@ -196,6 +233,8 @@ class Message:
 
 @dataclass
 class ToolFunction:
+    """A function that the model may call."""
+
     name: str = field(default="", metadata=wire(TEXT))
     description: str = field(default="", metadata=wire(TEXT))
     parameters: dict[str, object] = field(default_factory=dict, metadata=wire(_Parameters()))
@@ -203,6 +242,8 @@ class ToolFunction:
 
 @dataclass
 class Tool:
+    """A tool on offer."""
+
     type: str = field(default="", metadata=wire(TEXT))
     items: object = field(default=None, metadata=wire(ANYTHING))
     function: ToolFunction = field(
@@ -217,6 +258,8 @@ TOOL = Record(Tool, "Tool", "api.Tool")
 
 @dataclass
 class GenerateRequest:
+    """`POST /api/generate`."""
+
     model: str = field(default="", metadata=wire(TEXT))
     prompt: str = field(default="", metadata=wire(TEXT))
     suffix: str = field(default="", metadata=wire(TEXT))
@@ -239,6 +282,8 @@ class GenerateRequest:
 
 @dataclass
 class ChatRequest:
+    """`POST /api/chat`."""
+
     model: str = field(default="", metadata=wire(TEXT))
     messages: list[Message] = field(default_factory=list, metadata=wire(ListOf(MESSAGE, "[]api.Message")))
     stream: bool | None = field(default=None, metadata=wire(BOOLEAN))
@@ -256,6 +301,8 @@ class ChatRequest:
 
 @dataclass
 class EmbedRequest:
+    """`POST /api/embed`."""
+
     model: str = field(default="", metadata=wire(TEXT))
     input: object = field(default=None, metadata=wire(ANYTHING))
     keep_alive: int | None = field(default=None, metadata=wire(_KeepAlive()))
@@ -266,6 +313,8 @@ class EmbedRequest:
 
 @dataclass
 class EmbeddingsRequest:
+    """`POST /api/embeddings`."""
+
     model: str = field(default="", metadata=wire(TEXT))
     prompt: str = field(default="", metadata=wire(TEXT))
     keep_alive: int | None = field(default=None, metadata=wire(_KeepAlive()))
@@ -274,6 +323,8 @@ class EmbeddingsRequest:
 
 @dataclass
 class ShowRequest:
+    """`POST /api/show`."""
+
     model: str = field(default="", metadata=wire(TEXT))
     name: str = field(default="", metadata=wire(TEXT))
     system: str = field(default="", metadata=wire(TEXT))
@@ -292,12 +343,16 @@ class PullRequest:
 
 @dataclass
 class CopyRequest:
+    """`POST /api/copy`."""
+
     source: str = field(default="", metadata=wire(TEXT))
     destination: str = field(default="", metadata=wire(TEXT))
 
 
 @dataclass
 class DeleteRequest:
+    """`DELETE /api/delete`."""
+
     model: str = field(default="", metadata=wire(TEXT))
     name: str = field(default="", metadata=wire(TEXT))
 
@@ -322,6 +377,8 @@ class _Files:
 
 @dataclass
 class CreateRequest:
+    """`POST /api/create`."""
+
     model: str = field(default="", metadata=wire(TEXT))
     name: str = field(default="", metadata=wire(TEXT))
     stream: bool | None = field(default=None, metadata=wire(BOOLEAN))

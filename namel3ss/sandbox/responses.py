@@ -82,7 +82,7 @@ class _Face:
     def _response(
         self,
         status: str,
-        output: list[dict[str, object]],
+        output: list[dict[str, object]] | None,
         usage: dict[str, object] | None,
         created: int,
         *,
@@ -101,7 +101,7 @@ class _Face:
             "instructions": request.instructions or None,
             "output": output,
             "error": None,
-            "tools": [tool.value for tool in request.tools],
+            "tools": [tool.value | {"parameters": _sorted(tool.parameters)} for tool in request.tools],
             "tool_choice": "auto",
             "truncation": request.truncation or "disabled",
             "parallel_tool_calls": True,
@@ -249,7 +249,7 @@ class _Face:
             out += self._event("response.content_part.done", **about, part=part)
             out += self._event("response.output_item.done", output_index=self._place(), item=item)
             self._output.append(item)
-        response = self._response("completed", self._output, self._usage(chunk), self.now, completed=self.now)
+        response = self._response("completed", self._output or None, self._usage(chunk), self.now, completed=self.now)
         return out + self._event("response.completed", response=response)
 
 

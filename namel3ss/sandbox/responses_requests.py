@@ -5,8 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from namel3ss.sandbox.decoding import ANYTHING, BOOLEAN, FLOAT, INTEGER, TEXT, ListOf, Reader, Record, wire
+from namel3ss.sandbox.decoding import (
+    ANYTHING,
+    BOOLEAN,
+    FLOAT,
+    INTEGER,
+    TEXT,
+    ListOf,
+    Reader,
+    Record,
+    name_of,
+    wire,
+)
 from namel3ss.sandbox.faces import UnfitError
+from namel3ss.sandbox.gojson import quote
 from namel3ss.sandbox.openai_requests import arguments_of, image_bytes, read_effort
 from namel3ss.sandbox.requests import ChatRequest, Message, Tool, ToolCall, ToolCallFunction, ToolFunction
 
@@ -24,10 +36,9 @@ class _Input:
     def read(self, value: object, reader: Reader) -> object:
         if isinstance(value, str | list):
             return value
-        what = {bool: "bool", dict: "object"}.get(type(value), "number")
         reader.refuse(
             "input must be a string or array: "
-            f"json: cannot unmarshal {what} into Go value of type []json.RawMessage"
+            f"json: cannot unmarshal {name_of(value)} into Go value of type []json.RawMessage"
         )
         return ""
 
@@ -121,7 +132,7 @@ def chat_request(request: ResponsesRequest, *, newer: bool) -> ChatRequest:
         },
         stream=request.stream,
         tools=[_native_tool(tool) for tool in request.tools],
-        think=read_effort(request.reasoning.effort if request.reasoning else "", newer=newer),
+        think=read_effort(request.reasoning.effort if request.reasoning else "", newer=newer, mark='"'),
     )
 
 
@@ -135,7 +146,10 @@ def _add_items(messages: list[Message], items: list[object]) -> None:
     thinking = ""
     for place, item in enumerate(items):
         if not isinstance(item, dict):
-            raise UnfitError(f"input[{place}]: json: cannot unmarshal into Go value of type struct")
+            raise UnfitError(
+                f"input[{place}]: json: cannot unmarshal {name_of(item)} into Go value of type "
+                r'struct { Type string "json:\"type\""; Role string "json:\"role\"" }'
+            )
         kind = item.get("type") or ("message" if "role" in item else "")
         if kind == "reasoning":
             thinking = _text(item.get("encrypted_content"))
@@ -168,7 +182,7 @@ def _message(kind: object, item: Mapping[str, object], place: int) -> Message:
     if kind == "function_call_output":
         text, images = _content(item.get("output"), f"input[{place}]: output")
         return Message(role="tool", content=text, images=images, tool_call_id=_text(item.get("call_id")))
-    raise UnfitError(f"input[{place}]: unknown input item type: {_text(kind)}")
+    raise UnfitError(f"input[{place}]: unknown input item type: {quote(_text(kind))}")
 
 
 def _text(value: object) -> str:

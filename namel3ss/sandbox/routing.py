@@ -16,6 +16,7 @@ __all__ = ["Routes", "cleaned_redirect"]
 
 T = TypeVar("T")
 
+_UNESCAPED: Final = "/:@!$&'()*+,;=~"
 _METHOD_ORDER: Final = ("HEAD", "GET", "POST", "DELETE")
 
 
@@ -29,12 +30,15 @@ def cleaned_redirect(request: Request) -> Raw | None:
 
 
 def _redirect(request: Request, path: str, status: int) -> Raw:
-    location = quote(path, safe="/:@!$&'()*+,;=~") + (f"?{request.query}" if request.query else "")
+    # The server escapes the path once too often.
+    escaped = quote(quote(path, safe=_UNESCAPED), safe=_UNESCAPED)
+    location = escaped + (f"?{request.query}" if request.query else "")
     if request.method not in ("GET", "HEAD"):
         return Raw(status, headers=(("Location", location),))
     phrase = {301: "Moved Permanently", 307: "Temporary Redirect"}[status]
     body = f'<a href="{html.escape(location)}">{phrase}</a>.\n\n'.encode()
-    return Raw(status, body, "text/html; charset=utf-8", headers=(("Location", location),))
+    has_length = request.method == "GET"
+    return Raw(status, body, "text/html; charset=utf-8", (("Location", location),), has_length=has_length)
 
 
 class Routes(Generic[T]):

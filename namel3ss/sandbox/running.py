@@ -53,9 +53,8 @@ class _Server(uvicorn.Server):
             await asyncio.wait(self.server_state.tasks)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        while self.server_state.connections:
-            # The loop tells each connection on its next turn that it is gone.
-            await asyncio.sleep(0)
+        # On its next turn the loop tells each connection that it is gone.
+        await asyncio.sleep(0)
         for server in self.servers:
             await server.wait_closed()
 

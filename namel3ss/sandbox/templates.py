@@ -64,6 +64,8 @@ class TemplateError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Constant:
+    """A value written out in the template."""
+
     value: str | int | float | bool | None
 
 
@@ -77,12 +79,16 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """A function and its arguments."""
+
     function: str
     arguments: tuple[Operand, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
+    """Commands that hand on their value, left to right."""
+
     commands: tuple[Operand, ...]
 
 
@@ -91,11 +97,15 @@ Operand: TypeAlias = "Constant | Field | Call | Pipeline"
 
 @dataclass(frozen=True, slots=True)
 class Text:
+    """What stands between the actions."""
+
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
+    """An action that prints its value."""
+
     value: Pipeline
 
 
@@ -121,6 +131,8 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
+    """`break` or `continue`."""
+
     kind: Literal["break", "continue"]
 
 

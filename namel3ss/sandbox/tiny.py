@@ -7,13 +7,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from namel3ss.sandbox.models import DEFAULT_TEMPLATE, Job, Layer, Model, Tensor, Weights, digest_of
-from namel3ss.sandbox.names import ModelName
 from namel3ss.sandbox.schemas import instance_of
 from namel3ss.sandbox.vectors import one_hot, unit_vector
 from namel3ss.sandbox.vocabulary import BLANK, TinyVocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from namel3ss.sandbox.names import ModelName
 
 __all__ = ["TINY_NAMES", "tiny_model", "tiny_weights"]
 

@@ -27,6 +27,7 @@ def _spread(text: str, width: int) -> list[float]:
 
 
 def one_hot(place: int, width: int) -> list[float]:
+    """The vector along one axis."""
     return [1.0 if index == place else 0.0 for index in range(width)]
 
 
