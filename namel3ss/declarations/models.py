@@ -52,6 +52,7 @@ class ModelCheck:
         provider = texts["provider"]
         config_model = self._config_model(draft, provider) if provider else None
         if config_model is not None:
+            self._check_name(draft, texts["model"], config_model)
             self._check_settings(draft, config_model)
         if self._findings.errors > errors_before or draft.is_broken or not is_complete:
             return None
@@ -102,6 +103,21 @@ class ModelCheck:
             self._findings.report("N3108", f"{key} is empty.", written.place, help=f"Write a {key}'s name.")
             return None
         return content
+
+    def _check_name(self, draft: Draft, model: str | None, config_model: type[BaseModel]) -> None:
+        content = draft.keys["model"].content if model else None
+        if isinstance(content, EnvironmentValue) and model == str(content):
+            return  # the variable is not set
+        if (
+            model
+            and issubclass(config_model, ProviderConfig)
+            and (problem := config_model.model_problem(model))
+        ):
+            self._findings.report(
+                "N3111",
+                f"`{shortened(model)}` is not the name of a model: {problem}.",
+                draft.keys["model"].place,
+            )
 
     # -- the provider -----------------------------------------------------------------------------------------
 

@@ -61,6 +61,11 @@ class ProviderConfig(BaseModel):
         hide_input_in_errors=True,
     )
 
+    @classmethod
+    def model_problem(cls, model: str) -> str | None:
+        """Why no model of this provider can have that name, as a phrase; None where one can."""
+        return None
+
     def advice(self, environ: Mapping[str, str]) -> tuple[Advice, ...]:
         """Warnings about these settings, made without contacting anybody."""
         return ()

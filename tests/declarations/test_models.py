@@ -240,3 +240,18 @@ def test_large_bad_files_are_checked_in_bounded_time(text: str):
 
     assert program.errors
     assert sum(len(found.message) for found in program.diagnostics) < 1_000_000
+
+
+@pytest.mark.parametrize("name", ["a//b", '"llama3:"', '"two words"', "llama3@sha256:abc"])
+def test_a_name_that_no_model_can_have_is_an_error(name: str):
+    found = only(check(f"ai model a {{ provider: ollama, model: {name} }}"))
+
+    assert (found.code, marked(found)) == ("N3111", name)
+    assert "is not the name of a model" in found.message
+
+
+@pytest.mark.parametrize(
+    "name", ["llama3", "hf.co/org/repo:Q4_K_M", "user/model:tag", "env.MODEL", 'env.MODEL ?? "x"']
+)
+def test_names_that_models_can_have_pass(name: str):
+    assert not check(f"ai model a {{ provider: ollama, model: {name} }}").errors

@@ -173,7 +173,7 @@ def test_closing_ends_every_call_that_got_in():
 
     def call(loop_thread: LoopThread, start: threading.Barrier, ended: list[str]) -> None:
         start.wait()
-        with pytest.raises(RuntimeError, match="test loop (is|was) closed") as caught:
+        with pytest.raises(RuntimeError, match=r"test loop (is|was) closed") as caught:
             loop_thread.run(wait_for_ever())
         ended.append(str(caught.value))
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from namel3ss.errors import UsageError
-from namel3ss.providers.local.ollama._config import OllamaConfig, keep_alive_on_the_wire
+from namel3ss.providers.local.ollama._config import OllamaConfig
+from namel3ss.providers.local.ollama._setting_rules import keep_alive_on_the_wire
 from namel3ss.providers.settings import setting_infos
 
 # The settings of the language's page, each once.

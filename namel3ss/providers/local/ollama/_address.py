@@ -83,9 +83,7 @@ def parse_url(text: str, *, name: str = "base_url") -> Address:
     scheme, separator, rest = url.partition("://")
     if not separator:
         example = f"http://{shown}" if shown else DEFAULT_OLLAMA_URL
-        raise UsageError(
-            f"{name} {shown!r} is not a URL: it has no scheme.", suggestion=f"Write {example}"
-        )
+        raise UsageError(f"{name} {shown!r} is not a URL: it has no scheme.", suggestion=f"Write {example}")
     if scheme.lower() not in _SCHEME_PORTS:
         raise UsageError(
             f"{name} {shown!r} has the wrong scheme; only http and https reach a server.",

@@ -6,120 +6,38 @@ means that nobody wrote the setting: it is then not sent, and the model's or the
 
 from __future__ import annotations
 
-import math
-import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
-
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from namel3ss.errors import UsageError
 from namel3ss.providers.local.ollama._address import display_url, is_loopback, parse_url, resolve_address
+from namel3ss.providers.local.ollama._names import name_problem
+from namel3ss.providers.local.ollama._setting_rules import (
+    LARGEST_INT,
+    LARGEST_JSON_INT,
+    ApiKey,
+    Headers,
+    KeepAlive,
+    Options,
+    TokenLimit,
+    Url,
+    Urls,
+    keep_alive_on_the_wire,
+)
 from namel3ss.providers.setting_problems import merge_places, validate_settings
-from namel3ss.providers.settings import Advice, Limit, ProviderConfig, Seconds, parse_duration, setting
+from namel3ss.providers.settings import Advice, Limit, ProviderConfig, Seconds, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["KeepAlive", "OllamaConfig", "ThinkLevel", "keep_alive_on_the_wire"]
+__all__ = ["OllamaConfig", "ThinkLevel"]
 
 ThinkLevel: TypeAlias = Literal["low", "medium", "high", "max"]
 
-_LARGEST_INT = 2**31 - 1  # what the runner's 32-bit counters hold
-_SEED_LIMIT = 2**63 - 1  # what JSON's integers hold on the server
 _LARGE_WINDOW = 262_144  # tokens; the most that Ollama chooses by itself, on the largest machines
-_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 _MODELS_OWN = "the model's own"
 _SERVERS_OWN = "the server's own"
 
-
-# -- values with rules of their own ---------------------------------------------------------------------------
-
-
-def _positive_or_unlimited(value: int | None) -> int | None:
-    if value is not None and value < 1 and value != -1:
-        raise ValueError("neither positive nor -1")
-    return value
-
-
-def _check_keep_alive(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("not a duration")
-    seconds = keep_alive_on_the_wire(value) if isinstance(value, str) else value
-    if isinstance(seconds, str):
-        seconds = parse_duration(seconds)
-    if isinstance(seconds, int | float) and not abs(seconds) <= _LARGEST_INT:
-        raise ValueError("longer than a server can count, or no number at all")
-    return value
-
-
-def _check_url(value: str) -> str:
-    parse_url(value)
-    return value
-
-
-def _check_urls(urls: list[str] | None) -> list[str] | None:
-    for url in urls or ():
-        parse_url(url, name="hosts")
-    if urls is not None and not urls:
-        raise UsageError("hosts is empty.", suggestion="List at least one URL, or leave hosts out.")
-    return urls
-
-
-def _check_headers(headers: dict[str, SecretStr] | None) -> dict[str, SecretStr] | None:
-    for name, value in (headers or {}).items():
-        if not _HEADER_NAME.fullmatch(name):
-            raise UsageError(f"headers: {name!r} is not the name of a header.")
-        _check_secret(value, f"headers.{name}")
-    return headers
-
-
-def _check_api_key(key: SecretStr | None) -> SecretStr | None:
-    if key is not None:
-        _check_secret(key, "api_key")
-        if not key.get_secret_value().strip():
-            raise UsageError("api_key is empty.", suggestion="Leave it out where the server needs none.")
-    return key
-
-
-def _check_secret(value: SecretStr, name: str) -> None:
-    if not _HEADER_VALUE.fullmatch(value.get_secret_value()):
-        raise UsageError(f"{name} holds a line break or another character that no header can carry.")
-
-
-def _check_options(options: dict[str, Any]) -> dict[str, Any]:
-    _check_json(options, "options", depth=0)
-    return options
-
-
-def _check_json(value: object, place: str, *, depth: int) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"{place} is {value}; a server takes only finite numbers.")
-    if depth > 64:
-        raise UsageError(f"{place} is nested too deeply.")
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise UsageError(f"{place}: the key {key!r} is not text.")
-            _check_json(item, f"{place}.{key}", depth=depth + 1)
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            _check_json(item, f"{place}[{index}]", depth=depth + 1)
-    elif isinstance(value, int) and not -_SEED_LIMIT <= value <= _SEED_LIMIT:
-        raise UsageError(f"{place} is larger than a server can count.")
-    elif value is not None and not isinstance(value, str | int | float):
-        raise UsageError(f"{place} is a {type(value).__name__}, which JSON does not know.")
-
-
-TokenLimit: TypeAlias = Annotated[int | None, AfterValidator(_positive_or_unlimited)]
-KeepAlive: TypeAlias = Annotated[int | float | str | None, BeforeValidator(_check_keep_alive)]
-_Url: TypeAlias = Annotated[str, AfterValidator(_check_url)]
-_Urls: TypeAlias = Annotated[list[str] | None, AfterValidator(_check_urls)]
-_Headers: TypeAlias = Annotated[dict[str, SecretStr] | None, AfterValidator(_check_headers)]
-_ApiKey: TypeAlias = Annotated[SecretStr | None, AfterValidator(_check_api_key)]
-_Options: TypeAlias = Annotated[dict[str, Any], AfterValidator(_check_options)]
 
 _DURATION = "a duration such as 30s or 1h30m, or a number of seconds"
 _LIMIT = f"{_DURATION}, or none"
@@ -142,7 +60,7 @@ class OllamaConfig(ProviderConfig):
         doc="Choose among the k most likely tokens only; 0 means all of them.",
         placeholder=_MODELS_OWN,
         ge=0,
-        le=_LARGEST_INT,
+        le=LARGEST_INT,
     )
     top_p: float | None = setting(
         doc="Choose among the most likely tokens that together reach this probability.",
@@ -167,7 +85,7 @@ class OllamaConfig(ProviderConfig):
         placeholder=_MODELS_OWN,
         unit="tokens",
         ge=-1,
-        le=_LARGEST_INT,
+        le=LARGEST_INT,
     )
     presence_penalty: float | None = setting(
         doc="Holds back tokens that have occurred at all; negative values favour them.",
@@ -181,8 +99,8 @@ class OllamaConfig(ProviderConfig):
         doc="Start of the random numbers: the same seed, prompt and settings give the same answer.",
         placeholder=_MODELS_OWN,
         synonyms=("random_seed",),
-        ge=-_SEED_LIMIT,
-        le=_SEED_LIMIT,
+        ge=-LARGEST_JSON_INT,
+        le=LARGEST_JSON_INT,
     )
     stop: str | list[str] | None = setting(
         doc="A text, or several, at which the answer ends; the text itself is not part of the answer.",
@@ -196,7 +114,7 @@ class OllamaConfig(ProviderConfig):
         unit="tokens",
         placeholder=_MODELS_OWN,
         synonyms=("num_predict", "max_new_tokens", "max_output_tokens", "max_completion_tokens"),
-        le=_LARGEST_INT,
+        le=LARGEST_INT,
     )
     num_ctx: int | None = setting(
         doc=(
@@ -207,7 +125,7 @@ class OllamaConfig(ProviderConfig):
         placeholder=_SERVERS_OWN,
         synonyms=("context_length", "context_window", "max_model_len", "n_ctx", "context_size"),
         ge=1,
-        le=_LARGEST_INT,
+        le=LARGEST_INT,
     )
     think: bool | ThinkLevel | None = setting(
         doc="Whether a model that can think does so before it answers, or how much.",
@@ -230,7 +148,7 @@ class OllamaConfig(ProviderConfig):
             "in one answer."
         ),
     )
-    options: _Options = setting(
+    options: Options = setting(
         {},
         doc="Further options of Ollama's own, sent as they are.",
         placeholder="empty",
@@ -247,14 +165,14 @@ class OllamaConfig(ProviderConfig):
     )
 
     # Where the server is
-    base_url: _Url | None = setting(
+    base_url: Url | None = setting(
         doc="The server's URL. It beats every environment variable.",
         form="a URL such as http://localhost:11434",
         is_movable=True,
         placeholder="see Address",
         synonyms=("url", "api_base", "endpoint", "server_url", "ollama_url"),
     )
-    hosts: _Urls = setting(
+    hosts: Urls = setting(
         doc="URLs of several servers, tried in order.",
         form="a list of URLs",
         placeholder="the one address",
@@ -276,13 +194,13 @@ class OllamaConfig(ProviderConfig):
         ge=1,
         le=65535,
     )
-    headers: _Headers = setting(
+    headers: Headers = setting(
         doc="Headers sent with every request. Their values never appear in messages or logs.",
         form="a map of texts; secret ones only from the environment",
         secret=True,
         placeholder="none",
     )
-    api_key: _ApiKey = setting(
+    api_key: ApiKey = setting(
         doc="Sent as a bearer token, for a server behind a proxy that asks for one. Only from the environment.",
         secret=True,
         placeholder="none",
@@ -381,14 +299,14 @@ class OllamaConfig(ProviderConfig):
         placeholder=_SERVERS_OWN,
         synonyms=("gpu_layers", "n_gpu_layers"),
         ge=-1,
-        le=_LARGEST_INT,
+        le=LARGEST_INT,
     )
     main_gpu: int | None = setting(
         doc="Which GPU does the small work where there are several; counts from 0.",
         place="deployment_config",
         placeholder=_SERVERS_OWN,
         ge=0,
-        le=_LARGEST_INT,
+        le=LARGEST_INT,
     )
     num_thread: int | None = setting(
         doc="How many CPU threads the model uses; 0 lets the server decide.",
@@ -397,7 +315,7 @@ class OllamaConfig(ProviderConfig):
         placeholder=_SERVERS_OWN,
         synonyms=("threads", "num_threads"),
         ge=0,
-        le=_LARGEST_INT,
+        le=LARGEST_INT,
     )
     num_batch: int | None = setting(
         doc="How many tokens of the prompt are read at once.",
@@ -406,7 +324,7 @@ class OllamaConfig(ProviderConfig):
         placeholder=_SERVERS_OWN,
         synonyms=("batch_size",),
         ge=1,
-        le=_LARGEST_INT,
+        le=LARGEST_INT,
     )
     use_mmap: bool | None = setting(
         doc="Whether the model's file is mapped into memory instead of read.",
@@ -431,6 +349,11 @@ class OllamaConfig(ProviderConfig):
             elif name == "hosts" and value:
                 value = [display_url(url) for url in value]
             yield name, value
+
+    @classmethod
+    def model_problem(cls, model: str) -> str | None:
+        """Why Ollama would refuse that name."""
+        return name_problem(model)
 
     def advice(self, environ: Mapping[str, str]) -> tuple[Advice, ...]:
         """The traps of these settings: layers taken for GPUs, a far server to be started here, a huge window."""
@@ -540,11 +463,3 @@ _WIRE_NAMES = {
     "num_batch": "num_batch",
     "use_mmap": "use_mmap",
 }
-
-
-def keep_alive_on_the_wire(value: int | float | str) -> int | float | str:
-    """A keep-alive as Ollama accepts it: text without a unit, which it would refuse, becomes a number of seconds."""
-    if isinstance(value, str):
-        text = value.strip()
-        return int(text) if _INTEGER.fullmatch(text) else text
-    return value
