@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from namel3ss.declarations import ModelDeclaration, ProgramFile
     from namel3ss.language import Diagnostic
     from namel3ss.providers.base import Messages, N3Provider, ProviderResponse, ProviderStream
-    from namel3ss.providers.registry import ProviderRegistry
+    from namel3ss.providers.registry import ProviderPlugin, ProviderRegistry
 
 __all__ = ["Program"]
 
@@ -156,7 +156,16 @@ class Program:
         plugin = self._registry.get(declaration.provider)
         if plugin is None:
             raise PluginError(f"The provider {declaration.provider!r} is not installed any more.")
-        settings: Mapping[str, Any] = declaration.settings(self._environ)
         if self._address is not None:
-            settings = plugin.override_address(settings, self._address)
-        return plugin.create(declaration.name, declaration.model, settings)
+            declaration = _readdressed(declaration, plugin, self._address)
+        return plugin.create(declaration.name, declaration.model, declaration.settings(self._environ))
+
+
+def _readdressed(declaration: ModelDeclaration, plugin: ProviderPlugin, address: str) -> ModelDeclaration:
+    """The declaration with another address: what the old one needed from the environment is not asked for."""
+    written = {**declaration.config, **declaration.deployment_config}
+    replaced = plugin.override_address(written, address)
+    changes = {
+        name: replaced.get(name) for name in {*written, *replaced} if replaced.get(name) != written.get(name)
+    }
+    return declaration.overridden(changes)

@@ -113,6 +113,16 @@ def test_a_given_address_replaces_that_of_the_file(open_text: Callable[..., Prog
     assert _provider(program, "m").config.base_url == "http://given:2"
 
 
+def test_a_given_address_needs_nothing_that_the_old_one_needed(open_text: Callable[..., Program]):
+    program = open_text(
+        "ai model m { provider: scripted, model: x, config: { base_url: env.FAR, temperature: env.WARM ?? 1 } }",
+        sandbox_url="http://given:2",
+    )
+
+    config = _provider(program, "m").config
+    assert (config.base_url, config.temperature) == ("http://given:2", 1)
+
+
 def test_an_unset_variable_is_an_error_of_the_model_that_is_used(open_text: Callable[..., Program]):
     program = open_text(
         TWO + "ai model far { provider: scripted, model: x, config: { base_url: env.FAR } }\n"
