@@ -1,18 +1,14 @@
-"""Prompts and answers in telemetry: off by default, switched on by the standard variable.
+"""Prompts and answers in telemetry, in the form of the conventions; only used where `capture` allows it.
 
-``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` is ``NO_CONTENT`` (default), ``SPAN_ONLY``, ``EVENT_ONLY`` or
-``SPAN_AND_EVENT``. Bytes of images are never recorded, only their number. What is too long is cut inside the texts,
-so that it stays valid JSON.
+Bytes of images are never recorded, only their number. What is too long is cut inside the texts, so that it stays valid
+JSON.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -24,19 +20,14 @@ if TYPE_CHECKING:
     from namel3ss.observability.telemetry import Telemetry
 
 __all__ = [
-    "ContentCapture",
     "Json",
     "RequestContent",
-    "content_capture",
     "content_limit",
     "json_within",
     "record_content",
     "structured",
 ]
 
-logger = logging.getLogger(__name__)
-
-CAPTURE_ENV = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 # The SDK cuts longer attributes in the middle of a character of JSON; staying below its limit keeps them readable.
 _LIMIT_ENV = ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")
 DEFAULT_LIMIT = 65_536
@@ -44,38 +35,7 @@ DEFAULT_LIMIT = 65_536
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
 
 
-class ContentCapture(Enum):
-    """Where prompts and answers are recorded."""
-
-    NO_CONTENT = "NO_CONTENT"
-    SPAN_ONLY = "SPAN_ONLY"
-    EVENT_ONLY = "EVENT_ONLY"
-    SPAN_AND_EVENT = "SPAN_AND_EVENT"
-
-    @property
-    def on_span(self) -> bool:
-        return self in (ContentCapture.SPAN_ONLY, ContentCapture.SPAN_AND_EVENT)
-
-    @property
-    def on_event(self) -> bool:
-        return self in (ContentCapture.EVENT_ONLY, ContentCapture.SPAN_AND_EVENT)
-
-
-def content_capture(environ: Mapping[str, str]) -> ContentCapture:
-    """What the standard variable says; a word that it does not know records nothing, and is logged."""
-    word = environ.get(CAPTURE_ENV, "").strip().upper()
-    if not word:
-        return ContentCapture.NO_CONTENT
-    try:
-        return ContentCapture(word)
-    except ValueError:
-        known = ", ".join(choice.value for choice in ContentCapture)
-        logger.warning("%s=%r is not one of %s; no content is recorded", CAPTURE_ENV, word, known)
-        return ContentCapture.NO_CONTENT
-
-
-@dataclass(frozen=True, slots=True)
-class RequestContent:
+class RequestContent(msgspec.Struct, frozen=True, kw_only=True):
     """What was said. Messages are as Ollama takes and gives them: role, content, thinking, tool_calls, images."""
 
     messages: Sequence[Mapping[str, object]]

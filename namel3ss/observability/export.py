@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
 
-    from namel3ss.observability.telemetry import ProfileChoice
+    from namel3ss.observability.profiles import ProfileChoice
 
 __all__ = ["configure_from_environment", "is_export_configured"]
 

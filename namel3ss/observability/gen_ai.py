@@ -16,37 +16,28 @@ the same in both. Four rules hold in both:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from namel3ss.observability.instruments import InstrumentSpec, Measurement
+from namel3ss.observability.profiles import CLASSIC, GENAI_2026_10
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from namel3ss.observability.instruments import Attributes, AttributeValue
+    from namel3ss.observability.profiles import ProfileName
     from namel3ss.observability.request_record import EndedRequest, RequestFacts
 
 __all__ = [
-    "CLASSIC",
     "CLASSIC_INSTRUMENTS",
-    "GENAI_2026_10",
     "GENAI_2026_10_INSTRUMENTS",
-    "SCHEMA_URL",
     "SECONDS_BUCKETS",
     "TOKEN_BUCKETS",
-    "ProfileName",
     "created_with",
     "ended_with",
     "measurements",
     "server_attributes",
 ]
-
-ProfileName: TypeAlias = Literal["classic", "genai-2026-10"]
-CLASSIC: Final = "classic"
-GENAI_2026_10: Final = "genai-2026-10"
-
-# The latest schema that the released Python constants know; both profiles are read with it.
-SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 
 SECONDS_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 TOKEN_BUCKETS = (

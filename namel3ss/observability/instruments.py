@@ -7,8 +7,9 @@ recorded, so the tables of `gen_ai` and `ollama_metrics` are the whole list of w
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, assert_never
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,8 +22,7 @@ AttributeValue: TypeAlias = "str | bool | int | float"
 Attributes: TypeAlias = "Mapping[str, AttributeValue]"
 
 
-@dataclass(frozen=True, slots=True)
-class InstrumentSpec:
+class InstrumentSpec(msgspec.Struct, frozen=True):
     """One instrument: its name and unit (UCUM) as they are exported, and every attribute it may carry.
 
     `buckets` are advice for histograms; the owner of the SDK may override them with a View.

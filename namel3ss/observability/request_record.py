@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from collections.abc import Mapping
+from typing import Literal, Protocol, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import msgspec
 
 __all__ = [
     "EndedRequest",
@@ -46,8 +45,7 @@ class ReportedTimings(Protocol):
     def eval_s(self) -> float | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFacts:
+class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     """What is known before a request is sent. `parameters` are the options as the server takes them; `labels` are for
     listeners, beside those that every request has.
     """
@@ -63,8 +61,7 @@ class RequestFacts:
     input_modality: InputModality
 
 
-@dataclass(frozen=True, slots=True)
-class EndedRequest:
+class EndedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request that is over. Seconds are the client's unless a name says otherwise; None is "nobody knows".
 
     `duration_s` is right whoever was slow (see `_Arrivals` in requests.py); `consumer_s` is how long the caller

@@ -22,20 +22,12 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from namel3ss.observability.arrivals import Arrivals
-from namel3ss.observability.content import record_content
 from namel3ss.observability.error_types import CANCELLED, closed_error_type, error_type_of
-from namel3ss.observability.gen_ai import created_with, ended_with, measurements, requested_with
-from namel3ss.observability.metrics import deliver_metric, has_registered_listeners
-from namel3ss.observability.ollama_metrics import (
-    listener_metrics,
-    product_measurements,
-    product_span_attributes,
-)
+from namel3ss.observability.metrics import has_registered_listeners
 from namel3ss.observability.propagation import inject_trace_context
 from namel3ss.observability.request_record import EndedRequest, RequestFacts
 from namel3ss.observability.telemetry import current_telemetry
@@ -221,6 +213,8 @@ class RequestObservation:
         with self._telemetry.guard("start a span"):
             from opentelemetry.trace import SpanKind
 
+            from namel3ss.observability.gen_ai import created_with, requested_with
+
             span = tracer.start_span(
                 f"{self._facts.operation} {self._facts.model}",
                 kind=SpanKind.CLIENT,
@@ -256,33 +250,23 @@ class RequestObservation:
             server_prompt_eval_s=_believable(timings.prompt_eval_s) if timings else None,
             server_eval_s=_believable(timings.eval_s) if timings else None,
         )
+        # Loaded with the first request that somebody hears of.
+        from namel3ss.observability.recording import end_span, record_ended
+
         # The span is current meanwhile, so that an SDK may attach it to the measurements as an example.
         with self.activate():
-            self._record(ended)
-        self._end_span(ended)
+            record_ended(ended, self._telemetry)
+        if self._content is not None and self.wants_content:
+            self._record_content(self._content)
+        if self._span is not None:
+            end_span(self._span, ended, self._started_ns, self._telemetry)
 
-    def _record(self, ended: EndedRequest) -> None:
-        telemetry = self._telemetry
-        with telemetry.guard("record a request"):
-            counted = _clamped(ended, telemetry)
-            if counted.facts.provider == "ollama":
-                labels = _labels(counted)
-                for metric in listener_metrics(counted):
-                    deliver_metric(metric.name, metric.values, labels, telemetry)
-                telemetry.record(product_measurements(counted))
-            telemetry.record(measurements(counted, telemetry.profiles))
-
-    def _end_span(self, ended: EndedRequest) -> None:
+    def _record_content(self, content: Callable[[], RequestContent]) -> None:
         with self._telemetry.guard("record what was said"):
-            if self._content is not None and self.wants_content:
-                record_content(self._content(), self._telemetry, self._span, created_with(ended.facts))
-        if self._span is None:
-            return
-        with self._telemetry.guard("end a span"):
-            if self._span.is_recording():
-                _describe(self._span, ended)
-            # The span lasts exactly as long as the duration says, also if the system's clock was set meanwhile.
-            self._span.end(self._started_ns + round(ended.duration_s * 1e9))
+            from namel3ss.observability.content import record_content
+            from namel3ss.observability.gen_ai import created_with
+
+            record_content(content(), self._telemetry, self._span, created_with(self._facts))
 
 
 class _Reported(NamedTuple):
@@ -293,38 +277,6 @@ class _Reported(NamedTuple):
     usage: ReportedUsage | None = None
     timings: ReportedTimings | None = None
     chunks: int | None = None
-
-
-def _describe(span: Span, ended: EndedRequest) -> None:
-    from opentelemetry.trace import Status, StatusCode
-
-    span.set_attributes(ended_with(ended))
-    if ended.facts.provider == "ollama":
-        span.set_attributes(product_span_attributes(ended))
-    if ended.error_type is not None:
-        span.set_status(Status(StatusCode.ERROR))
-
-
-def _labels(ended: EndedRequest) -> dict[str, str]:
-    labels = {
-        "provider": ended.facts.provider,
-        "model": ended.facts.model,
-        "operation": ended.facts.operation,
-        "stream": "true" if ended.facts.stream else "false",
-        "status": ended.outcome,
-    }
-    if ended.error_type is not None:
-        labels["error_type"] = ended.error_type
-    labels.update(ended.facts.labels)
-    return labels
-
-
-def _clamped(ended: EndedRequest, telemetry: Telemetry) -> EndedRequest:
-    if telemetry.clamp_model is None:
-        return ended
-    facts = replace(ended.facts, model=telemetry.counted_as(ended.facts.model))
-    response_model = ended.response_model and telemetry.counted_as(ended.response_model)
-    return replace(ended, facts=facts, response_model=response_model)
 
 
 def _since(started: float, moment: float | None) -> float | None:

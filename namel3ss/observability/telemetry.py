@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* OpenTelemetry is imported only when something could listen: providers were passed in, the application has imported
+* OpenTelemetry, and our own tables of what to record, are imported only when something could listen: providers were passed in, the application has imported
   it, or its environment names a provider. Until then a request costs a look into `sys.modules`.
 * Global providers are used and never set.
 * Nothing here raises into the caller. What fails inside a provider is logged: the first time with its traceback.
@@ -13,14 +13,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING
 
 from namel3ss._version import __version__
-from namel3ss.errors import UsageError
-from namel3ss.observability.content import ContentCapture, content_capture
-from namel3ss.observability.gen_ai import CLASSIC, GENAI_2026_10, SCHEMA_URL, ProfileName
-from namel3ss.observability.instruments import Instruments, Measurement
-from namel3ss.observability.ollama_metrics import LISTENER_INSTRUMENTS
+from namel3ss.observability.capture import ContentCapture, content_capture
+from namel3ss.observability.profiles import SCHEMA_URL, choose_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,46 +27,18 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Tracer, TracerProvider
 
-__all__ = ["Guard", "ProfileChoice", "Telemetry", "choose_profiles", "current_telemetry", "use_telemetry"]
+    from namel3ss.observability.instruments import Instruments, Measurement
+    from namel3ss.observability.profiles import ProfileChoice
+
+__all__ = ["Guard", "Telemetry", "current_telemetry", "use_telemetry"]
 
 logger = logging.getLogger(__name__)
 
-ProfileChoice: TypeAlias = Literal["classic", "genai-2026-10", "both"]
-
-PROFILE_ENV = "NAMEL3SS_TELEMETRY_PROFILE"
 PROPAGATE_ENV = "NAMEL3SS_TELEMETRY_PROPAGATE"
-_OPT_IN_ENV = "OTEL_SEMCONV_STABILITY_OPT_IN"
-_OPT_IN = "gen_ai_latest_experimental"
 # An application that names a provider here means it to be loaded, even if nothing of its own imports OpenTelemetry.
 _PROVIDER_ENV = ("OTEL_PYTHON_TRACER_PROVIDER", "OTEL_PYTHON_METER_PROVIDER")
 
 _SCOPE = "namel3ss"
-_PROFILES: Mapping[str, tuple[ProfileName, ...]] = {
-    "classic": (CLASSIC,),
-    "genai-2026-10": (GENAI_2026_10,),
-    "both": (CLASSIC, GENAI_2026_10),
-}
-
-
-def choose_profiles(setting: ProfileChoice | None, environ: Mapping[str, str]) -> tuple[ProfileName, ...]:
-    """The profiles to emit: the setting, else ``NAMEL3SS_TELEMETRY_PROFILE``, else the conventions' own opt-in
-    variable, else ``classic``. Raises UsageError for a setting that does not exist; such a variable is logged.
-    """
-    if setting is not None:
-        if setting not in _PROFILES:
-            raise UsageError(
-                f"There is no telemetry profile {setting!r}.",
-                suggestion=f"Choose one of: {', '.join(get_args(ProfileChoice))}.",
-            )
-        return _PROFILES[setting]
-    named = environ.get(PROFILE_ENV, "").strip()
-    if named in _PROFILES:
-        return _PROFILES[named]
-    if named:
-        logger.warning("%s: there is no telemetry profile %r; using classic", PROFILE_ENV, named)
-        return _PROFILES[CLASSIC]
-    opted_in = {word.strip() for word in environ.get(_OPT_IN_ENV, "").split(",")}
-    return _PROFILES[GENAI_2026_10 if _OPT_IN in opted_in else CLASSIC]
 
 
 class Telemetry:
@@ -129,6 +98,8 @@ class Telemetry:
 
                 provider = self._meter_provider or metrics.get_meter_provider()
                 if not _does_nothing(provider, "opentelemetry.metrics"):
+                    from namel3ss.observability.instruments import Instruments
+
                     self._instruments = Instruments(provider.get_meter(_SCOPE, __version__, SCHEMA_URL))
         return self._instruments
 
@@ -154,9 +125,15 @@ class Telemetry:
 
     def forward(self, name: str, values: Mapping[str, float], labels: Mapping[str, object] | None) -> None:
         """Hand a listener metric on, if its name is one of ours; labels that are not declared are left out."""
-        spec = LISTENER_INSTRUMENTS.get(name)
         value = values.get("value")
-        if spec is None or value is None or self.instruments() is None:
+        if value is None or self.instruments() is None:
+            return
+        # Loaded with the first measurement, not with the first request.
+        from namel3ss.observability.instruments import Measurement
+        from namel3ss.observability.ollama_metrics import LISTENER_INSTRUMENTS
+
+        spec = LISTENER_INSTRUMENTS.get(name)
+        if spec is None:
             return
         given = labels or {}
         attributes = {label: str(given[label]) for label in spec.attributes if label in given}

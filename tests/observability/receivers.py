@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from namel3ss.observability.content import ContentCapture
+    from namel3ss.observability.capture import ContentCapture
+    from namel3ss.observability.profiles import ProfileChoice
     from namel3ss.observability.requests import RequestObservation
-    from namel3ss.observability.telemetry import ProfileChoice
 
 
 @dataclass(frozen=True)

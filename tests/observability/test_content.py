@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from namel3ss.observability.capture import ContentCapture, content_capture
 from namel3ss.observability.content import (
-    ContentCapture,
     RequestContent,
-    content_capture,
     content_limit,
     json_within,
     structured,

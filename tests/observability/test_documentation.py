@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from namel3ss.observability import gen_ai, ollama_metrics
-from namel3ss.observability.content import CAPTURE_ENV, ContentCapture
+from namel3ss.observability.capture import CAPTURE_ENV, ContentCapture
 from namel3ss.observability.error_types import ERROR_TYPES
 from namel3ss.observability.logs import CONTENT_ENV, LOGGERS
-from namel3ss.observability.telemetry import PROFILE_ENV, PROPAGATE_ENV
+from namel3ss.observability.profiles import PROFILE_ENV
+from namel3ss.observability.telemetry import PROPAGATE_ENV
 from tests.observability.receivers import MemorySdk
 from tests.observability.test_profiles import do_everything
 

@@ -15,8 +15,9 @@ from namel3ss.errors import UsageError
 from namel3ss.observability import gen_ai, ollama_metrics
 from namel3ss.observability.activities import record_health_check, start_pull, start_server_start
 from namel3ss.observability.metrics import record_metric
+from namel3ss.observability.profiles import SCHEMA_URL, ProfileChoice
 from namel3ss.observability.requests import start_request
-from namel3ss.observability.telemetry import ProfileChoice, Telemetry, use_telemetry
+from namel3ss.observability.telemetry import Telemetry, use_telemetry
 from tests.observability.receivers import Clock, MemorySdk, Timings, Usage, attributes, chat, finished_chat
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def test_the_scope_has_our_name_version_and_schema(sdk: MemorySdk) -> None:
     for span in sdk.spans():
         assert span.instrumentation_scope is not None
         assert span.instrumentation_scope.name == "namel3ss"
-        assert span.instrumentation_scope.schema_url == gen_ai.SCHEMA_URL
+        assert span.instrumentation_scope.schema_url == SCHEMA_URL
 
 
 def test_a_client_publishes_nothing_under_the_names_of_model_servers(sdk: MemorySdk) -> None:
