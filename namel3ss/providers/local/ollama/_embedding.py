@@ -30,7 +30,10 @@ async def read_embeddings(exchange: Exchange, call: Call) -> EmbeddingResponse:
     except OllamaError as error:
         labels |= {"status": "error", "error_type": error.error_type}
         record_request(labels, duration_s=exchange.clock() - started_at)
-        raise
+        known = await exchange.explained(error, call)
+        if known is error:
+            raise
+        raise known from error
     record_request(labels | {"status": "ok"}, duration_s=exchange.clock() - started_at, usage=response.usage)
     return response
 

@@ -86,12 +86,15 @@ class Exchange:
         return await self._run(send, call)
 
     async def _run(self, send: Callable[[Host], Awaitable[T]], call: Call) -> T:
-        try:
-            return await self.attempts.run(
-                send, model=call.model, config=call.config, on_pull_progress=self.on_pull_progress
-            )
-        except OllamaContextWindowExceededError as error:
-            raise await self.windows.explain(error, call) from error
+        return await self.attempts.run(
+            send, model=call.model, config=call.config, on_pull_progress=self.on_pull_progress
+        )
+
+    async def explained(self, error: OllamaError, call: Call) -> OllamaError:
+        """The same error; one about the context window with what can be learnt of it."""
+        if isinstance(error, OllamaContextWindowExceededError):
+            return await self.windows.explain(error, call)
+        return error
 
     # -- looking at the answer ----------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["LineStream"]
 
 # How long, and how much, may follow the last line before its connection is not worth keeping.
-_TAIL_S = 2.0
+_TAIL_S = 0.25
 _TAIL_BYTES = 64 * 1024
 
 

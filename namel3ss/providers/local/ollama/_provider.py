@@ -336,10 +336,13 @@ class OllamaProvider(N3Provider):
                 raise answer.interrupted()
             await self._exchange.check_context(call, answer)
         except BaseException as error:
-            if isinstance(error, OllamaError):
-                answer.attach_to(error)
             self._exchange.record(call, answer, chunks=None, error=error)
-            raise
+            if not isinstance(error, OllamaError):
+                raise
+            known = answer.attach_to(await self._exchange.explained(error, call))
+            if known is error:
+                raise
+            raise known from error
         self._exchange.record(call, answer, chunks=None)
         return answer.response()
 

@@ -64,8 +64,10 @@ class OllamaStream(ProviderStream):
         except StopAsyncIteration:
             raise
         except BaseException as error:
-            await self._fail(error)
-            raise
+            known = await self._fail(error)
+            if known is error:
+                raise
+            raise known from error
 
     async def result(self) -> ProviderResponse:
         answer = self._answer
@@ -82,8 +84,10 @@ class OllamaStream(ProviderStream):
         except StopAsyncIteration:
             pass  # cancelled meanwhile: what has arrived is the result
         except BaseException as error:
-            await self._fail(error)
-            raise
+            known = await self._fail(error)
+            if known is error:
+                raise
+            raise known from error
         if self._is("told"):
             await self._finish()
         if self._is("failed") and self._error is not None:
@@ -166,17 +170,20 @@ class OllamaStream(ProviderStream):
         if lines is not None:
             await lines.finish()
 
-    async def _fail(self, error: BaseException) -> None:
+    async def _fail(self, error: BaseException) -> BaseException:
+        """End the stream; the error to raise, with what had arrived."""
         if self._is("failed", "cancelled"):
-            return
+            return error
         was_open = self._is("open")
         self._state = "failed"
         self._error = error
+        await self._release()
         if isinstance(error, OllamaError):
+            self._error = error = await self._exchange.explained(error, self._call)
             self._answer.attach_to(error)
         if was_open:
             self._exchange.record(self._call, self._answer, error=error, chunks=self._chunks)
-        await self._release()
+        return error
 
     async def _release(self) -> None:
         """Drop the connection: nothing else stops the server."""

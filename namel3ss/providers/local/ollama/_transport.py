@@ -7,6 +7,7 @@ while it connects does not cost it a place in the pool.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
 import ssl
@@ -29,6 +30,7 @@ __all__ = ["AnswerStream", "HttpLibrary", "Pool"]
 
 # Long enough for the pauses of a conversation; servers drop idle connections later or not at all.
 _KEEP_ALIVE_S = 15.0
+_PIECE_BYTES = 256 * 1024
 
 
 class _Attempt:
@@ -61,11 +63,18 @@ class _Response(aiohttp.ClientResponse):
     """Closes an unfinished answer by dropping its connection, which is what stops the server."""
 
     def release(self) -> object:
+        self._abort()
+        return super().release()
+
+    def close(self) -> None:
+        self._abort()
+        super().close()
+
+    def _abort(self) -> None:
         connection = self.connection
         if connection is not None and connection.transport is not None:
-            # Still ours, so the body has not ended. Abort: closing would first wait for what is still to be sent.
+            # Still ours, so the body has not ended. Closing would first wait for what is still to be sent.
             connection.transport.abort()
-        return super().release()
 
 
 class Pool:
@@ -81,7 +90,8 @@ class Pool:
         self.transport: httpx.AsyncBaseTransport = AiohttpTransport(
             client=session, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         )
-        self._end = self._close_at_the_end()
+        self._loop = asyncio.get_running_loop()
+        self._end = _close_at_the_end(session)
 
     @classmethod
     async def open(cls) -> Self:
@@ -116,12 +126,29 @@ class Pool:
             with contextlib.suppress(StopIteration):
                 next(connector.close().__await__())
 
-    async def _close_at_the_end(self) -> AsyncGenerator[None, None]:
-        # A loop remembers the generators that were started in it, and closes them before it ends.
-        try:
-            yield
-        finally:
-            await self._session.close()
+    def __del__(self) -> None:
+        if self._loop.is_closed() and not self._session.closed:
+            self.forget()
+
+
+async def _close_at_the_end(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+    # A loop remembers the generators that were started in it, and closes them before it ends; one that nobody holds
+    # any more it closes at once. So this must not hold the pool.
+    try:
+        yield
+    finally:
+        await session.close()
+
+
+class _Pieces(httpx.AsyncByteStream):
+    """A large body (images) sent piece by piece, so that sending does not hold up the event loop. Can be read again."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        for start in range(0, len(self._content), _PIECE_BYTES):
+            yield self._content[start : start + _PIECE_BYTES]
 
 
 class HttpLibrary:
@@ -143,7 +170,16 @@ class HttpLibrary:
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = httpx.URL(self._base_url + path)
-        return httpx.Request(method, url, headers=self._headers, content=content, extensions=self._extensions)
+        if content is None or len(content) <= _PIECE_BYTES:
+            return httpx.Request(
+                method, url, headers=self._headers, content=content, extensions=self._extensions
+            )
+        headers = httpx.Headers(self._headers)
+        headers["content-length"] = str(len(content))
+        headers["host"] = url.netloc.decode("ascii")
+        return httpx.Request(
+            method, url, headers=headers, stream=_Pieces(content), extensions=self._extensions
+        )
 
     async def send(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> AnswerStream:
         """The answer's beginning. A kept-alive connection that turns out to be closed is replaced once.
