@@ -75,12 +75,11 @@ class TreeBuilder:
     take_open_key = take_key
     take_tight_key = take_key
 
-    def take_word(self, start: int, end: int) -> BareWord | None:
+    def take_word(self, start: int, end: int) -> BareWord:
         word = self._text[start:end]
         if word.startswith("env."):
             self._report_bad_reference(start, end)
-            return None
-        if word[-1] in "\"'":
+        elif word[-1] in "\"'":
             self._report_quote_at_end(start, end)
         return BareWord(word, Span(start, end))
 

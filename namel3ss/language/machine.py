@@ -34,7 +34,14 @@ class Machine:
     whether it stands between ``<`` and ``>``.
     """
 
-    def __init__(self, text: str, table: ParseTable, builder: TreeBuilder, findings: Findings) -> None:
+    def __init__(
+        self,
+        text: str,
+        table: ParseTable,
+        builder: TreeBuilder,
+        findings: Findings,
+        record: list[Token] | None = None,
+    ) -> None:
         self.text = text
         self.table = table
         self.builder = builder
@@ -52,6 +59,9 @@ class Machine:
         self._take: dict[str, Callable[[int, int], object]] = {
             name: getattr(builder, f"take_{name.lower()}", builder.take_other) for name in table.terminals
         }
+        self._record = record
+        if record is not None:
+            self._take = {name: self._recording(name, take, record) for name, take in self._take.items()}
 
     def parse(self, keyword: Token, limit: int, *, by_indentation: bool) -> tuple[Declaration | Import, bool]:
         """Parse the declaration that begins with `keyword`, and tell whether a block in it is never closed.
@@ -60,6 +70,9 @@ class Machine:
 
         `by_indentation` lets a line that stands too far left close what was left open (Recovery says when).
         """
+        if self._record is not None:
+            while self._record and self._record[-1][1] >= keyword[1]:
+                self._record.pop()  # of an earlier reading of the same declaration
         self.states = [0]
         self.nodes = []
         self.limit = limit
@@ -160,6 +173,16 @@ class Machine:
     def _begins_entry(self, at: int, start: int) -> bool:
         """Whether a key without a blank behind its colon may stand here: first on its line, or after `{` or a comma."""
         return self.text[at - 1] in "{,<" or "\n" in self.text[at:start]
+
+    def _recording(
+        self, kind: str, take: Callable[[int, int], object], record: list[Token]
+    ) -> Callable[[int, int], object]:
+        def take_and_record(start: int, end: int) -> object:
+            node = take(start, end)
+            record.append((kind, start, self.builder.text_end if kind == "TEXT" else end))
+            return node
+
+        return take_and_record
 
     # --- for recovery --------------------------------------------------------------------------------------------
 

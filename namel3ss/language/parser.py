@@ -21,9 +21,10 @@ from namel3ss.language.tree import Declaration, ForeignDeclaration, ParseResult,
 
 if TYPE_CHECKING:
     from namel3ss.language.borders import ForeignText, Head
+    from namel3ss.language.machine import Token
     from namel3ss.language.tree import Import, Item
 
-__all__ = ["MAX_BYTES", "parse"]
+__all__ = ["MAX_BYTES", "Reader", "parse"]
 
 MAX_BYTES = 8 * 1024 * 1024
 _MAX_UNCLOSED = 2
@@ -49,22 +50,22 @@ def parse(text: str, path: str = "<text>") -> ParseResult:
             help="split it into several files",
         )
         return ParseResult(SyntaxTree(source, ()), findings.all())
-    reader = _Reader(source, findings)
+    reader = Reader(source, findings)
     reader.read()
     return ParseResult(SyntaxTree(source, tuple(reader.items)), findings.all())
 
 
-class _Reader:
-    """One pass over a file, from declaration to declaration."""
+class Reader:
+    """One pass over a file, from declaration to declaration; with `record`, every token is noted there."""
 
-    def __init__(self, source: Source, findings: Findings) -> None:
+    def __init__(self, source: Source, findings: Findings, record: list[Token] | None = None) -> None:
         text = source.text
         self.items: list[Item] = []
         self._text = text
         self._findings = findings
         self._borders = Borders(text)
         self._builder = TreeBuilder(text, findings)
-        self._machine = Machine(text, parse_table(), self._builder, findings)
+        self._machine = Machine(text, parse_table(), self._builder, findings, record)
 
     def read(self) -> None:
         text, borders = self._text, self._borders

@@ -192,7 +192,9 @@ class Recovery:
             if machine.expects(symbol):
                 machine.supply(symbol, None)
                 return
-        if machine.accepts("LBRACE"):
+        if machine.expects("map") and isinstance(self._site.last_node, Key):
+            machine.supply("map", None)
+        elif machine.accepts("LBRACE"):
             machine.feed("LBRACE", machine.at, machine.at)
         else:
             machine.feed_node("STRING", machine.string_of(machine.at, machine.at))

@@ -67,9 +67,10 @@ def mend_item(site: Site, token: Token) -> None:
     elif kind in KEYS or kind in CLOSERS:
         report_unclosed(site, site.openers()[-1], Span(start, end))
         site.insert("RBRACKET")
-    elif kind not in VALUES:
+    elif kind not in VALUES or not site.machine.accepts("COMMA"):
         phrase_end = site.skip_phrase(start)
-        site.report("N3001", Span(start, phrase_end), "expected `,` or `]`")
+        wanted = "`,` or `]`" if site.machine.accepts("COMMA") else "the `]` of `list[…]`"
+        site.report("N3001", Span(start, phrase_end), f"expected {wanted}")
     elif kind != "STRING" and site.follows_value(start) and isinstance(site.last_value(), BareWord):
         _mend_second_value(site, start)
     else:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from namel3ss.language.machine import Machine, Token
     from namel3ss.language.tree import Value
 
-__all__ = ["CLOSERS", "IDENTIFIER", "KEYS", "VALUES", "Site", "shown"]
+__all__ = ["CLOSERS", "IDENTIFIER", "KEYS", "SCALARS", "VALUES", "Site", "shown"]
 
 KEYS = frozenset({"KEY", "OPEN_KEY", "TIGHT_KEY", "STEP"})
 CLOSERS = frozenset({"RBRACE", "RBRACKET", "GREATER"})

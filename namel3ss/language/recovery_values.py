@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from namel3ss.language.diagnostics import Label
 from namel3ss.language.findings import replacement
-from namel3ss.language.recovery_site import CLOSERS, KEYS, VALUES, Site, shown
+from namel3ss.language.recovery_site import CLOSERS, KEYS, SCALARS, VALUES, Site, shown
 from namel3ss.language.source import Span
 from namel3ss.language.strings import quote
 from namel3ss.language.tree import Key
@@ -44,7 +44,7 @@ def mend_map_value(site: Site, key: Key, token: Token) -> None:
         _insert_brace(site, key)
         return
     if (
-        kind in VALUES
+        kind in SCALARS
         and site.indentation(start) > site.indentation(key.span.start)
         and _ends_line(site, end)
     ):
