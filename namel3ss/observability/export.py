@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from namel3ss._version import __version__
 from namel3ss.errors import UsageError
+from namel3ss.observability.capture import content_capture
 from namel3ss.observability.telemetry import Telemetry, use_telemetry
 
 if TYPE_CHECKING:
@@ -92,18 +93,14 @@ class _Export:
         self._closers: list[Callable[[], object]] = []
         self._has_stopped = False
         try:
-            tracer_provider = self._tracer_provider(resource)
-            meter_provider = self._meter_provider(resource)
+            capture = content_capture(os.environ)
             telemetry = Telemetry(
-                profile=profile, tracer_provider=tracer_provider, meter_provider=meter_provider
+                profile=profile,
+                tracer_provider=self._tracer_provider(resource),
+                meter_provider=self._meter_provider(resource),
+                logger_provider=self._logger_provider(resource) if capture.on_event else None,
+                capture=capture,
             )
-            if telemetry.capture.on_event:
-                telemetry = Telemetry(
-                    profile=profile,
-                    tracer_provider=tracer_provider,
-                    meter_provider=meter_provider,
-                    logger_provider=self._logger_provider(resource),
-                )
         except BaseException:
             self._close()
             raise
