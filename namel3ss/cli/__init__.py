@@ -26,13 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if words == ["--version"]:  # asked by scripts all the time, so answered without loading the rest
             return _show_version(Output.standard())
-        import logging
-
         from namel3ss.cli.application import run_command_line
-        from namel3ss.cli.session import Session, log_to_stderr
+        from namel3ss.cli.session import Session
 
         session = Session(Output.standard(), sys.stdin, os.environ)
-        log_to_stderr(logging.WARNING)
+        session.show_warnings()
         return run_command_line(words, session)
     except OutputClosedError:
         return 0

@@ -63,6 +63,8 @@ async def _waiting(output: Output, model: RunnableModel) -> AsyncIterator[Callab
     def show_pull(progress: PullProgress) -> None:
         spinner.stop()
         display(progress)
+        if progress.phase == "success":
+            spinner.start()  # now the model is loaded
 
     provider = model.provider
     if isinstance(provider, OllamaProvider):

@@ -39,8 +39,7 @@ def report(error: Exception, session: Session) -> int:
     if isinstance(error, click.ClickException):
         output.error(error.format_message())
         return ExitCode.INPUT_OUTPUT if isinstance(error, click.FileError) else ExitCode.USAGE
-    if isinstance(error, ProgramError) and error.diagnostics:
-        _show_diagnostics(error, output)
+    if isinstance(error, ProgramError) and _show_diagnostics(error, output):
         # The rest of its words repeats the findings, for those who see an exception alone.
         output.error(error.message.partition("\n")[0])
     elif isinstance(error, N3Error):
@@ -71,13 +70,17 @@ def _report_usage(error: click.UsageError, output: Output) -> int:
     return ExitCode.USAGE
 
 
-def _show_diagnostics(error: ProgramError, output: Output) -> None:
+def _show_diagnostics(error: ProgramError, output: Output) -> bool:
+    """Show the findings at their places, where there are places to show; whether there are."""
     from namel3ss.language import Diagnostic
     from namel3ss.language.render import render_terminal
 
-    found = tuple(finding for finding in error.diagnostics if isinstance(finding, Diagnostic))
+    found = tuple(
+        finding for finding in error.diagnostics if isinstance(finding, Diagnostic) and finding.source.text
+    )
     if found:
         output.aside(render_terminal(found, width=output.width, color=output.stderr_has_color) + "\n")
+    return bool(found)
 
 
 def _report_bug(error: Exception, output: Output, *, debug: bool) -> None:

@@ -39,13 +39,15 @@ class PipeReader:
 
     def read(self, *, goes_on: bool) -> str:
         """The next line; `goes_on` changes nothing here."""
-        try:
-            line = self._stream.readline() if self._stream is not None else ""
-        except UnicodeDecodeError as error:
-            raise UsageError(f"The text on standard input is not UTF-8: {error.reason}.") from None
+        line = self._stream.buffer.readline() if self._stream is not None else b""
         if not line:
             raise EOFError
-        return line.rstrip("\r\n")
+        try:
+            return line.decode().rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"A line on standard input is not UTF-8: byte {error.start + 1} is 0x{line[error.start]:02x}."
+            ) from None
 
 
 class TerminalReader:

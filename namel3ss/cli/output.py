@@ -58,6 +58,7 @@ class Output:
         self._stdout = stdout
         self._stderr = stderr
         self._line_is_open = False
+        self._is_animated = False
         plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
         self.stdout_is_terminal = stdout.isatty()
         self.stderr_is_terminal = stderr.isatty()
@@ -133,8 +134,23 @@ class Output:
 
     # -- stderr ---------------------------------------------------------------------------------------------
 
+    def animate(self, text: str) -> None:
+        """Show one frame of something that moves on stderr's last line; whatever is said next takes its place.
+
+        The cursor goes back to the line's start, so that even a line from elsewhere covers it.
+        """
+        self.aside(f"{text}\r")
+        self._is_animated = True
+
+    def wipe(self) -> None:
+        """Take away what moved, if anything did."""
+        self.aside("")
+
     def aside(self, text: str) -> None:
         """Write to stderr, as it is. A stderr that nobody reads is no reason to stop."""
+        if self._is_animated:
+            self._is_animated = False
+            text = f"\x1b[K{text}"
         try:
             self._stderr.write(text)
             self._stderr.flush()

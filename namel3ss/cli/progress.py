@@ -30,7 +30,6 @@ class Spinner:
         self._output = output
         self._text = text
         self._task: asyncio.Task[None] | None = None
-        self._is_shown = False
 
     def start(self) -> None:
         """Begin to turn once the wait becomes noticeable."""
@@ -42,15 +41,12 @@ class Spinner:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        if self._is_shown:
-            self._is_shown = False
-            self._output.aside("\r\x1b[K")
+            self._output.wipe()
 
     async def _turn(self) -> None:
         await asyncio.sleep(_PATIENCE_S)
         for frame in itertools.cycle(_FRAMES):
-            self._is_shown = True
-            self._output.aside(f"\r{frame} {self._text}")
+            self._output.animate(f"{frame} {self._text}")
             await asyncio.sleep(_FRAME_S)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from namel3ss.errors import UsageError
@@ -9,16 +10,32 @@ from namel3ss.errors import UsageError
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["assemble_prompt", "read_piped_text"]
+__all__ = ["assemble_prompt", "read_piped_text", "text_argument"]
 
 # More than the largest context window holds; a file that was piped in by mistake ends here, not in swap.
 LARGEST_PROMPT_BYTES: Final = 32 * 1024 * 1024
 
 
+def text_argument(text: str, name: str) -> str:
+    """An argument as text that can be sent. Raises UsageError where its bytes are no UTF-8.
+
+    Python keeps bytes that its locale cannot read as half characters, which no server takes.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        try:
+            return os.fsencode(text).decode()
+        except UnicodeDecodeError:
+            raise UsageError(f"{name} is not UTF-8 text.", suggestion="Convert it to UTF-8 first.") from None
+    return text
+
+
 def assemble_prompt(argument: str | None, stdin: TextIO | None) -> str:
     """The prompt made of both, a blank line between. Raises UsageError where neither says anything."""
     piped = "" if stdin is None or stdin.isatty() else read_piped_text(stdin.buffer)
-    parts = [part for part in ((argument or "").strip("\n"), piped.strip("\n")) if part.strip()]
+    given = text_argument(argument or "", "The prompt")
+    parts = [part for part in (given.strip("\n"), piped.strip("\n")) if part.strip()]
     if not parts:
         raise UsageError(
             "There is no prompt.",

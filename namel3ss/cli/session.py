@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from namel3ss.cli.output import Output
 
-__all__ = ["Command", "Group", "Session", "log_to_stderr", "pass_session"]
+__all__ = ["Command", "Group", "Session", "pass_session"]
 
 
 @dataclass
@@ -32,11 +32,17 @@ class Session:
     debug: bool = False
     offers_sandbox: bool = False
 
+    def show_warnings(self) -> None:
+        """Show on stderr what the parts of namel3ss warn of."""
+        _log_through(_Warnings(self.output), logging.WARNING)
+
     def start_debugging(self) -> None:
-        """Show tracebacks, and what the parts of namel3ss log, on stderr."""
+        """Show tracebacks on stderr, and everything that the parts of namel3ss log."""
         if not self.debug:
             self.debug = True
-            log_to_stderr(logging.DEBUG)
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+            _log_through(handler, logging.DEBUG)
 
 
 pass_session = click.make_pass_decorator(Session)
@@ -76,14 +82,22 @@ class Group(click.Group):
         self.params.append(_debug_option())
 
 
-def log_to_stderr(level: int) -> None:
-    """Send what namel3ss logs to stderr, from this level on; the logs of libraries stay out of it."""
-    form = "%(asctime)s %(name)s %(levelname)s: %(message)s" if level < logging.INFO else "%(message)s"
+class _Warnings(logging.Handler):
+    """Says warnings as the command line says its own, without times, names and tracebacks."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._output.warn(record.getMessage())
+
+
+def _log_through(handler: logging.Handler, level: int) -> None:
+    """Give what namel3ss logs to this handler alone; the logs of libraries stay out of it."""
     logger = logging.getLogger("namel3ss")
-    for handler in logger.handlers[:]:
-        logger.removeHandler(handler)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(form))
+    for earlier in logger.handlers[:]:
+        logger.removeHandler(earlier)
     logger.addHandler(handler)
     logger.setLevel(level)
     logger.propagate = False

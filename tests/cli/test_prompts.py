@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from namel3ss.cli.prompts import LARGEST_PROMPT_BYTES, assemble_prompt, read_piped_text
+from namel3ss.cli.prompts import LARGEST_PROMPT_BYTES, assemble_prompt, read_piped_text, text_argument
 from namel3ss.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,3 +65,19 @@ def test_more_than_any_model_reads_is_refused_without_reading_it_all() -> None:
 
 def test_bom_and_carriage_returns_of_windows_are_not_part_of_the_prompt() -> None:
     assert read_piped_text(io.BytesIO(b"\xef\xbb\xbfa\r\nb")) == "a\nb"
+
+
+@pytest.mark.parametrize("text", ["", "plain", "ünïcode 😀"])
+def test_argument_that_is_text_stays_as_it_is(text: str) -> None:
+    assert text_argument(text, "The prompt") == text
+
+
+def test_argument_read_in_a_locale_that_does_not_know_it_is_put_together_again() -> None:
+    as_ascii_reads_it = "ünï".encode().decode("ascii", "surrogateescape")
+
+    assert text_argument(as_ascii_reads_it, "The prompt") == "ünï"
+
+
+def test_argument_of_other_bytes_is_refused() -> None:
+    with pytest.raises(UsageError, match="The prompt is not UTF-8 text"):
+        text_argument("bad \udcff byte", "The prompt")

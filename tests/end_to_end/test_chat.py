@@ -109,6 +109,15 @@ def test_command_that_fails_says_why_and_ends_a_piped_chat(
     assert words in done.stderr
 
 
+def test_line_that_is_no_text_is_refused(tmp_path: Path, server: SandboxServer) -> None:
+    program = write_program(tmp_path, "llama3:8b", base_url=server.url)
+
+    done = call("chat", program, stdin=b"bad \xff line\n")
+
+    assert (done.code, done.stdout) == (2, "")
+    assert "byte 5 is 0xff" in done.stderr
+
+
 def test_full_window_leaves_out_the_oldest_turns_and_keeps_them_for_saving(tmp_path: Path) -> None:
     target = tmp_path / "talk.md"
     questions = [f"Question {number}: " + "word " * 20 for number in range(6)]

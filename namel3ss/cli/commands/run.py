@@ -12,7 +12,7 @@ from namel3ss.cli.answer import AnswerPrinter, answer_as_json, answer_statistics
 from namel3ss.cli.answering import answer_at_once, stream_answer
 from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.opening import open_model, sandbox_option, where_to_run
-from namel3ss.cli.prompts import assemble_prompt
+from namel3ss.cli.prompts import assemble_prompt, text_argument
 from namel3ss.cli.session import Command, Session, pass_session
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ def command(
     The prompt is PROMPT, followed by what is piped in. The answer goes to stdout as it arrives, everything else to
     stderr.
     """
+    if system is not None:
+        system = text_argument(system, "--system")
     question = Question(assemble_prompt(prompt, session.stdin), system, images)
     manner = Manner(not (no_stream or as_json), as_json, not hide_thinking, stats)
     with where_to_run(session, file, sandbox=sandbox) as url, EventLoop() as loop:
