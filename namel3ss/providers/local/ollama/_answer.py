@@ -218,6 +218,7 @@ class Answer:
             "provider": "ollama",
             "model": totals.text("model") or self._model,
             "base_url": self.base_url,
+            "served_by": self.base_url,
             "done": self.is_complete,
             "tokens": {key.removesuffix("_tokens"): count for key, count in usage.items()},
             "throughput": {} if rate is None else {"tokens_per_second": rate},

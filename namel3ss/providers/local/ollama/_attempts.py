@@ -2,11 +2,18 @@
 
 The rules, all of them for the time before anything of an answer has arrived; afterwards nothing is tried again:
 
-* Servers are tried in order. One that could not be reached is passed over for a while, unless no other is left.
-* A server that is busy, or whose proxy says 502 or 504, is asked again after a random pause, up to `max_retries`
-  times; so is, once, one that closed the connection without an answer.
+* Servers are tried in order. One that failed lately is passed over for a while (`Circuit`), unless no other is left.
+* What cannot have reached a server (refused, no such host, no connection in time) goes on to the next one.
+* A server that turned the request away because it is busy has not begun: the next one is asked, and when all are busy,
+  the same again after a random pause, or the one it asked for, up to `max_retries` times.
+* A connection that was closed before a byte came back, and a proxy's 502, may mean that a server has begun. One more
+  attempt is made for the whole answer, no more. A proxy's 504, a limit on waiting and anything later mean that it has:
+  they are final.
 * A server on this machine that is not running is started once, if `auto_start_server` allows it.
 * A model that no server has is pulled once, if `auto_pull_model` allows it, for everybody who waits for it.
+
+All further attempts of a provider come out of one budget (`RetryBudget`), so that a dead server does not see its load
+multiplied.
 """
 
 from __future__ import annotations
@@ -18,10 +25,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from namel3ss.providers.local.ollama._address import is_loopback
+from namel3ss.providers.local.ollama._circuit import Circuit, RetryBudget
 from namel3ss.providers.local.ollama._errors import (
+    OllamaBadResponseError,
     OllamaError,
     OllamaModelNotFoundError,
     OllamaServerBusyError,
+    OllamaServerError,
     OllamaServerUnreachableError,
 )
 
@@ -34,13 +44,12 @@ if TYPE_CHECKING:
     from namel3ss.providers.local.ollama._pull import ProgressListener
     from namel3ss.providers.local.ollama._server import OllamaServerManager
 
-__all__ = ["Attempts", "Host"]
+__all__ = ["Attempts", "Host", "pause_s"]
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-_PASSED_OVER_S: Final = 30.0
 _FIRST_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 8.0
 _LONGEST_ASKED_PAUSE_S: Final = 30.0
@@ -48,24 +57,30 @@ _LONGEST_ASKED_PAUSE_S: Final = 30.0
 
 @dataclass(eq=False, slots=True)
 class Host:
-    """One server, and who looks after its models and its process."""
+    """One server, who looks after its models and its process, and how it did lately."""
 
     http: OllamaHttp
     models: OllamaModelManager
     server: OllamaServerManager
-    passed_over_until: float = 0.0
+    circuit: Circuit
 
 
 @dataclass(slots=True)
-class _Progress:
-    """What one request has tried so far."""
+class _Request:
+    """What one request asks for, and what it has tried so far. Every server is in one of the four lists."""
 
+    model: str
+    config: OllamaConfig
+    on_pull_progress: ProgressListener | None
     waiting: list[Host]
+    busy: list[Host] = field(default_factory=list)
+    without_model: list[Host] = field(default_factory=list)
+    unreachable: list[Host] = field(default_factory=list)
     retries: int = 0
     has_started: bool = False
     has_pulled: bool = False
-    was_reset: bool = False
-    without_model: list[Host] = field(default_factory=list)
+    may_have_begun: bool = False
+    asked_pauses_s: list[float] = field(default_factory=list)
 
 
 class Attempts:
@@ -78,8 +93,8 @@ class Attempts:
         self, hosts: Sequence[Host], *, clock: Callable[[], float], on_unreachable: Callable[[], None]
     ) -> None:
         self.hosts = tuple(hosts)
-        self._clock = clock
         self._on_unreachable = on_unreachable
+        self._budget = RetryBudget(clock=clock)
 
     async def run(
         self,
@@ -90,81 +105,116 @@ class Attempts:
         on_pull_progress: ProgressListener | None = None,
     ) -> T:
         """What `send` returns for the first server that answers. Raises the last error when none does."""
-        progress = _Progress(self._in_order())
+        request = _Request(model, config, on_pull_progress, self._in_order())
+        self._budget.request_made()
         while True:
-            host = progress.waiting[0]
+            host = request.waiting[0]
+            host.circuit.trying()
             try:
-                return await send(host)
-            except OllamaModelNotFoundError as error:
-                await self._without_model(progress, host, error, model, config, on_pull_progress)
-            except OllamaServerUnreachableError as error:
-                await self._unreachable(progress, host, error, config)
+                answer = await send(host)
             except OllamaError as error:
-                pause_s = self._pause_s(progress, error, config)
-                if pause_s is None:
-                    raise
-                logger.info("Retrying in %.1f s: %s", pause_s, error.message)
-                await asyncio.sleep(pause_s)
+                host.circuit.failed(error)
+                await self._after(error, request, host)
+            else:
+                host.circuit.succeeded()
+                return answer
+
+    def broke_off(self, base_url: str | None, error: OllamaError) -> None:
+        """An answer of that server failed after it had begun."""
+        self.host_at(base_url).circuit.failed(error)
+
+    def host_at(self, base_url: str | None) -> Host:
+        """The server at that address; the first one where it is none of these."""
+        return next((host for host in self.hosts if host.http.base_url == base_url), self.hosts[0])
 
     def _in_order(self) -> list[Host]:
-        """Every server: one that could not be reached lately only as a last resort."""
-        if len(self.hosts) == 1:
-            return [self.hosts[0]]
-        now = self._clock()
-        return sorted(self.hosts, key=lambda host: host.passed_over_until > now)
+        """Every server: those to be left alone now come last, the one whose rest ends soonest first among them."""
+        return sorted(
+            self.hosts, key=lambda host: (host.circuit.open_until or 0.0) if host.circuit.is_open else 0.0
+        )
 
-    async def _without_model(
-        self,
-        progress: _Progress,
-        host: Host,
-        error: OllamaModelNotFoundError,
-        model: str,
-        config: OllamaConfig,
-        on_progress: ProgressListener | None,
-    ) -> None:
-        """Go on to a server that has the model, or pull it; raise with the nearest names where neither is possible."""
-        await host.models.cache.invalidate(model)
-        progress.without_model.append(progress.waiting.pop(0))
-        if progress.waiting:
-            return
-        first = progress.without_model[0]
-        if progress.has_pulled or not config.auto_pull_model:
+    async def _after(self, error: OllamaError, request: _Request, host: Host) -> None:
+        """Prepare the attempt that follows a failed one; raises `error` where none does."""
+        match error:
+            case OllamaModelNotFoundError():
+                await host.models.cache.invalidate(request.model)
+                request.without_model.append(request.waiting.pop(0))
+            case OllamaServerUnreachableError(error_type="stream_reset"):
+                self._on_unreachable()
+                self._try_once_more(request, error)
+            case OllamaServerUnreachableError():
+                self._on_unreachable()
+                request.unreachable.append(request.waiting.pop(0))
+            case OllamaServerBusyError():
+                request.busy.append(request.waiting.pop(0))
+                if error.retry_after_s is not None:
+                    request.asked_pauses_s.append(error.retry_after_s)
+            case OllamaBadResponseError(status=502) | OllamaServerError(status=502):
+                self._try_once_more(request, error)
+            case _:
+                raise error
+        if request.waiting:
+            logger.info("%s Trying %s.", error.message, request.waiting[0].http.base_url)
+        elif request.busy:
+            await self._wait_for_the_busy(request, error)
+        elif request.without_model:
+            await self._pull(request, error)
+        else:
+            await self._start(request, error)
+
+    def _try_once_more(self, request: _Request, error: OllamaError) -> None:
+        """Allow a single further attempt, because a server may have begun; on the next server where there is one."""
+        if request.may_have_begun or not self._may_retry(request):
+            raise error
+        request.may_have_begun = True
+        request.waiting.append(request.waiting.pop(0))
+
+    async def _wait_for_the_busy(self, request: _Request, error: OllamaError) -> None:
+        if not self._may_retry(request):
+            raise error
+        seconds = pause_s(request.retries, min(request.asked_pauses_s, default=None))
+        logger.info("Retrying in %.1f s: %s", seconds, error.message)
+        request.waiting, request.busy = request.busy, []
+        request.asked_pauses_s.clear()
+        await asyncio.sleep(seconds)
+
+    def _may_retry(self, request: _Request) -> bool:
+        if request.retries >= request.config.max_retries or not self._budget.take():
+            return False
+        request.retries += 1
+        return True
+
+    async def _pull(self, request: _Request, error: OllamaError) -> None:
+        """Pull the model to the first server that lacks it, once; otherwise raise with the nearest names."""
+        host = request.without_model[0]
+        if request.has_pulled or not request.config.auto_pull_model:
             # Raises the same refusal with the nearest installed names, unless the list contradicts it.
-            await first.models.ensure_model_available(model, auto_pull=False)
+            await host.models.ensure_model_available(request.model, auto_pull=False)
             raise error
-        progress.has_pulled = True
-        await first.models.pull_model(model, on_progress=on_progress)
-        progress.waiting.append(first)
+        request.has_pulled = True
+        await host.models.pull_model(request.model, on_progress=request.on_pull_progress)
+        request.waiting.append(request.without_model.pop(0))
 
-    async def _unreachable(
-        self, progress: _Progress, host: Host, error: OllamaServerUnreachableError, config: OllamaConfig
-    ) -> None:
-        """Go on to the next server, start this one, or try it once more; raise when nothing is left."""
-        self._on_unreachable()
-        if error.error_type == "stream_reset" and not progress.was_reset and config.max_retries > 0:
-            progress.was_reset = True
+    async def _start(self, request: _Request, error: OllamaError) -> None:
+        """Start a server on this machine where that is allowed, once; otherwise raise, naming every address that was tried."""
+        here = [host for host in request.unreachable if is_loopback(host.http.base_url)]
+        may_start = request.config.auto_start_server and error.error_type == "connect_refused"
+        if here and may_start and not request.has_started:
+            request.has_started = True
+            await here[0].server.start()
+            request.unreachable.remove(here[0])
+            request.waiting.append(here[0])
             return
-        host.passed_over_until = self._clock() + _PASSED_OVER_S
-        if len(progress.waiting) > 1:
-            progress.waiting.pop(0)
-            logger.info("%s Trying the next server.", error.message)
-            return
-        may_start = config.auto_start_server and is_loopback(host.http.base_url)
-        if error.error_type != "connect_refused" or progress.has_started or not may_start:
-            raise error
-        progress.has_started = True
-        await host.server.start()
-        host.passed_over_until = 0.0
+        if len(request.unreachable) > 1:
+            tried = ", ".join(host.http.base_url for host in request.unreachable)
+            error.message += f" No server could be reached; tried: {tried}."
+        raise error
 
-    def _pause_s(self, progress: _Progress, error: OllamaError, config: OllamaConfig) -> float | None:
-        """How long to wait before asking the same server again; None when that would be no use."""
-        is_busy = isinstance(error, OllamaServerBusyError)
-        if not is_busy and error.status not in (502, 504):
-            return None
-        if progress.retries >= config.max_retries:
-            return None
-        progress.retries += 1
-        asked_s = error.retry_after_s if isinstance(error, OllamaServerBusyError) else None
-        if asked_s is not None:
-            return min(asked_s, _LONGEST_ASKED_PAUSE_S)
-        return random.uniform(0, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**progress.retries))
+
+def pause_s(retries: int, asked_s: float | None) -> float:
+    """How long to wait before the retry of that number. What a server asks for is honoured up to half a minute; a
+    little is added at random, so that not everybody comes back at once.
+    """
+    if asked_s is not None:
+        return min(asked_s, _LONGEST_ASKED_PAUSE_S) * random.uniform(1.0, 1.1)
+    return random.uniform(0, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**retries))

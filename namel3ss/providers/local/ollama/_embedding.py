@@ -25,8 +25,8 @@ async def read_embeddings(exchange: Exchange, call: Call) -> EmbeddingResponse:
         limit for limit in (call.config.total_timeout, call.config.first_token_timeout) if limit is not None
     ]
     try:
-        body = await exchange.fetch(call, None, timeout_s=min(limits, default=None))
-        response = _read(body, call, exchange.clock() - started_at, exchange.attempts.hosts[0].http.base_url)
+        body, served_by = await exchange.fetch(call, timeout_s=min(limits, default=None))
+        response = _read(body, call, exchange.clock() - started_at, served_by)
     except OllamaError as error:
         labels |= {"status": "error", "error_type": error.error_type}
         record_request(labels, duration_s=exchange.clock() - started_at)
@@ -64,5 +64,5 @@ def _read(body: bytes, call: Call, wall_s: float, base_url: str) -> EmbeddingRes
         model=totals.text("model") or call.model,
         usage=totals.usage(),
         timings=totals.timings(first_token_s=None, wall_s=wall_s),
-        metadata={"provider": "ollama"},
+        metadata={"provider": "ollama", "base_url": base_url, "served_by": base_url},
     )

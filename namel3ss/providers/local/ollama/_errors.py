@@ -362,9 +362,14 @@ class OllamaStreamInterruptedError(OllamaError):
 
 
 class OllamaFirstTokenTimeoutError(OllamaError, TimeoutError):
-    """Connected, but nothing of the answer came within `first_token_timeout`."""
+    """Connected, but nothing of the answer came within `first_token_timeout`.
+
+    `model_state` is what the server said then: ``loading`` (it does not list the model as loaded), ``loaded``, or
+    ``unknown``.
+    """
 
     error_type = "first_token_timeout"
+    model_state: str = "unknown"
 
 
 class OllamaInterTokenTimeoutError(OllamaError, TimeoutError):

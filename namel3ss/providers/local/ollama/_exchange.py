@@ -12,7 +12,9 @@ from namel3ss.providers.local.ollama._errors import (
     OllamaContextTruncatedError,
     OllamaContextWindowExceededError,
     OllamaError,
+    OllamaFirstTokenTimeoutError,
 )
+from namel3ss.providers.local.ollama._healing import explain_silence
 from namel3ss.providers.local.ollama._messages import load_images
 from namel3ss.providers.local.ollama._telemetry import record_request
 
@@ -73,13 +75,12 @@ class Exchange:
 
         return await self._run(send, call)
 
-    async def fetch(self, call: Call, answer: Answer | None, *, timeout_s: float | None) -> bytes:
-        """The whole answer at once."""
+    async def fetch(self, call: Call, *, timeout_s: float | None) -> tuple[bytes, str]:
+        """The whole answer at once, and the address of the server that gave it."""
 
-        async def send(host: Host) -> bytes:
-            if answer is not None:
-                answer.base_url = host.http.base_url
-            return await host.http.request("POST", call.path, call.body, timeout_s=timeout_s)
+        async def send(host: Host) -> tuple[bytes, str]:
+            answer = await host.http.request("POST", call.path, call.body, timeout_s=timeout_s)
+            return answer, host.http.base_url
 
         self.check_open()
         await load_images(call.messages)
@@ -91,9 +92,13 @@ class Exchange:
         )
 
     async def explained(self, error: OllamaError, call: Call) -> OllamaError:
-        """The same error; one about the context window with what can be learnt of it."""
+        """The same error; one about the context window or a silent server with what can be learnt of it."""
         if isinstance(error, OllamaContextWindowExceededError):
             return await self.windows.explain(error, call)
+        if isinstance(error, OllamaFirstTokenTimeoutError):
+            host = self.attempts.host_at(error.base_url)
+            own = sum(stream.model == call.model for stream in self.running)
+            await explain_silence(error, host.models, call.model, own_requests=own)
         return error
 
     # -- looking at the answer ----------------------------------------------------------------------------------

@@ -14,10 +14,12 @@ from namel3ss.providers.local.ollama._address import parse_url, resolve_address
 from namel3ss.providers.local.ollama._answer import Answer
 from namel3ss.providers.local.ollama._attempts import Attempts, Host
 from namel3ss.providers.local.ollama._availability import ModelAvailabilityCache
+from namel3ss.providers.local.ollama._circuit import Circuit
 from namel3ss.providers.local.ollama._context import PromptSize, WindowFinder
 from namel3ss.providers.local.ollama._embedding import read_embeddings
 from namel3ss.providers.local.ollama._errors import OllamaError, OllamaServerUnreachableError
 from namel3ss.providers.local.ollama._exchange import Exchange
+from namel3ss.providers.local.ollama._healing import heal
 from namel3ss.providers.local.ollama._health import HealthMonitor
 from namel3ss.providers.local.ollama._http import OllamaHttp
 from namel3ss.providers.local.ollama._models import OllamaModelManager, model_names
@@ -121,7 +123,9 @@ class OllamaProvider(N3Provider):
             pull_policy=PullPolicy(clock=clock),
             on_change=self._forget_health,
         )
-        return Host(http, models, OllamaServerManager(self.config, http=http, clock=clock))
+        return Host(
+            http, models, OllamaServerManager(self.config, http=http, clock=clock), Circuit(clock=clock)
+        )
 
     # -- settings -----------------------------------------------------------------------------------------------
 
@@ -266,6 +270,20 @@ class OllamaProvider(N3Provider):
         """Take this provider's model out of the server's memory."""
         await self._models.unload(self.model)
 
+    async def heal_model(self) -> None:
+        """Give back a model that does not answer although the server is well: unload it, wait, have it answer once.
+
+        The cure for what `OllamaFirstTokenTimeoutError` calls a lost slot. Whoever uses the model at that moment loses
+        the answer. Raises OllamaError when the model still does not answer.
+        """
+        await heal(
+            self._first.http,
+            self._models,
+            self.model,
+            options=self.config.request_options(),
+            timeout_s=self.config.first_token_timeout,
+        )
+
     async def ensure_ready(self) -> None:
         """Return once the server runs and has the model: started and pulled, where the settings allow it."""
         self._exchange.check_open()
@@ -330,7 +348,8 @@ class OllamaProvider(N3Provider):
         call.body["stream"] = False
         answer = Answer(call.model, is_chat=call.is_chat, clock=self._clock)
         try:
-            answer.take(await self._exchange.fetch(call, answer, timeout_s=call.config.total_timeout))
+            body, answer.base_url = await self._exchange.fetch(call, timeout_s=call.config.total_timeout)
+            answer.take(body)
             answer.first_token_s = None  # nobody saw it
             if not answer.is_complete:
                 raise answer.interrupted()

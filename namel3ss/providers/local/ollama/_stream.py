@@ -177,8 +177,11 @@ class OllamaStream(ProviderStream):
         was_open = self._is("open")
         self._state = "failed"
         self._error = error
+        had_begun = self._lines is not None and not self._is_closed_by_provider
         await self._release()
         if isinstance(error, OllamaError):
+            if had_begun:
+                self._exchange.attempts.broke_off(self._answer.base_url, error)
             self._error = error = await self._exchange.explained(error, self._call)
             self._answer.attach_to(error)
         if was_open:
@@ -194,6 +197,10 @@ class OllamaStream(ProviderStream):
 
     def _is(self, *states: _State) -> bool:
         return self._state in states  # a call, because the state changes while this object awaits
+
+    @property
+    def model(self) -> str:
+        return self._call.model
 
     @property
     def _chunks(self) -> int | None:

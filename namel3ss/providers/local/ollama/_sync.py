@@ -76,6 +76,9 @@ class SyncOllamaProvider:
     def unload(self) -> None:
         self._thread.run(self._provider.unload())
 
+    def heal_model(self) -> None:
+        self._thread.run(self._provider.heal_model())
+
     def ensure_ready(self) -> None:
         self._thread.run(self._provider.ensure_ready())
 

@@ -1,0 +1,117 @@
+"""Which of several servers to leave alone for a while, and how much may be tried again: pure, with the clock given.
+
+A circuit opens on evidence about the server: it could not be reached (at once), or it failed three times in a row. A
+refused request, a missing model or a crashed runner says nothing about the server and changes nothing. An open circuit
+lets one request through after a while; that one closes it or opens it for twice as long.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+from namel3ss.providers.local.ollama._errors import (
+    OllamaBadResponseError,
+    OllamaError,
+    OllamaInterTokenTimeoutError,
+    OllamaRunnerError,
+    OllamaServerError,
+    OllamaServerUnreachableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Circuit", "RetryBudget"]
+
+_FAILURES_TO_OPEN: Final = 3
+_FIRST_REST_S: Final = 5.0
+_LONGEST_REST_S: Final = 300.0
+_JITTER: Final = 0.1  # of the rest, so that many clients do not come back at the same instant
+
+
+class Circuit:
+    """The memory of one server's failures. `clock` is monotonic, in seconds."""
+
+    __slots__ = ("_clock", "_failures", "_openings", "open_until")
+
+    def __init__(self, *, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._failures = 0
+        self._openings = 0
+        self.open_until: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server is better left alone now."""
+        return self.open_until is not None and self._clock() < self.open_until
+
+    def trying(self) -> None:
+        """A request is about to be sent. Where the circuit was open, others go on to avoid the server until it ends."""
+        if self.open_until is not None:
+            self.open_until = self._clock() + self._rest_s()
+
+    def succeeded(self) -> None:
+        """The server has answered."""
+        self._failures = self._openings = 0
+        self.open_until = None
+
+    def failed(self, error: OllamaError) -> None:
+        """A request ended with `error`."""
+        if isinstance(error, OllamaServerUnreachableError):
+            self._failures = _FAILURES_TO_OPEN
+        elif _blames_the_server(error):
+            self._failures += 1
+        else:
+            return
+        if self._failures >= _FAILURES_TO_OPEN:
+            self._openings += 1
+            self.open_until = self._clock() + self._rest_s()
+
+    def _rest_s(self) -> float:
+        rest_s = min(_LONGEST_REST_S, _FIRST_REST_S * 2.0 ** min(self._openings - 1, 16))
+        return rest_s * random.uniform(1.0, 1.0 + _JITTER)
+
+
+def _blames_the_server(error: OllamaError) -> bool:
+    """Whether an error tells something about the server, and not about a request or one model."""
+    if isinstance(error, OllamaBadResponseError):
+        return error.status is not None and error.status >= 500
+    if isinstance(error, OllamaServerError):
+        return not isinstance(error, OllamaRunnerError)
+    # A connection that broke, but not an answer that ended politely without its last line: that is the model's doing.
+    return error.error_type == "stream_reset" or isinstance(error, OllamaInterTokenTimeoutError)
+
+
+class RetryBudget:
+    """Keeps retries from multiplying the load on servers that are already in trouble.
+
+    Retries may be a fifth of all requests, and a few more after a quiet time. `clock` is monotonic, in seconds.
+    """
+
+    _SHARE: Final = 0.2
+    _FLOOR: Final = 10.0  # so many may be made without any requests before them
+    _CEILING: Final = 100.0
+    _REFILL_PER_S: Final = 0.5
+
+    __slots__ = ("_clock", "_left", "_looked_at")
+
+    def __init__(self, *, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._left = self._FLOOR
+        self._looked_at = clock()
+
+    def request_made(self) -> None:
+        """A first attempt is made; it earns a fifth of a retry."""
+        self._left = min(self._CEILING, self._left + self._SHARE)
+
+    def take(self) -> bool:
+        """Whether one more retry is allowed; it is then counted."""
+        now = self._clock()
+        if self._left < self._FLOOR:
+            self._left = min(self._FLOOR, self._left + (now - self._looked_at) * self._REFILL_PER_S)
+        self._looked_at = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
