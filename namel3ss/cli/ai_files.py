@@ -5,12 +5,29 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+import click
+from click.shell_completion import CompletionItem
+
 from namel3ss.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["STDIN", "find_ai_files"]
+__all__ = ["AI_FILE", "STDIN", "find_ai_files"]
+
+
+class _AiFile(click.ParamType[str]):
+    """A path that a shell completes; whether a program is there is found out by reading it."""
+
+    name = "file"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
+
+AI_FILE: Final = _AiFile()
 
 STDIN: Final = "-"
 

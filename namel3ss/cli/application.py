@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem, shell_complete
 
 from namel3ss._version import __version__
 from namel3ss.cli.exit_codes import ExitCode
-from namel3ss.cli.failures import report
+from namel3ss.cli.failures import report, show_traceback
 from namel3ss.cli.interruption import Terminated, termination_raises
 from namel3ss.cli.output import OutputClosedError
 from namel3ss.cli.session import Group, Session
@@ -89,10 +89,10 @@ def run_command_line(arguments: Sequence[str], session: Session) -> int:
     except (OutputClosedError, BrokenPipeError):
         # The second comes from click, which writes help texts itself. What breaks elsewhere is an error of its room.
         return ExitCode.OK
-    except KeyboardInterrupt:
-        return _ended(session, ExitCode.INTERRUPTED)
-    except Terminated:
-        return _ended(session, ExitCode.TERMINATED)
+    except KeyboardInterrupt as ending:
+        return _ended(ending, session, ExitCode.INTERRUPTED)
+    except Terminated as ending:
+        return _ended(ending, session, ExitCode.TERMINATED)
     except Exception as error:  # noqa: BLE001  # the outermost boundary: reported, and the command ends
         return report(error, session)
 
@@ -107,11 +107,9 @@ def _invoke(arguments: Sequence[str], session: Session) -> int:
     return int(code) if isinstance(code, int) else ExitCode.OK
 
 
-def _ended(session: Session, code: ExitCode) -> int:
+def _ended(ending: BaseException, session: Session, code: ExitCode) -> int:
     if session.debug:
-        import traceback
-
-        session.output.aside(traceback.format_exc())
+        show_traceback(ending, session.output)
     elif session.output.stderr_is_terminal:
         session.output.aside("\n")
     return code

@@ -88,7 +88,10 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that was found out. `program` is where the `ollama` program is, None where there is none."""
+    """Everything that was found out. `program` is where the `ollama` program is, None where there is none.
+
+    `unset` are variables that the file needs; `elsewhere` are models on providers that the doctor knows nothing of.
+    """
 
     version: str
     python: str
@@ -99,6 +102,7 @@ class Facts:
     disk: DiskFacts | None = None
     variables: tuple[Variable, ...] = ()
     unset: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,7 @@ def diagnose(facts: Facts) -> tuple[Finding, ...]:
         *_variables(facts),
         *_program(facts),
         *(finding for server in facts.servers for finding in _server(server, facts)),
+        *_elsewhere(facts),
         *_disk(facts),
     )
 
@@ -215,6 +220,11 @@ def _models(server: ServerFacts) -> Iterator[Finding]:
 
 def _pull(model: ModelFacts, server: ServerFacts) -> str:
     return f"namel3ss models pull {model.model} --base-url {server.url}"
+
+
+def _elsewhere(facts: Facts) -> Iterator[Finding]:
+    for model in facts.elsewhere:
+        yield Finding("info", "models", f"{model}, which is not examined")
 
 
 def _disk(facts: Facts) -> Iterator[Finding]:

@@ -63,6 +63,7 @@ async def examine(path: str | None, environ: Mapping[str, str], *, sandbox_url: 
         how_to_install=here.how_to_install,
         servers=tuple(servers),
         file=_file_facts(file) if file else None,
+        elsewhere=tuple(_elsewhere(file)) if file else (),
         disk=_disk_facts(environ) if is_local else None,
         variables=tuple(_variables(environ)),
         unset=tuple(sorted(set(_unset_variables(file.models.values(), environ)))) if file else (),
@@ -72,6 +73,12 @@ async def examine(path: str | None, environ: Mapping[str, str], *, sandbox_url: 
 def _file_facts(file: ProgramFile) -> FileFacts:
     warnings = sum(finding.severity is Severity.WARNING for finding in file.diagnostics)
     return FileFacts(file.path, len(file.models), len(file.errors), warnings)
+
+
+def _elsewhere(file: ProgramFile) -> Iterable[str]:
+    for model in file.models.values():
+        if model.provider != "ollama":
+            yield f"{model.name} uses {model.model} on {model.provider}"
 
 
 def _unset_variables(models: Iterable[ModelDeclaration], environ: Mapping[str, str]) -> Iterable[str]:

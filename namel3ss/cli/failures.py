@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING
 
 import click
 
 from namel3ss.cli.exit_codes import ExitCode, exit_code_of
+from namel3ss.cli.output import printable
 from namel3ss.errors import N3Error, ProgramError
 
 if TYPE_CHECKING:
     from namel3ss.cli.output import Output
     from namel3ss.cli.session import Session
 
-__all__ = ["describe", "report"]
+__all__ = ["report", "show_traceback"]
 
 _NO_SERVER = frozenset(
     {
@@ -33,7 +33,7 @@ def report(error: Exception, session: Session) -> int:
     """Say on stderr why the command failed, and give its exit code. With ``--debug`` the traceback comes first."""
     output = session.output
     if session.debug:
-        output.aside("".join(traceback.format_exception(error)))
+        show_traceback(error, output)
     if isinstance(error, click.UsageError):
         return _report_usage(error, output)
     if isinstance(error, click.ClickException):
@@ -43,7 +43,7 @@ def report(error: Exception, session: Session) -> int:
         # The rest of its words repeats the findings, for those who see an exception alone.
         output.error(error.message.partition("\n")[0])
     elif isinstance(error, N3Error):
-        output.error(describe(error, session))
+        output.error(_describe(error, session))
     elif isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         output.error(f"{place}{error.strerror or error}")
@@ -52,7 +52,16 @@ def report(error: Exception, session: Session) -> int:
     return exit_code_of(error)
 
 
-def describe(error: N3Error, session: Session) -> str:
+def show_traceback(error: BaseException, output: Output) -> None:
+    """Print where an error came from, with secrets masked."""
+    import traceback
+
+    from namel3ss.observability.logs import redact_text
+
+    output.aside(printable(redact_text("".join(traceback.format_exception(error)))))
+
+
+def _describe(error: N3Error, session: Session) -> str:
     """The error's own words; where no server answered and the command could do without one, that as the last line."""
     if session.offers_sandbox and type(error).__name__ in _NO_SERVER:
         return f"{error}\n{_OFFER}"

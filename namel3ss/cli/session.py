@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +36,13 @@ class Session:
         _log_through(_Warnings(self.output), logging.WARNING)
 
     def start_debugging(self) -> None:
-        """Show tracebacks on stderr, and everything that the parts of namel3ss log."""
+        """Show tracebacks on stderr, and everything that the parts of namel3ss log; secrets are masked."""
         if not self.debug:
+            from namel3ss.observability.logs import LineFormatter
+
             self.debug = True
-            handler = logging.StreamHandler(sys.stderr)
-            handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+            handler = logging.StreamHandler(self.output.stderr)
+            handler.setFormatter(LineFormatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
             _log_through(handler, logging.DEBUG)
 
 
@@ -90,7 +91,9 @@ class _Warnings(logging.Handler):
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._output.warn(record.getMessage())
+        from namel3ss.observability.logs import redact_text
+
+        self._output.warn(redact_text(record.getMessage()))
 
 
 def _log_through(handler: logging.Handler, level: int) -> None:

@@ -134,9 +134,12 @@ def test_completion_offers_commands_and_options() -> None:
     commands = run_command(environ=words)
     words = {"_NAMEL3SS_COMPLETE": "bash_complete", "COMP_WORDS": "namel3ss run --sa", "COMP_CWORD": "2"}
     options = run_command(environ=words)
+    words = {"_NAMEL3SS_COMPLETE": "bash_complete", "COMP_WORDS": "namel3ss run ap", "COMP_CWORD": "2"}
+    files = run_command(environ=words)
 
     assert commands.stdout.split() == ["plain,chat", "plain,check"]
     assert options.stdout.split() == ["plain,--sandbox"]
+    assert files.stdout.split() == ["file,ap"]
 
 
 def test_unforeseen_error_is_one_line_and_debug_shows_where(tmp_path: Path) -> None:

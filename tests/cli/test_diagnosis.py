@@ -101,6 +101,13 @@ def test_what_can_still_run_is_no_problem(facts: Facts) -> None:
     assert verdict(diagnose(facts)) is ExitCode.OK
 
 
+def test_model_of_another_provider_is_named_and_not_judged() -> None:
+    facts = replace(HEALTHY, elsewhere=("cloud uses big on theirs",))
+
+    assert Finding("info", "models", "cloud uses big on theirs, which is not examined") in diagnose(facts)
+    assert verdict(diagnose(facts)) is ExitCode.OK
+
+
 def test_variables_in_force_are_shown_with_what_they_do() -> None:
     facts = replace(HEALTHY, variables=(Variable("OLLAMA_HOST", "10.0.0.5", "the address"),))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from namel3ss.cli.ai_files import AI_FILE
 from namel3ss.cli.chat_input import ChatInput
 from namel3ss.cli.chat_session import ChatSession
 from namel3ss.cli.event_loop import EventLoop
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, short_help="Talk to a model of a .ai file.")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=AI_FILE)
 @click.option("-m", "--model", metavar="NAME", help="The model to use, where the file declares several.")
 @click.option("--system", metavar="TEXT", help="Replace the system prompt of the file.")
 @click.option(

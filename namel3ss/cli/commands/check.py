@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import click
 
-from namel3ss.cli.ai_files import STDIN, find_ai_files
+from namel3ss.cli.ai_files import AI_FILE, STDIN, find_ai_files
 from namel3ss.cli.diagnostic_json import diagnostic_as_json
 from namel3ss.cli.exit_codes import ExitCode
 from namel3ss.cli.session import Command, Session, pass_session
@@ -24,7 +24,7 @@ Format: TypeAlias = Literal["terminal", "concise", "json"]
 
 
 @click.command(cls=Command, short_help="Check .ai files and show every mistake.")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", type=AI_FILE, nargs=-1, required=True)
 @click.option("--strict", is_flag=True, help="Make warnings errors.")
 @click.option(
     "--format",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from namel3ss.cli.ai_files import AI_FILE
 from namel3ss.cli.diagnosis import diagnose, verdict
 from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.examination import examine
@@ -26,7 +27,7 @@ _STYLES = {"ok": Style.GOOD, "info": None, "warning": Style.WARNING, "problem": 
 
 
 @click.command(cls=Command, short_help="Find out whether everything is in place.")
-@click.argument("file", metavar="[FILE]", required=False)
+@click.argument("file", metavar="[FILE]", type=AI_FILE, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @sandbox_option
 @pass_session

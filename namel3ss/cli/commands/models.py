@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from namel3ss.cli.ai_files import AI_FILE
 from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.formats import format_age, format_bytes, parse_timestamp
 from namel3ss.cli.model_server import ServerChoice, complete_model_name, open_model_server
@@ -42,7 +43,9 @@ class Work:
 def _on_server(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Make a click callback of an async function: with the options that name a server, and that server open."""
 
-    @click.option("-f", "--file", metavar="FILE", help="The server of the models in a .ai file.")
+    @click.option(
+        "-f", "--file", type=AI_FILE, metavar="FILE", help="The server of the models in a .ai file."
+    )
     @click.option("-m", "--model", metavar="NAME", help="With --file: the server of this model.")
     @click.option("--base-url", metavar="URL", help="The server at this address.")
     @sandbox_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from namel3ss.cli.ai_files import AI_FILE
 from namel3ss.cli.answer import AnswerPrinter, answer_as_json, answer_statistics
 from namel3ss.cli.answering import answer_at_once, stream_answer
 from namel3ss.cli.event_loop import EventLoop
@@ -41,7 +42,7 @@ class Question:
 
 
 @click.command(cls=Command, short_help="Answer one prompt with a model of a .ai file.")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=AI_FILE)
 @click.argument("prompt", metavar="[PROMPT]", required=False)
 @click.option("-m", "--model", metavar="NAME", help="The model to use, where the file declares several.")
 @click.option("--system", metavar="TEXT", help="Replace the system prompt of the file.")

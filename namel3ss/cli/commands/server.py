@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from namel3ss.cli.ai_files import AI_FILE
 from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.exit_codes import ExitCode
 from namel3ss.cli.model_server import ServerChoice, models_on_one_server
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 def _on_server(work: Callable[..., Coroutine[Any, Any, ExitCode]]) -> Callable[..., ExitCode]:
     """Make a click callback of an async function: with the options that name a server, and its manager open."""
 
-    @click.option("-f", "--file", metavar="FILE", help="The server of the models in a .ai file.")
+    @click.option(
+        "-f", "--file", type=AI_FILE, metavar="FILE", help="The server of the models in a .ai file."
+    )
     @click.option("-m", "--model", metavar="NAME", help="With --file: the server of this model.")
     @click.option("--base-url", metavar="URL", help="The server at this address.")
     @pass_session
