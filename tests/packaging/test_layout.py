@@ -25,6 +25,7 @@ PUBLIC_MODULES = [
     "namel3ss.providers.settings",
     "namel3ss.runtime",
     "namel3ss.sandbox",
+    "namel3ss.scheduling",
 ]
 TOP_LEVEL = {
     "namel3ss",

@@ -1,0 +1,441 @@
+"""The admission queue's rules, without clock, threads or event loop.
+
+The rules:
+
+ 1. A request has a class, a user and a model. It waits until it gets a slot: one request in flight for one model
+    loaded on one server. There are never more leases and draining slots on a (server, model) than its slots.
+ 2. The best class goes first. Waiting `ageing_s` improves a request by one class, down to the top one.
+ 3. Inside a class the users share fairly by tokens: who was charged least is next. Starting charges the estimate,
+    the end replaces it by the real count. Being idle saves up nothing. (`fairness`)
+ 4. Requests of one user, class and model start in the order in which they came.
+ 5. `reserve` slots of each model are kept for requests that came in the top class; ageing never leads into them.
+    At least one slot of a model is never reserved.
+ 6. A request goes to the server that has its model loaded; only if there is no free slot, to one that can load it.
+    A model that the class still waits for is not pushed out until the first request has been passed over for
+    `batch_wait_s`. Nobody of a worse class takes a server that a better one waits for. (`selection`)
+ 7. A request that would exceed a cap on waiting requests (user, class, total) is refused, unless it can start at
+    once. One whose model no accepting server offers is refused.
+ 8. A request that waited until its deadline ends. A running one keeps its slot until its owner releases it, or
+    until its lease expires; a released slot may drain for a while before it is free.
+ 9. A lease is released once. Whoever comes later, or with an old token, changes nothing.
+10. A position is the number of waiting requests that would start first if nobody came or left and each ended at
+    once and cost its estimate.
+
+Every method takes the time of the event; times never go back. What happened to requests as a result is collected
+in order and fetched with `take_events`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, NoReturn
+
+from namel3ss.scheduling.caps import Caps, ReachedCap
+from namel3ss.scheduling.errors import (
+    DuplicateRequestError,
+    NoServerError,
+    QueueFullError,
+    SchedulerClosedError,
+)
+from namel3ss.scheduling.estimates import Pace
+from namel3ss.scheduling.fairness import FairQueue
+from namel3ss.scheduling.forecast import Busy, Forecast
+from namel3ss.scheduling.placement import Model, Pool, Residency
+from namel3ss.scheduling.selection import Choice, choose, settle_in
+from namel3ss.scheduling.tickets import Event, Ticket, TicketState
+from namel3ss.scheduling.timers import Timers
+from namel3ss.scheduling.values import Lease, Marks, Policy, Position, Request, Server, Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+__all__ = ["SchedulerCore"]
+
+
+# Looked up once: on Python 3.11 finding a member of an enumeration takes longer than a call.
+_WAITING = TicketState.WAITING
+_RUNNING = TicketState.RUNNING
+_STOPPING = TicketState.STOPPING
+_FINISHED = TicketState.FINISHED
+
+
+class _Drain:
+    """A slot whose request has ended here, but perhaps not on the server."""
+
+    __slots__ = ("ordinary", "residency", "until")
+
+    def __init__(self, residency: Residency, ordinary: bool, until: float) -> None:
+        self.residency = residency
+        self.ordinary = ordinary
+        self.until = until
+
+
+class SchedulerCore:
+    """Who waits, who runs, who is next. Not thread-safe; the faces see to that.
+
+    `sequence` numbers the requests and `tokens` the leases; cores that share them share their ids.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        servers: Iterable[Server] = (),
+        *,
+        sequence: Iterator[int] | None = None,
+        tokens: Iterator[int] | None = None,
+    ) -> None:
+        self.policy = policy
+        self._queue = FairQueue(len(policy.classes), policy.ageing_s)
+        self._pool = Pool(policy.reserve)
+        self._caps = Caps(policy)
+        self._pace = Pace()
+        self._sequence = sequence if sequence is not None else itertools.count(1)
+        self._tokens = tokens if tokens is not None else itertools.count(1)
+        self._levels: dict[int | None, int] = {None: len(policy.classes) - 1}
+        self._levels.update((priority, level) for level, priority in enumerate(policy.classes))
+        self._waiting: dict[str, Ticket] = {}
+        self._running: dict[str, Ticket] = {}
+        self._draining: set[_Drain] = set()
+        self._events: list[Event] = []
+        self._alarms: Timers[Ticket | _Drain] = Timers(_is_wanted)
+        self.now = -math.inf
+        self._closed = False
+        self._forecast: Forecast | None = None
+        # Sums for the statistics and for the reasons of moves.
+        self._arrivals = [0] * len(policy.classes)
+        self._settlements = self._overtakings = self._server_changes = 0
+        self._admitted = self._finished = self._cancelled = self._expired = 0
+        self._lost = self._refused = self._loads = self._swaps = 0
+        for server in servers:
+            self._pool.put(server)
+
+    # Requests
+
+    def submit(self, request: Request, now: float) -> Ticket:
+        """Let a request wait, or start it at once. Raises what `errors` names; then nothing has changed."""
+        now = self._at(now)
+        if self._closed:
+            raise SchedulerClosedError
+        level = self._levels.get(request.priority)
+        if level is None:
+            raise self.policy.no_such_class(request.priority)
+        model = self._pool.models.get(request.model) or self._pool.model(request.model)
+        reached = self._check_room(model, request.user, level)
+        seq = next(self._sequence)
+        request_id = request.id if request.id is not None else f"request-{seq}"
+        if request_id in self._waiting or request_id in self._running:
+            raise DuplicateRequestError(request_id)
+        cost = request.cost if request.cost is not None else model.history.usual_cost
+        wait_s = request.max_wait_s if request.max_wait_s is not None else self.policy.max_wait_s
+        deadline = None if wait_s is None or wait_s == math.inf else now + wait_s
+        ticket = Ticket(seq, request_id, request.user, level, request.model, cost, now, deadline)
+        self._waiting[request_id] = ticket
+        self._forecast = None
+        model.waiting += 1
+        self._caps.enter(request.user, level)
+        if self._queue.add(ticket):
+            self._dispatch(now)
+        if ticket.state is _WAITING:
+            if reached is not None:
+                # Something was free, but not for this one.
+                self._withdraw(ticket, TicketState.CLOSED, now)
+                self._refuse(reached)
+            if deadline is not None:
+                self._alarms.set(deadline, ticket)
+        self._arrivals[level] += 1
+        return ticket
+
+    def release(
+        self,
+        lease: Lease,
+        now: float,
+        *,
+        tokens: float | None = None,
+        drain_s: float = 0.0,
+        completed: bool = True,
+    ) -> bool:
+        """Give a slot back; False if the lease no longer held it.
+
+        `tokens` is what the request really cost; None leaves the estimate. `completed` says that its duration is
+        worth learning from. `drain_s` keeps the slot taken that much longer.
+        """
+        now = self._at(now)
+        ticket = self._holder(lease)
+        if ticket is None:
+            return False
+        if ticket.state is _STOPPING:
+            self._cancelled += 1
+            ticket.state = TicketState.CANCELLED
+        else:
+            self._finished += 1
+            ticket.state = _FINISHED
+            if completed and ticket.residency is not None:
+                history = ticket.residency.model.history
+                history.learn_duration(ticket.cost, now - lease.granted_at, cold=lease.cold)
+                if tokens is not None:
+                    history.learn_cost(tokens)
+        self._give_back(ticket, ticket.cost if tokens is None else tokens, now, drain_s)
+        self._dispatch(now)
+        return True
+
+    def renew(self, lease: Lease, now: float) -> Lease | None:
+        """Extend a lease by the policy's time to live; None if it is lost."""
+        now = self._at(now)
+        ticket = self._holder(lease)
+        if ticket is None:
+            return None
+        if self.policy.lease_ttl_s is not None:
+            lease = ticket.lease = lease._replace(expires_at=now + self.policy.lease_ttl_s)
+        return lease
+
+    def cancel(self, request_id: str, now: float) -> bool:
+        """End a waiting request, or ask the owner of a running one to stop; False for an unknown id."""
+        now = self._at(now)
+        ticket = self._waiting.get(request_id) or self._running.get(request_id)
+        if ticket is None:
+            return False
+        if ticket.state is _WAITING:
+            self._cancelled += 1
+            self._withdraw(ticket, TicketState.CANCELLED, now)
+            self._events.append(Event(ticket.state, ticket))
+            self._dispatch(now)
+        elif ticket.state is _RUNNING:
+            ticket.state = _STOPPING
+            self._events.append(Event(ticket.state, ticket))
+        return True
+
+    def tick(self, now: float) -> None:
+        """Let happen what is due by now. Every other method does so first."""
+        self._at(now)
+
+    def next_alarm(self) -> float:
+        """When `tick` should be called if nothing else happens before; `math.inf`: never."""
+        return min(self._alarms.next_at, self._queue.alarms.next_at)
+
+    def take_events(self) -> list[Event]:
+        """The requests that started, were asked to stop, or ended other than by their release; in order."""
+        events, self._events = self._events, []
+        return events
+
+    def close(self, now: float) -> None:
+        """Admit nothing more and end what waits. What runs keeps its leases."""
+        now = self._at(now)
+        self._closed = True
+        for ticket in list(self._waiting.values()):
+            self._withdraw(ticket, TicketState.CLOSED, now)
+            self._events.append(Event(ticket.state, ticket))
+
+    # Servers
+
+    def put_server(self, server: Server, now: float) -> None:
+        """Add a server, or change the one of that name."""
+        now = self._at(now)
+        self._pool.put(server)
+        self._servers_changed(now)
+
+    def drop_server(self, name: str, now: float) -> None:
+        """Send nothing more to a server and forget it once nothing runs there; KeyError if there is none."""
+        now = self._at(now)
+        self._pool.drop(name)
+        self._servers_changed(now)
+
+    def report_loaded(self, name: str, models: Collection[str], now: float) -> None:
+        """Correct what is taken to be loaded on a server by what it says; KeyError if there is no such server."""
+        now = self._at(now)
+        if self._pool.report(name, models):
+            self._servers_changed(now)
+
+    # Looking
+
+    def state(self, request_id: str) -> TicketState | None:
+        """Whether a request waits, runs or is asked to stop; None once it has ended."""
+        ticket = self._waiting.get(request_id) or self._running.get(request_id)
+        return None if ticket is None else ticket.state
+
+    def position(self, request_id: str, now: float) -> Position | None:
+        """Where a waiting request stands; None for any other id."""
+        now = self._at(now)
+        ticket = self._waiting.get(request_id)
+        if ticket is None:
+            return None
+        forecast = self._forecast
+        if forecast is None or now >= forecast.valid_until:
+            forecast = self._forecast = self._look_ahead(now)
+        at_least, at_most, wait = forecast.of(ticket, now)
+        return Position(at_least, at_most, self._caps.total, wait, self._marks(ticket, now))
+
+    def statistics(self) -> Statistics:
+        servers = self._pool.servers
+        return Statistics(
+            waiting=self._caps.total,
+            running=len(self._running),
+            draining=len(self._draining),
+            waiting_by_class=dict(zip(self.policy.classes, self._caps.by_level, strict=True)),
+            busy_by_server={name: state.busy for name, state in servers.items()},
+            loaded={name: tuple(state.residencies) for name, state in servers.items()},
+            admitted=self._admitted,
+            finished=self._finished,
+            cancelled=self._cancelled,
+            expired=self._expired,
+            lost=self._lost,
+            refused=self._refused,
+            loads=self._loads,
+            swaps=self._swaps,
+        )
+
+    def _look_ahead(self, now: float) -> Forecast:
+        busy = [Busy.by_running(ticket) for ticket in self._running.values()]
+        busy.extend(Busy.by_drain(drain.residency, drain.ordinary, drain.until) for drain in self._draining)
+        return Forecast(self._queue, self._pool, busy, self._caps.total, now, self.policy.batch_wait_s)
+
+    def _marks(self, ticket: Ticket, now: float) -> Marks:
+        overdue = (model.name for model in self._pool.models.values() if self._is_overdue(model, now))
+        # Worse classes get ahead of it only while no server offers its model.
+        servable = self._pool.models[ticket.model].servers
+        return Marks(
+            arrivals=sum(self._arrivals[: ticket.level + 1]) if servable else sum(self._arrivals),
+            settlements=self._settlements,
+            batches=(self._loads + self._overtakings, frozenset(overdue)),
+            promotions=self._queue.promotions,
+            servers=self._server_changes,
+        )
+
+    def _is_overdue(self, model: Model, now: float) -> bool:
+        return model.passed_at is not None and model.passed_at <= now - self.policy.batch_wait_s
+
+    # Rules
+
+    def _at(self, now: float) -> float:
+        """Let happen what is due by now, each thing at its own time, however late this is called."""
+        if self._alarms.next_at <= now or self._queue.alarms.next_at <= now:
+            self._catch_up(now)
+        if now > self.now:
+            self.now = now
+        return self.now
+
+    def _catch_up(self, now: float) -> None:
+        while (when := self.next_alarm()) <= now:
+            self.now = max(self.now, when)
+            self._forecast = None
+            while (item := self._alarms.pop_due(self.now)) is not None:
+                self._ring(item, self.now)
+            self._queue.promote(self.now)
+            self._dispatch(self.now)
+
+    def _ring(self, item: Ticket | _Drain, now: float) -> None:
+        if isinstance(item, _Drain):
+            self._draining.discard(item)
+            self._pool.vacate(item.residency, ordinary=item.ordinary)
+        elif item.state is _WAITING:
+            self._expired += 1
+            self._withdraw(item, TicketState.EXPIRED, now)
+            self._events.append(Event(item.state, item))
+        elif item.id in self._running and item.lease is not None and item.lease.expires_at is not None:
+            if item.lease.expires_at > now:
+                self._alarms.set(item.lease.expires_at, item)
+                return
+            self._lost += 1
+            item.state = TicketState.LOST
+            self._give_back(item, item.cost, now, 0.0)
+            self._events.append(Event(item.state, item))
+
+    def _check_room(self, model: Model, user: str, level: int) -> ReachedCap | None:
+        """Refuse in constant time what may neither start nor wait; the cap in the way of what may only start."""
+        if not model.servers:
+            self._refused += 1
+            raise NoServerError(model.name, self._pace.retry_after_s)
+        reached = self._caps.reached(user, level)
+        if reached is not None and not self._pool.openings:
+            self._refuse(reached)
+        return reached
+
+    def _refuse(self, reached: ReachedCap) -> NoReturn:
+        self._refused += 1
+        raise QueueFullError(reached.scope, reached.limit, self._pace.retry_after_s)
+
+    def _dispatch(self, now: float) -> None:
+        """Start whatever can start. Between two events nothing that waits can start."""
+        while self._pool.openings and self._caps.total:
+            choice = choose(self._queue.ranks, self._pool, now, self.policy.batch_wait_s)
+            if choice is None:
+                return
+            self._start(choice, now)
+
+    def _start(self, choice: Choice, now: float) -> None:
+        cold = choice.residency is None
+        if cold:
+            self._loads += 1
+            self._swaps += choice.victim is not None
+        self._overtakings += choice.overtakes
+        residency = settle_in(choice, self._pool, now)
+        ticket = self._queue.take(choice.line, choice.clock, now)
+        self._pool.occupy(residency, ordinary=ticket.level > 0)
+        self._caps.leave(ticket.user, ticket.level)
+        if now > ticket.since:
+            self._pace.learn_start(now)
+        ttl_s = self.policy.lease_ttl_s
+        expires_at = None if ttl_s is None else now + ttl_s
+        server = residency.server.spec.name
+        waited_s = now - ticket.since
+        ticket.state = _RUNNING
+        ticket.residency = residency
+        ticket.lease = Lease(
+            ticket.id, server, ticket.model, next(self._tokens), now, waited_s, cold, expires_at
+        )
+        del self._waiting[ticket.id]
+        self._running[ticket.id] = ticket
+        self._admitted += 1
+        self._forecast = None
+        self._events.append(Event(ticket.state, ticket))
+        if expires_at is not None:
+            self._alarms.set(expires_at, ticket)
+
+    def _withdraw(self, ticket: Ticket, state: TicketState, now: float) -> None:
+        """End a request that waits."""
+        ticket.state = state
+        del self._waiting[ticket.id]
+        self._queue.withdraw(ticket, now)
+        self._caps.leave(ticket.user, ticket.level)
+        model = self._pool.models[ticket.model]
+        model.waiting -= 1
+        if not model.waiting:
+            model.passed_at = None
+        self._settlements += 1
+        self._forecast = None
+
+    def _give_back(self, ticket: Ticket, cost: float, now: float, drain_s: float) -> None:
+        """Take a request that has ended from its slot, and correct its user's account."""
+        residency = ticket.residency
+        assert residency is not None  # it ran
+        del self._running[ticket.id]
+        ticket.residency = None
+        ordinary = ticket.level > 0
+        if drain_s > 0:
+            drain = _Drain(residency, ordinary, now + drain_s)
+            self._draining.add(drain)
+            self._alarms.set(drain.until, drain)
+        else:
+            self._pool.vacate(residency, ordinary=ordinary)
+        self._settlements += self._queue.settle(ticket, cost)
+        self._forecast = None
+
+    def _holder(self, lease: Lease) -> Ticket | None:
+        """The running request to which a lease belongs, unless it was lost or released before."""
+        ticket = self._running.get(lease.request_id)
+        if ticket is None or ticket.lease is None or ticket.lease.token != lease.token:
+            return None
+        return ticket
+
+    def _servers_changed(self, now: float) -> None:
+        self._server_changes += 1
+        self._forecast = None
+        self._dispatch(now)
+
+
+def _is_wanted(when: float, item: Ticket | _Drain) -> bool:
+    if isinstance(item, _Drain):
+        return True
+    if item.state is _WAITING:
+        return item.deadline == when
+    return item.residency is not None and item.lease is not None and item.lease.expires_at is not None

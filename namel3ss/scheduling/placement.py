@@ -1,0 +1,297 @@
+"""Where a request can run: servers, the models loaded on them, and their slots.
+
+* A *residency* is one model loaded (or being loaded) on one server. It has as many slots as the server gives
+  that model; a slot is busy from the lease to its release, and longer when it drains.
+* A server holds at most `max_loaded_models` residencies. One more pushes out an idle one.
+* What is loaded is known from the leases given and corrected by what a server reports.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from namel3ss.scheduling.estimates import History
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from namel3ss.scheduling.values import Server
+
+__all__ = [
+    "Model",
+    "Pool",
+    "Residency",
+    "ServerState",
+    "free_residency",
+    "idle_victim",
+    "server_to_wait_for",
+    "server_with_room",
+]
+
+
+class Residency:
+    """One model on one server. `used` orders residencies by their last lease."""
+
+    __slots__ = ("busy", "model", "server", "slots", "used")
+
+    def __init__(self, server: ServerState, model: Model) -> None:
+        self.server = server
+        self.model = model
+        self.slots = server.spec.slots_for(model.name)
+        self.busy = 0
+        self.used = 0
+
+
+class ServerState:
+    """A server as the scheduler sees it. Lives until it is dropped and nothing runs on it."""
+
+    __slots__ = ("busy", "dropped", "order", "residencies", "spec")
+
+    def __init__(self, spec: Server, order: int) -> None:
+        self.spec = spec
+        self.order = order
+        self.residencies: dict[str, Residency] = {}
+        self.busy = 0
+        self.dropped = False
+
+    def serves(self, model: str) -> bool:
+        return self.spec.accepting and not self.dropped and self.spec.offers(model)
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.residencies) < self.spec.max_loaded_models
+
+    @property
+    def load(self) -> tuple[float, int]:
+        """How busy it would be with one more request; servers are preferred in this order."""
+        return ((self.busy + 1) / self.spec.weight, self.order)
+
+
+class Model:
+    """A model as the scheduler sees it, over all servers."""
+
+    __slots__ = (
+        "history",
+        "name",
+        "ordinary_busy",
+        "ordinary_limit",
+        "passed_at",
+        "residencies",
+        "servers",
+        "waiting",
+    )
+
+    def __init__(self, name: str, history: History) -> None:
+        self.name = name
+        self.history = history
+        # On servers that accept work; and those servers that offer the model at all.
+        self.residencies: list[Residency] = []
+        self.servers: list[ServerState] = []
+        self.waiting = 0
+        # Slots held by other classes than the top one, and how many they may hold.
+        self.ordinary_busy = 0
+        self.ordinary_limit = 1
+        # Since when a request for it, being first, has been passed over in favour of loaded models.
+        self.passed_at: float | None = None
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether all slots that are left are kept for the top class."""
+        return self.ordinary_busy >= self.ordinary_limit
+
+
+class Pool:
+    """All servers and models."""
+
+    def __init__(self, reserve: int) -> None:
+        self.servers: dict[str, ServerState] = {}
+        self.models: dict[str, Model] = {}
+        self._reserve = reserve
+        self._order = 0
+        self._uses = 0
+        self._tidy_at = 1024
+        # Slots that are free and places for one more model, on servers that accept work. Where there are none,
+        # nothing can start.
+        self.openings = 0
+
+    def model(self, name: str) -> Model:
+        """The record of a model; made when it is first asked for, dropped some time after its last use."""
+        model = self.models.get(name)
+        if model is None:
+            if len(self.models) >= self._tidy_at:
+                self._forget_unused_models()
+            model = self.models[name] = Model(name, History())
+            self._relate(model)
+        return model
+
+    def put(self, spec: Server) -> None:
+        """Add a server or change one; what runs on it keeps its slots."""
+        state = self.servers.get(spec.name)
+        if state is None:
+            state = self.servers[spec.name] = ServerState(spec, self._order)
+            self._order += 1
+        state.spec = spec
+        state.dropped = False
+        for residency in state.residencies.values():
+            residency.slots = spec.slots_for(residency.model.name)
+        self._relate_all()
+
+    def drop(self, name: str) -> None:
+        """Remove a server; what runs on it counts against its slots until it ends, should it come back."""
+        state = self.servers[name]
+        state.dropped = True
+        if not state.busy:
+            del self.servers[name]
+        self._relate_all()
+
+    def report(self, name: str, loaded: Collection[str]) -> bool:
+        """Take over what a server says is loaded; models with a request in flight stay. Whether that is news."""
+        state = self.servers[name]
+        before = set(state.residencies)
+        for model in [known for known, residency in state.residencies.items() if not residency.busy]:
+            if model not in loaded:
+                del state.residencies[model]
+        for model in loaded:
+            if model not in state.residencies:
+                state.residencies[model] = Residency(state, self.model(model))
+        self._relate_all()
+        return before != set(state.residencies)
+
+    def touch(self, residency: Residency) -> None:
+        self._uses += 1
+        residency.used = self._uses
+
+    def occupy(self, residency: Residency, *, ordinary: bool) -> None:
+        self._uses += 1
+        residency.used = self._uses
+        residency.busy += 1
+        residency.server.busy += 1
+        self.openings -= 1
+        if ordinary:
+            residency.model.ordinary_busy += 1
+
+    def vacate(self, residency: Residency, *, ordinary: bool) -> None:
+        residency.busy -= 1
+        server = residency.server
+        server.busy -= 1
+        if ordinary:
+            residency.model.ordinary_busy -= 1
+        if residency.busy < residency.slots and server.spec.accepting and not server.dropped:
+            self.openings += 1
+        if server.dropped and not server.busy:
+            del self.servers[server.spec.name]
+
+    def load(self, server: ServerState, name: str, victim: Residency | None) -> Residency:
+        """Make a model resident, in place of an idle one where there is no room."""
+        if victim is not None:
+            del server.residencies[victim.model.name]
+            # Not among them if the server has stopped offering that model.
+            victim.model.residencies = [held for held in victim.model.residencies if held is not victim]
+            self.openings -= victim.slots
+        else:
+            self.openings -= 1
+        model = self.model(name)
+        residency = server.residencies[name] = Residency(server, model)
+        model.residencies.append(residency)
+        self.openings += residency.slots
+        return residency
+
+    def idle_copy(self) -> Pool:
+        """The same servers and models with every slot free, to play on."""
+        copy = Pool(self._reserve)
+        copy._order, copy._uses = self._order, self._uses
+        for name, model in self.models.items():
+            twin = copy.models[name] = Model(name, model.history)
+            twin.waiting, twin.passed_at = model.waiting, model.passed_at
+        for name, state in self.servers.items():
+            server = copy.servers[name] = ServerState(state.spec, state.order)
+            for held, residency in state.residencies.items():
+                same = server.residencies[held] = Residency(server, copy.models[held])
+                same.used = residency.used
+            server.dropped = state.dropped
+        copy._relate_all()
+        return copy
+
+    def _forget_unused_models(self) -> None:
+        # Models are opaque keys that callers choose: without this they would pile up.
+        held = {name for state in self.servers.values() for name in state.residencies}
+        self.models = {name: model for name, model in self.models.items() if model.waiting or name in held}
+        self._tidy_at = max(1024, 2 * len(self.models))
+
+    def _relate_all(self) -> None:
+        for model in self.models.values():
+            self._relate(model)
+        self.openings = sum(
+            max(0, state.spec.max_loaded_models - len(state.residencies))
+            + sum(max(0, residency.slots - residency.busy) for residency in state.residencies.values())
+            for state in self.servers.values()
+            if state.spec.accepting and not state.dropped
+        )
+
+    def _relate(self, model: Model) -> None:
+        name = model.name
+        model.servers = [state for state in self.servers.values() if state.serves(name)]
+        model.residencies = [state.residencies[name] for state in model.servers if name in state.residencies]
+        total = sum(state.spec.slots_for(name) for state in model.servers)
+        model.ordinary_limit = max(1, total - self._reserve)
+
+
+def free_residency(
+    model: Model, barred: Collection[ServerState], claimed: Collection[ServerState]
+) -> Residency | None:
+    """The best slot that is free where the model is loaded; on a claimed server only if there is no other."""
+    best = None
+    for residency in model.residencies:
+        server = residency.server
+        if residency.busy >= residency.slots or server in barred:
+            continue
+        if best is None or (server in claimed, server.load) < (best.server in claimed, best.server.load):
+            best = residency
+    return best
+
+
+def server_with_room(model: Model, barred: Collection[ServerState]) -> ServerState | None:
+    """The best server that can load the model beside what it has."""
+    best = None
+    for server in model.servers:
+        if not server.has_room or model.name in server.residencies or server in barred:
+            continue
+        if best is None or server.load < best.load:
+            best = server
+    return best
+
+
+def idle_victim(
+    model: Model,
+    wanted_in_class: Callable[[str], bool],
+    barred: Collection[ServerState],
+    claimed: Collection[ServerState],
+) -> Residency | None:
+    """The residency whose loss for the model hurts least: nobody waits for it, else only other classes do.
+
+    Equal ones go by how busy their server is, then by how long ago they were used.
+    """
+    best, least = None, None
+    for server in model.servers:
+        if server in barred or server in claimed or model.name in server.residencies:
+            continue
+        for residency in server.residencies.values():
+            if residency.busy:
+                continue
+            held = residency.model
+            wanted = 2 if wanted_in_class(held.name) else 1 if held.waiting else 0
+            hurt = (wanted, server.load, residency.used)
+            if least is None or hurt < least:
+                best, least = residency, hurt
+    return best
+
+
+def server_to_wait_for(
+    model: Model, barred: Collection[ServerState], claimed: Collection[ServerState]
+) -> ServerState | None:
+    """The server that a model loaded nowhere waits for: the least busy one that nobody before it waits for."""
+    best = None
+    for server in model.servers:
+        if server not in barred and server not in claimed and (best is None or server.load < best.load):
+            best = server
+    return best

@@ -1,0 +1,88 @@
+"""A request's record inside the core, from its arrival to its end."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from namel3ss.scheduling.fairness import Account
+    from namel3ss.scheduling.placement import Residency
+    from namel3ss.scheduling.values import Lease
+
+__all__ = ["Event", "Ticket", "TicketState"]
+
+
+class TicketState(enum.Enum):
+    """WAITING → RUNNING (→ STOPPING) → one of the ends, or WAITING → one of the ends. An end is final."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    """Cancelled while it ran: its owner has been told and holds the slot until it has stopped."""
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    LOST = "lost"
+    CLOSED = "closed"
+
+
+# Looked up once: on Python 3.11 finding a member of an enumeration takes longer than a call.
+_WAITING = TicketState.WAITING
+
+
+class Ticket:
+    """One request. Lives until its end is reported; the core alone changes it.
+
+    `level` is its own class as an index, 0 for the top one. `seq` counts arrivals.
+    """
+
+    __slots__ = (
+        "account",
+        "cost",
+        "deadline",
+        "id",
+        "lease",
+        "level",
+        "model",
+        "residency",
+        "seq",
+        "since",
+        "state",
+        "user",
+    )
+
+    def __init__(
+        self,
+        seq: int,
+        request_id: str,
+        user: str,
+        level: int,
+        model: str,
+        cost: float,
+        since: float,
+        deadline: float | None,
+    ) -> None:
+        self.seq = seq
+        self.id = request_id
+        self.user = user
+        self.level = level
+        self.model = model
+        self.cost = cost
+        self.since = since
+        self.deadline = deadline
+        self.state = _WAITING
+        self.lease: Lease | None = None
+        # Set while it runs: who pays, and which slot it holds.
+        self.account: Account | None = None
+        self.residency: Residency | None = None
+
+    def __repr__(self) -> str:
+        return f"<Ticket {self.id} {self.state.value}>"
+
+
+class Event(NamedTuple):
+    """What became of a request at one moment; it may have gone on since."""
+
+    state: TicketState
+    ticket: Ticket
