@@ -27,7 +27,6 @@ class SandboxApp:
         self.service = service
         self.active_requests = 0
         self._routes = all_routes()
-        self._working: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,27 +40,20 @@ class SandboxApp:
         finally:
             self.active_requests -= 1
 
-    def stop(self) -> None:
-        """Ends whatever is being worked on; answers that have begun are cut off."""
-        for work in self._working:
-            work.cancel()
-
     async def _serve(self, request: Request, writer: Writer) -> None:
         found = self._refused(request, writer)
         if isinstance(found, Raw):
             await writer.write(found)
             return
-        work = self._run(found, request, writer)
         if found.streams_body:
-            await self._tracked(work)
+            await self._run(found, request, writer)
             return
         try:
             await request.read_body()
         except Failure as failure:
-            work.close()
             await writer.write(Document({"error": failure.message}, failure.status))
             return
-        await self._while_connected(request, work)
+        await _while_connected(request, self._run(found, request, writer))
 
     def _refused(self, request: Request, writer: Writer) -> Raw | Route:
         """The route, or the answer of those who never get to one."""
@@ -87,31 +79,19 @@ class SandboxApp:
             answer = Document({"error": failure.message}, failure.status)
         await writer.write(answer)
 
-    async def _while_connected(self, request: Request, work: Coroutine[object, object, None]) -> None:
-        """Does the work, and drops it when the client goes away."""
-        left = asyncio.create_task(_left(request))
-        task = asyncio.create_task(work)
-        self._working.add(task)
-        try:
-            await asyncio.wait({left, task}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            left.cancel()
-            task.cancel()
-            await asyncio.wait({left, task})
-            self._working.discard(task)
-        if not task.cancelled():
-            task.result()
 
-    async def _tracked(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-        self._working.add(task)
-        try:
-            await asyncio.wait({task})
-        finally:
-            task.cancel()
-            self._working.discard(task)
-        if not task.cancelled():
-            task.result()
+async def _while_connected(request: Request, work: Coroutine[object, object, None]) -> None:
+    """Does the work, and drops it when the client goes away."""
+    left = asyncio.create_task(_left(request))
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({left, task}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        left.cancel()
+        task.cancel()
+        await asyncio.wait({left, task})
+    if not task.cancelled():
+        task.result()
 
 
 async def _left(request: Request) -> None:

@@ -249,7 +249,9 @@ class _Face:
             out += self._event("response.content_part.done", **about, part=part)
             out += self._event("response.output_item.done", output_index=self._place(), item=item)
             self._output.append(item)
-        response = self._response("completed", self._output or None, self._usage(chunk), self.now, completed=self.now)
+        response = self._response(
+            "completed", self._output or None, self._usage(chunk), self.now, completed=self.now
+        )
         return out + self._event("response.completed", response=response)
 
 

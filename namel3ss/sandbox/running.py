@@ -35,9 +35,8 @@ class _Server(uvicorn.Server):
     a test or a command that is done wants its sandbox gone at once.
     """
 
-    def __init__(self, config: uvicorn.Config, app: SandboxApp, started: threading.Event) -> None:
+    def __init__(self, config: uvicorn.Config, started: threading.Event) -> None:
         super().__init__(config)
-        self._app = app
         self._started = started
         self.end = asyncio.Event()
 
@@ -46,17 +45,23 @@ class _Server(uvicorn.Server):
         await self.end.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        ours = asyncio.current_task()
+        self._cut_connections()
+        # Every request notices by itself that its client is gone. A connection that is only being accepted is a task
+        # too; asyncio would lose it if its server were closed meanwhile.
+        while others := asyncio.all_tasks() - {ours}:
+            await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
+            self._cut_connections()
         for server in self.servers:
             server.close()
-        self._app.stop()
-        if self.server_state.tasks:
-            await asyncio.wait(self.server_state.tasks)
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        # On its next turn the loop tells each connection that it is gone.
+        # On its next turn the loop tells connections that had no request.
         await asyncio.sleep(0)
         for server in self.servers:
             await server.wait_closed()
+
+    def _cut_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 class Running:
@@ -65,7 +70,6 @@ class Running:
     def __init__(self, options: SandboxOptions, clock: Clock | None) -> None:
         self.app = SandboxApp(Service(options, clock or Clock()))
         self.started = threading.Event()
-        self._ready_to_stop = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: _Server | None = None
 
@@ -88,7 +92,7 @@ class Running:
             date_header=False,
             timeout_keep_alive=75,
         )
-        self._server = _Server(config, self.app, self.started)
+        self._server = _Server(config, self.started)
         self._loop = asyncio.get_running_loop()
         await self._server.serve(sockets=[listener])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
@@ -105,13 +106,10 @@ class SandboxServer:
 
 def serve(options: SandboxOptions | None = None, on_ready: Callable[[str], None] | None = None) -> None:
     """Serves until interrupted (KeyboardInterrupt ends it quietly); `on_ready` is told the address."""
-    with SandboxServer(options) as server:
+    with contextlib.suppress(KeyboardInterrupt), SandboxServer(options) as server:
         if on_ready is not None:
             on_ready(server.url)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            return
+        threading.Event().wait()
 
 
 def _running(options: SandboxOptions, clock: Clock | None) -> Running:
