@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -143,11 +144,10 @@ class HealthMonitor:
         interval_s: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._http = http
-        self._model = model
-        self._list_names = list_names
-        self._interval_s = interval_s
-        self._answer = SharedAnswer(self._look, self._ttl_of, clock)
+        # Functions of their own and not methods: a circle would keep the connections of a forgotten owner open.
+        self._answer: SharedAnswer[dict[str, Any]] = SharedAnswer(
+            functools.partial(_look, http, model, list_names), functools.partial(_ttl_s, interval_s), clock
+        )
 
     async def check(self, force: bool = False) -> dict[str, Any]:
         """How server and model are; never raises.
@@ -167,33 +167,35 @@ class HealthMonitor:
         """Something happened that the last answer did not know of."""
         self._answer.invalidate()
 
-    def _ttl_of(self, health: dict[str, Any]) -> float:
-        if health["status"] == "unhealthy":
-            return min(self._interval_s, _FAILURE_TTL_S)
-        return self._interval_s
 
-    async def _look(self) -> dict[str, Any]:
-        server = await probe_server(self._http)
-        names: list[str] = []
-        problem: dict[str, Any] = {key: server[key] for key in ("error", "suggestion") if key in server}
-        if server["status"] == "healthy":
-            try:
-                names = await self._list_names()
-            except N3Error as error:
-                problem = {"error": error.message, "suggestion": error.suggestion}
-        available = find_model(self._model, names) is not None
-        if server["status"] == "healthy" and not available and not problem:
-            problem = {
-                "error": f"Ollama model '{self._model}' is not available locally.",
-                "suggestion": f"Run: ollama pull {self._model}",
-            }
-        status = "unhealthy" if server["status"] != "healthy" else "healthy" if available else "degraded"
-        return {
-            "status": status,
-            "model": self._model,
-            "base_url": self._http.base_url,
-            "model_available": available,
-            "available_models": names,
-            "server_health": server,
-            **problem,
+def _ttl_s(interval_s: float, health: dict[str, Any]) -> float:
+    return min(interval_s, _FAILURE_TTL_S) if health["status"] == "unhealthy" else interval_s
+
+
+async def _look(
+    http: OllamaHttp, model: str, list_names: Callable[[], Awaitable[list[str]]]
+) -> dict[str, Any]:
+    server = await probe_server(http)
+    names: list[str] = []
+    problem: dict[str, Any] = {key: server[key] for key in ("error", "suggestion") if key in server}
+    if server["status"] == "healthy":
+        try:
+            names = await list_names()
+        except N3Error as error:
+            problem = {"error": error.message, "suggestion": error.suggestion}
+    available = find_model(model, names) is not None
+    if server["status"] == "healthy" and not available and not problem:
+        problem = {
+            "error": f"Ollama model '{model}' is not available locally.",
+            "suggestion": f"Run: ollama pull {model}",
         }
+    status = "unhealthy" if server["status"] != "healthy" else "healthy" if available else "degraded"
+    return {
+        "status": status,
+        "model": model,
+        "base_url": http.base_url,
+        "model_available": available,
+        "available_models": names,
+        "server_health": server,
+        **problem,
+    }

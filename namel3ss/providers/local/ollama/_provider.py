@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -10,23 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from namel3ss.errors import UsageError
 from namel3ss.providers.base import N3Provider
-from namel3ss.providers.local.ollama._address import parse_url, resolve_address
 from namel3ss.providers.local.ollama._answer import Answer
-from namel3ss.providers.local.ollama._attempts import Attempts, Host
+from namel3ss.providers.local.ollama._attempts import Attempts
 from namel3ss.providers.local.ollama._availability import ModelAvailabilityCache
-from namel3ss.providers.local.ollama._circuit import Circuit
 from namel3ss.providers.local.ollama._context import PromptSize, WindowFinder
 from namel3ss.providers.local.ollama._embedding import read_embeddings
 from namel3ss.providers.local.ollama._errors import OllamaError, OllamaServerUnreachableError
 from namel3ss.providers.local.ollama._exchange import Exchange
 from namel3ss.providers.local.ollama._healing import heal
 from namel3ss.providers.local.ollama._health import HealthMonitor
-from namel3ss.providers.local.ollama._http import OllamaHttp
-from namel3ss.providers.local.ollama._models import OllamaModelManager, model_names
+from namel3ss.providers.local.ollama._hosts import Notice, make_hosts
+from namel3ss.providers.local.ollama._models import model_names
 from namel3ss.providers.local.ollama._names import name_problem
-from namel3ss.providers.local.ollama._pull import PullPolicy
 from namel3ss.providers.local.ollama._requests import check_count, check_options, embed_call, message_call
-from namel3ss.providers.local.ollama._server import OllamaServerManager
 from namel3ss.providers.local.ollama._stream import OllamaStream
 
 if TYPE_CHECKING:
@@ -35,8 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
     from namel3ss.providers.base import EmbeddingResponse, Messages, ProviderResponse
-    from namel3ss.providers.local.ollama._address import Address
-    from namel3ss.providers.local.ollama._config import OllamaConfig
+    from namel3ss.providers.local.ollama._models import OllamaModelManager
     from namel3ss.providers.local.ollama._pull import ProgressListener
     from namel3ss.providers.local.ollama._requests import Call
     from namel3ss.providers.local.ollama._sync import SyncOllamaProvider
@@ -64,9 +60,8 @@ class OllamaProvider(N3Provider):
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        from namel3ss.providers.local.ollama._config import (
-            OllamaConfig,
-        )  # brings pydantic, so only when needed
+        # Brings pydantic, so only when needed.
+        from namel3ss.providers.local.ollama._config import OllamaConfig
 
         if problem := name_problem(model):
             raise UsageError(
@@ -79,53 +74,23 @@ class OllamaProvider(N3Provider):
         check_options(self.config.options)
         clock = time.monotonic if clock is None else clock
         self._cache = ModelAvailabilityCache(self.config.model_cache_ttl, clock=clock)
-        hosts = [
-            self._host(address, position, transport, clock)
-            for position, address in enumerate(_addresses(self.config))
-        ]
+        changed = Notice()
+        hosts = make_hosts(self.config, self._cache, transport=transport, clock=clock, on_change=changed)
         self._first = hosts[0]
         self.base_url = self._first.http.base_url
         self._health = HealthMonitor(
             self._first.http,
             self.model,
-            self._installed_names,
+            functools.partial(_installed_names, self._first.models),
             interval_s=self.config.health_check_interval,
             clock=clock,
         )
+        changed.goes_to(self._health)
         attempts = Attempts(hosts, clock=clock, on_unreachable=self._health.invalidate)
         windows = WindowFinder(self._first.models, ttl_s=self.config.model_cache_ttl, clock=clock)
         self._exchange = Exchange(name, attempts, windows, clock=clock)
         self._clock = clock
         self._sync: SyncOllamaProvider | None = None
-
-    def _host(
-        self,
-        address: Address,
-        position: int,
-        transport: httpx.AsyncBaseTransport | None,
-        clock: Callable[[], float],
-    ) -> Host:
-        headers = self.config.request_headers()
-        if address.authorization is not None:
-            headers.setdefault("Authorization", address.authorization)
-        http = OllamaHttp(
-            address.url, headers=headers, connect_timeout_s=self.config.connect_timeout, transport=transport
-        )
-        cache = (
-            self._cache if position == 0 else ModelAvailabilityCache(self.config.model_cache_ttl, clock=clock)
-        )
-        models = OllamaModelManager(
-            address.url,
-            cache,
-            http=http,
-            load_timeout=self.config.first_token_timeout,
-            pull_timeout=self.config.pull_timeout,
-            pull_policy=PullPolicy(clock=clock),
-            on_change=self._forget_health,
-        )
-        return Host(
-            http, models, OllamaServerManager(self.config, http=http, clock=clock), Circuit(clock=clock)
-        )
 
     # -- settings -----------------------------------------------------------------------------------------------
 
@@ -370,15 +335,6 @@ class OllamaProvider(N3Provider):
             self.model, self.config.auto_pull_model, on_progress=self.on_pull_progress
         )
 
-    async def _installed_names(self) -> list[str]:
-        return model_names(await self._models.list_models())
 
-    def _forget_health(self) -> None:
-        self._health.invalidate()
-
-
-def _addresses(config: OllamaConfig) -> list[Address]:
-    """Where to ask, in order."""
-    if config.hosts:
-        return [parse_url(url, name="hosts") for url in config.hosts]
-    return [resolve_address(config.base_url, config.host, config.port)]
+async def _installed_names(models: OllamaModelManager) -> list[str]:
+    return model_names(await models.list_models())

@@ -12,6 +12,7 @@ The rules:
 from __future__ import annotations
 
 import atexit
+import functools
 import ipaddress
 import os
 import sys
@@ -94,7 +95,7 @@ class OllamaServerManager:
         self._starts: SingleFlight[bool] = SingleFlight()
         interval_s = settings.health_check_interval
         self._health = SharedAnswer(
-            lambda: probe_server(self._http),
+            functools.partial(probe_server, self._http),
             lambda health: interval_s if health["status"] == "healthy" else min(interval_s, 2.0),
             clock,
         )
