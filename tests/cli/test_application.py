@@ -13,7 +13,7 @@ import pytest
 
 from namel3ss._version import __version__
 from namel3ss.cli.application import _COMMANDS, application
-from tests.support.command_line import COMMAND, environment, on_terminal, run_command
+from tests.support.command_line import COMMAND, call, environment, on_terminal, run_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,11 +58,12 @@ def test_version_is_shown_without_loading_the_rest() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["run", "--help"], ["models", "pull", "-h"]])
-def test_help_goes_to_stdout(arguments: list[str]) -> None:
-    done = run_command(*arguments)
+def test_help_goes_to_stdout(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    done = call(*arguments)
 
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "Usage: namel3ss" in done.stdout
+    written = capsys.readouterr()  # click itself writes it
+    assert (done.code, done.stderr, written.err) == (0, "", "")
+    assert "Usage: namel3ss" in written.out
 
 
 @pytest.mark.parametrize(
@@ -79,17 +80,17 @@ def test_help_goes_to_stdout(arguments: list[str]) -> None:
     ],
 )
 def test_wrong_call_is_explained_on_stderr(arguments: list[str], message: str) -> None:
-    done = run_command(*arguments)
+    done = call(*arguments)
 
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.code, done.stdout) == (2, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_no_command_shows_the_help_as_an_error() -> None:
-    done = run_command()
+    done = call()
 
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.code, done.stdout) == (2, "")
     assert "Commands:" in done.stderr
 
 
@@ -122,24 +123,31 @@ def test_command_works_as_a_module_and_as_a_script() -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_script_for_each_shell(shell: str) -> None:
-    done = run_command(environ={"_NAMEL3SS_COMPLETE": f"{shell}_source"})
+def test_completion_script_for_each_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    done = call(environ={"_NAMEL3SS_COMPLETE": f"{shell}_source"})
 
-    assert done.returncode == 0
-    assert "_NAMEL3SS_COMPLETE" in done.stdout
+    assert done.code == 0
+    assert "_NAMEL3SS_COMPLETE" in capsys.readouterr().out
 
 
-def test_completion_offers_commands_and_options() -> None:
-    words = {"_NAMEL3SS_COMPLETE": "bash_complete", "COMP_WORDS": "namel3ss ch", "COMP_CWORD": "1"}
-    commands = run_command(environ=words)
-    words = {"_NAMEL3SS_COMPLETE": "bash_complete", "COMP_WORDS": "namel3ss run --sa", "COMP_CWORD": "2"}
-    options = run_command(environ=words)
-    words = {"_NAMEL3SS_COMPLETE": "bash_complete", "COMP_WORDS": "namel3ss run ap", "COMP_CWORD": "2"}
-    files = run_command(environ=words)
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("namel3ss ch", ["plain,chat", "plain,check"]),
+        ("namel3ss run --sa", ["plain,--sandbox"]),
+        ("namel3ss run ap", ["file,ap"]),
+        ("namel3ss models p", ["plain,ps", "plain,pull"]),
+    ],
+)
+def test_completion_offers_commands_options_and_files(
+    words: str, offered: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
 
-    assert commands.stdout.split() == ["plain,chat", "plain,check"]
-    assert options.stdout.split() == ["plain,--sandbox"]
-    assert files.stdout.split() == ["file,ap"]
+    call(environ={"_NAMEL3SS_COMPLETE": "bash_complete"})
+
+    assert sorted(capsys.readouterr().out.split()) == sorted(offered)
 
 
 def test_unforeseen_error_is_one_line_and_debug_shows_where(tmp_path: Path) -> None:

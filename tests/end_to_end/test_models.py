@@ -9,7 +9,7 @@ import pytest
 
 from namel3ss.sandbox import Fault, SandboxOptions, SandboxServer
 from tests.end_to_end.programs import write_program
-from tests.support.command_line import call, on_terminal, run_command
+from tests.support.command_line import call, on_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,15 +193,17 @@ def test_call_that_contradicts_itself_is_refused(arguments: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_names_are_completed_from_the_server(server: SandboxServer) -> None:
-    words = {
-        "_NAMEL3SS_COMPLETE": "bash_complete",
-        "COMP_WORDS": "namel3ss models rm lla",
-        "COMP_CWORD": "3",
-        "NAMEL3SS_OLLAMA_BASE_URL": server.url,
-    }
+def test_names_are_completed_from_the_server(
+    server: SandboxServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COMP_WORDS", "namel3ss models rm lla")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    completing = {"_NAMEL3SS_COMPLETE": "bash_complete"}
 
-    assert run_command(environ=words).stdout == "plain,llama3:8b\n"
-    assert (
-        run_command(environ=words | {"NAMEL3SS_OLLAMA_BASE_URL": "http://127.0.0.1:9"}).stdout.strip() == ""
-    )
+    monkeypatch.setenv("NAMEL3SS_OLLAMA_BASE_URL", server.url)
+    call(environ=completing)
+    assert capsys.readouterr().out.split() == ["plain,llama3:8b"]
+
+    monkeypatch.setenv("NAMEL3SS_OLLAMA_BASE_URL", "http://127.0.0.1:9")
+    call(environ=completing)
+    assert capsys.readouterr().out.split() == []
