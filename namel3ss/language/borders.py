@@ -48,7 +48,7 @@ _HEAD_LINE = re.compile(
 _OWN_BORDER = re.compile(r"ai[ \t]++model|llm|prompt|chain|server|gateway")
 # `import a.b as c` is the wider language's; a path is quoted.
 _KNOWN_HEAD = re.compile(
-    rf"{_FOREIGN}(?![A-Za-z0-9_-])"
+    rf"(?!model[ \t]++ai[ \t]){_FOREIGN}(?![A-Za-z0-9_-])"
     rf"|import(?=[ \t]++[A-Za-z_][\w.]*+[ \t]*+(?:as[ \t]|\r?\n|\Z))(?![^\n]*\.ai\b)"
 )
 _UNKNOWN_HEAD = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]*+{_END}(?=[^\n{{]*+\{{)")
@@ -99,6 +99,13 @@ class Borders:
         number = bisect.bisect_right(self._borders, offset)
         return self._borders[number] if number < len(self._borders) else len(self._text)
 
+    def end_of_half_a_head(self, offset: int) -> int | None:
+        """The end of the line of a head that opens no block on it; what follows need not belong to it."""
+        line_end = self._text.find("\n", offset)
+        line_end = len(self._text) if line_end < 0 else line_end
+        line = self._text[offset:line_end]
+        return None if "{" in line or "<" in line or self._brace_follows(line_end) else line_end
+
     def head_at(self, offset: int) -> Head | None:
         """The head that begins here, between declarations."""
         found = _HEAD.match(self._text, offset)
@@ -127,7 +134,7 @@ class Borders:
         kind = found[0]
         line_end = text.find("\n", offset)
         line_end = len(text) if line_end < 0 else line_end
-        head = _STRING_OR_COMMENT.sub(lambda part: " " * len(part[0]), text[offset:line_end])
+        head = _STRING_OR_COMMENT.sub(_blotted, text[offset:line_end])
         brace = head.rfind("{")
         if brace < 0 and not self._brace_follows(line_end):
             closing = self._brace_in_first_column(line_end)
@@ -183,3 +190,8 @@ class Borders:
         """The offsets of all opening braces, and of all braces."""
         offsets = [found.start() for found in re.finditer(r"[{}]", self._text)]
         return [offset for offset in offsets if self._text[offset] == "{"], offsets
+
+
+def _blotted(part: re.Match[str]) -> str:
+    """A string or comment without the braces in it, as long as it was."""
+    return (" " if part[0].startswith("#") else '"') * len(part[0])

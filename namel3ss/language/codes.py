@@ -83,7 +83,7 @@ CODES: dict[str, CodeInfo] = {
     "N3903": CodeInfo("The file is too large", _ERROR),
     "N3904": CodeInfo("Nested too deeply", _ERROR),
     "N3905": CodeInfo("Too many entries in one block", _ERROR),
-    "N3906": CodeInfo("Too many findings to show", _ERROR),
+    "N3906": CodeInfo("Too many mistakes in one file", _ERROR),
     "N3907": CodeInfo("There is no such file", _ERROR),
     "N3908": CodeInfo("A folder in the place of a file", _ERROR),
     "N3909": CodeInfo("The file cannot be read", _ERROR),

@@ -1,7 +1,8 @@
 """Collects what parsing finds, and keeps the noise down.
 
-Within one declaration an error on the line of an earlier one is most often its consequence and is not reported; after
-MAX_PER_DECLARATION the rest of the declaration is given up. A file reports at most MAX_PER_FILE findings.
+Within one declaration an error on the line of an earlier one is most often its consequence and is not reported. After
+MAX_PER_DECLARATION errors the rest of the declaration is not read, after MAX_PER_FILE errors the rest of the file; so what
+is wrong always has an error in its own place. Warnings are counted apart, and no more than MAX_PER_FILE are kept.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Findings:
         self._found: list[Diagnostic] = []
         self._lines: set[int] = set()
         self._mark = 0
+        self._warnings = 0
 
     def begin(self) -> None:
         """A new declaration starts: lines and counts begin anew."""
@@ -47,13 +49,18 @@ class Findings:
     def replace_since_begin(self, findings: list[Diagnostic]) -> None:
         """Put other findings in the place of those of the current declaration."""
         self._found[self._mark :] = findings
+        self._warnings = sum(not _is_error(finding) for finding in self._found)
         self._lines = {self._line(finding.span.start) for finding in findings if _is_error(finding)}
 
     @property
     def is_full(self) -> bool:
-        """There are enough of them in this declaration, or in the file."""
-        count = len(self._found)
-        return count - self._mark >= MAX_PER_DECLARATION or count >= MAX_PER_FILE
+        """There are enough errors in this declaration, or in the file."""
+        return len(self._found) - self._mark >= MAX_PER_DECLARATION or self.file_is_full
+
+    @property
+    def file_is_full(self) -> bool:
+        """There are enough errors in the file."""
+        return len(self._found) - self._warnings >= MAX_PER_FILE
 
     def has_error_on_line_of(self, offset: int) -> bool:
         return bool(self._lines) and self._line(offset) in self._lines
@@ -76,6 +83,10 @@ class Findings:
             if line in self._lines:
                 return
             self._lines.add(line)
+        else:
+            if self._warnings >= MAX_PER_FILE:
+                return
+            self._warnings += 1
         self._found.append(
             Diagnostic(
                 code=code,
@@ -93,20 +104,11 @@ class Findings:
     def all(self) -> tuple[Diagnostic, ...]:
         """Everything, in the order of the file."""
         found = sorted(self._found, key=lambda finding: (finding.span.start, finding.code))
-        if len(found) < MAX_PER_FILE:
-            return tuple(found)
-        kept = found[:MAX_PER_FILE]
-        info = CODES["N3906"]
-        kept.append(
-            Diagnostic(
-                code="N3906",
-                severity=info.severity,
-                message=f"there may be more: only the first {MAX_PER_FILE} findings are shown",
-                source=self.source,
-                span=kept[-1].span,
-            )
-        )
-        return tuple(kept)
+        if self.file_is_full:
+            message = f"{MAX_PER_FILE} errors are enough: the rest of the file is not read"
+            last = found[-1].span
+            found.append(Diagnostic("N3906", CODES["N3906"].severity, message, self.source, last))
+        return tuple(found)
 
     def _line(self, offset: int) -> int:
         return self.source.position(offset).line

@@ -104,7 +104,7 @@ class Machine:
                     found = matchers[state](text, at, limit)
                     kind = None if found is None else found.lastgroup
                     if found is None or kind is None:
-                        at = self._recover(recovery, at, None)
+                        at = self._recover(recovery, at)
                         state = states[-1]
                         continue
                     start, end = found.span(kind)
@@ -115,12 +115,12 @@ class Machine:
                     if kind == "WORD" and self.angle and text[end - 1] == ">":
                         kind, end = self._word_before_angle(state, start, end)
                     elif kind == "TIGHT_KEY" and not self._begins_entry(at, start):
-                        at = self._recover(recovery, at, None)
+                        at = self._recover(recovery, at)
                         kind, state = None, states[-1]
                         continue
                 action = actions[state].get(kind)
                 if action is None:
-                    at = self._recover(recovery, at, (kind, start, end))
+                    at = self._recover(recovery, at)
                     kind, state = None, states[-1]
                     continue
                 if action >= 0:
@@ -147,9 +147,9 @@ class Machine:
             states.append(state)
         self.at = at
 
-    def _recover(self, recovery: Recovery, at: int, token: Token | None) -> int:
+    def _recover(self, recovery: Recovery, at: int) -> int:
         self.at = at
-        recovery.repair(token)
+        recovery.repair()
         return self.at
 
     def _opened(self, recovery: Recovery, kind: str, at: int) -> int:

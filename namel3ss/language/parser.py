@@ -74,7 +74,7 @@ class Reader:
         while True:
             blanks = _BLANKS.match(text, at)
             at = at if blanks is None else blanks.end()
-            if at >= len(text):
+            if at >= len(text) or self._findings.file_is_full:
                 return
             self._findings.begin()
             if foreign := borders.foreign_at(at, known=True):
@@ -83,14 +83,14 @@ class Reader:
                 at = self._read_declaration(head)
             elif head := borders.misspelt_head_at(at):
                 self._report_misspelt(head)
-                at = self._read_declaration(head)
+                at = self._read_declaration(head, borders.end_of_half_a_head(head.end))
             elif foreign := borders.foreign_at(at, known=False):
                 at = self._read_foreign(at, foreign)
             else:
                 at = self._read_stray(at)
 
-    def _read_declaration(self, head: Head) -> int:
-        limit = self._borders.after(head.start)
+    def _read_declaration(self, head: Head, limit: int | None = None) -> int:
+        limit = limit or self._borders.after(head.start)
         earlier = self._findings.since_begin()
         item, end, unclosed = self._run(head, limit, by_indentation=False)
         if unclosed and end - head.start <= _MAX_REREAD:

@@ -19,7 +19,7 @@ from namel3ss.language.diagnostics import Label
 from namel3ss.language.findings import replacement
 from namel3ss.language.recovery_entries import mend_entry, mend_first_item, mend_item, report_unclosed
 from namel3ss.language.recovery_heads import mend_body, mend_import, mend_name
-from namel3ss.language.recovery_site import CLOSERS, KEYS, Site
+from namel3ss.language.recovery_site import CLOSER_OF, CLOSERS, KEYS, Site
 from namel3ss.language.recovery_values import (
     is_unquoted_template,
     mend_default,
@@ -51,15 +51,15 @@ class Recovery:
         self._repairs = 0
         self._indentations: dict[int, int] = {}
 
-    def repair(self, token: Token | None) -> None:
-        """Change the stacks or the position so that the machine can go on. `token` is what did not fit, if known."""
+    def repair(self) -> None:
+        """Change the stacks or the position so that the machine can go on behind the last token."""
         machine, site = self._machine, self._site
         self._repairs += 1
         if self._repairs > _MAX_REPAIRS or machine.findings.is_full:
             self.give_up()
             return
         machine.settle()
-        token = token or site.any_token()
+        token = site.any_token()
         if token is not None:
             self._mend(token)
             return
@@ -76,13 +76,17 @@ class Recovery:
         expects, last = machine.expects, site.last_node
         if expects("entry"):
             if is_unquoted_template(site, token):
-                mend_template(site, token)
+                mend_template(site)
             else:
                 mend_entry(site, token)
         elif expects("value") and isinstance(last, Key):
             mend_pair_value(site, last, token)
         elif expects("value"):
             mend_first_item(site, token)
+        elif expects("fallback"):
+            mend_fallback(site, token)
+        elif expects("literal"):
+            mend_default(site)
         elif expects("map") and isinstance(last, Key):
             mend_map_value(site, last, token)
         elif expects("map"):
@@ -91,10 +95,6 @@ class Recovery:
             mend_name(site, token)
         elif expects("body"):
             mend_body(site, token)
-        elif expects("fallback"):
-            mend_fallback(site, token)
-        elif expects("literal"):
-            mend_default(site, token)
         elif machine.states[-1] == machine.import_state:
             mend_import(site, token)
         elif machine.accepts("STRING"):
@@ -126,13 +126,13 @@ class Recovery:
         site.go_on_at(end)
 
     def _end_of_open_string(self, start: int) -> int:
-        """The line's end, without the closers that blocks opened on this line are waiting for."""
+        """The line's end, without the closers that a list, or blocks opened on this line, are waiting for."""
         site = self._site
         end = site.line_end(start)
         for opener in reversed(site.openers()):
-            if "\n" in site.text[opener.start : start]:
+            closer = CLOSER_OF[site.opener_text(opener)]
+            if closer != "]" and "\n" in site.text[opener.start : start]:
                 break
-            closer = {"{": "}", "[": "]", "<": ">"}[site.opener_text(opener)]
             shorter = start + len(site.text[start:end].rstrip(" \t,"))
             if shorter - 1 <= start or site.text[shorter - 1] != closer:
                 break

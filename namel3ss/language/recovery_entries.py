@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from namel3ss.language.diagnostics import Label
 from namel3ss.language.findings import replacement
-from namel3ss.language.recovery_site import CLOSERS, IDENTIFIER, KEYS, VALUES, Site, shown
+from namel3ss.language.recovery_site import CLOSER_OF, CLOSERS, IDENTIFIER, KEYS, VALUES, Site, shown
 from namel3ss.language.source import Span
 from namel3ss.language.strings import quote
 from namel3ss.language.tree import BareWord, Key
@@ -103,7 +103,7 @@ def mend_first_item(site: Site, token: Token) -> None:
 def report_unclosed(site: Site, opener: Span, before: Span | None) -> None:
     """`opener` is never closed; its closer was missed at `before` at the latest."""
     character = site.opener_text(opener)
-    closer = {"{": "}", "[": "]", "<": ">"}[character]
+    closer = CLOSER_OF[character]
     labels = [Label(before, f"`{closer}` was expected before this")] if before is not None else []
     end_of_line = site.at
     fix = replacement(

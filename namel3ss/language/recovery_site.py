@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from namel3ss.language.machine import Machine, Token
     from namel3ss.language.tree import Value
 
-__all__ = ["CLOSERS", "IDENTIFIER", "KEYS", "SCALARS", "VALUES", "Site", "shown"]
+__all__ = ["CLOSERS", "CLOSER_OF", "IDENTIFIER", "KEYS", "SCALARS", "VALUES", "Site", "shown"]
 
 KEYS = frozenset({"KEY", "OPEN_KEY", "TIGHT_KEY", "STEP"})
 CLOSERS = frozenset({"RBRACE", "RBRACKET", "GREATER"})
 SCALARS = frozenset({"WORD", "STRING", "NUMBER", "BOOLEAN", "NULL", "ENV", "TYPE"})
 OPENERS = frozenset({"LBRACE", "LBRACKET", "LIST_OF"})
 VALUES = SCALARS | OPENERS
+CLOSER_OF = {"{": "}", "[": "]", "<": ">"}
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _BLANKS = re.compile(r"(?:[ \t\r\n\f]++(?:#[^\n]*+)?)*+")

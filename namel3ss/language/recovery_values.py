@@ -65,25 +65,21 @@ def mend_map_value(site: Site, key: Key, token: Token) -> None:
 
 
 def is_unquoted_template(site: Site, token: Token) -> bool:
-    """Whether a `{` that follows a `{`, or the `%` of ``{% … %}``, shows that a template was meant."""
-    opener = site.last_node
-    _, start, _ = token
-    return (
-        isinstance(opener, Span)
-        and opener.end == start
-        and site.text[opener.start : opener.end] == "{"
-        and site.text[start] in "{%"
-        and len(site.machine.nodes) > 1
-        and isinstance(site.machine.nodes[-2], Key)
-    )
+    """Whether a `{` or `%` right behind a map's first brace shows that a template was meant."""
+    start = token[1]
+    match site.machine.nodes[-3:]:
+        case [Key(), Span() as opener, []]:
+            return opener.end == start and site.text[opener.start] == "{" and site.text[start] in "{%"
+    return False
 
 
-def mend_template(site: Site, token: Token) -> None:
+def mend_template(site: Site) -> None:
     """``key: {{input.text}}`` without quotes: the first brace was taken for a map's."""
     machine = site.machine
-    opener = machine.nodes.pop()
-    machine.states.pop()
+    opener = machine.nodes[-2]
     assert isinstance(opener, Span), "is_unquoted_template looked"
+    machine.drop_last_node()
+    machine.drop_last_node()
     line_end = site.line_end(opener.start)
     closing = max(site.text.rfind(mark, opener.start, line_end) for mark in ("}}", "%}"))
     end = closing + 2 if closing >= 0 else line_end
@@ -95,13 +91,13 @@ def mend_template(site: Site, token: Token) -> None:
         help="write " + shown(quote(phrase)),
         fixes=(replacement("quote the template", opener.start, end, quote(phrase)),),
     )
-    machine.feed_node("STRING", machine.string_of(opener.start, end))
+    machine.supply("value" if machine.expects("value") else "map", machine.string_of(opener.start, end))
     site.go_on_at(end)
 
 
-def mend_fallback(site: Site, token: Token | None) -> None:
+def mend_fallback(site: Site, token: Token) -> None:
     """Nothing that can be a default follows ``??``."""
-    if token is not None and token[0] in VALUES and site.on_line_of_last_token(token[1]):
+    if token[0] in VALUES and site.on_line_of_last_token(token[1]):
         message = "bad reference to the environment: a default is a single value"
         end = site.skip_phrase(token[1])
         span = Span(token[1], end)
@@ -112,7 +108,7 @@ def mend_fallback(site: Site, token: Token | None) -> None:
     site.machine.supply("fallback", None)
 
 
-def mend_default(site: Site, token: Token | None) -> None:
+def mend_default(site: Site) -> None:
     """Nothing follows the ``=`` of a type."""
     site.report(
         "N3005",
