@@ -70,14 +70,13 @@ def where_to_run(session: Session, path: str | None, *, sandbox: bool) -> Iterat
     The models that the file names count as installed on the sandbox.
     """
     session.offers_sandbox = not sandbox
-    file = read_program(path, environ=session.environ) if sandbox and path else None
-    if not sandbox or (file is not None and not file.models):
-        yield None  # a file without a model stops the command before anybody is asked
+    if not sandbox:
+        yield None
         return
     from namel3ss.sandbox import SandboxOptions, SandboxServer
     from namel3ss.sandbox.names import ModelName
 
-    declared = file.models.values() if file else ()
+    declared = read_program(path, environ=session.environ).models.values() if path else ()
     installed = dict.fromkeys(model.model for model in declared if ModelName.parse(model.model).is_valid)
     with SandboxServer(SandboxOptions(installed=tuple(installed))) as server:
         session.output.note(_NOTICE)
