@@ -32,7 +32,9 @@ def run_check(name: str) -> bool:
     program, *arguments = CHECKS[name]
     started = time.monotonic()
     print(f"== {name}: {program} {' '.join(arguments)}", flush=True)
-    code = subprocess.run([SCRIPTS / program, *arguments], cwd=ROOT, check=False, env=_environment()).returncode
+    code = subprocess.run(
+        [SCRIPTS / program, *arguments], cwd=ROOT, check=False, env=_environment()
+    ).returncode
     print(f"== {name}: {'ok' if code == 0 else 'FAILED'} ({time.monotonic() - started:.1f} s)", flush=True)
     return code == 0
 

@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 OLLAMA_ADDRESS = re.compile(r"http://(?:localhost|127\.0\.0\.1):11434")
 INSTALLED = ("llama3:8b", "mistral:7b", "old-model:tag", "nomic-embed-text:latest", "llava:7b")
 
-PAGES = [pytest.param(page, id=page.name) for page in pages()]
+
+def runnable(page: Path, language: str) -> list[Snippet]:
+    return [snippet for snippet in snippets(page) if snippet.language == language and not snippet.not_run]
+
+
+def with_blocks(language: str) -> list[object]:
+    """The pages that have something of that language to run, as parameters of a test."""
+    return [pytest.param(page, id=page.name) for page in pages() if runnable(page, language)]
+
+
+EVERY_PAGE = [pytest.param(page, id=page.name) for page in pages()]
 
 
 @pytest.fixture
@@ -41,18 +51,14 @@ def _listeners_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "_listeners", ())
 
 
-def runnable(page: Path, language: str) -> list[Snippet]:
-    return [snippet for snippet in snippets(page) if snippet.language == language and not snippet.not_run]
-
-
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", EVERY_PAGE)
 def test_every_block_names_a_language_the_tests_know(page: Path) -> None:
     unknown = [str(snippet) for snippet in snippets(page) if snippet.language not in RUN | SHOWN_ONLY]
 
     assert unknown == []
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", EVERY_PAGE)
 def test_ai_blocks_check_without_an_error(page: Path) -> None:
     for snippet in runnable(page, "ai"):
         program = check_text(snippet.text, str(snippet), environ={})
@@ -62,7 +68,7 @@ def test_ai_blocks_check_without_an_error(page: Path) -> None:
 
 
 @pytest.mark.usefixtures("_listeners_put_back")
-@pytest.mark.parametrize("page", [page for page in PAGES if runnable(page.values[0], "python")])
+@pytest.mark.parametrize("page", with_blocks("python"))
 def test_python_blocks_run_on_the_sandbox(
     page: Path, server: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,7 +105,7 @@ async def _run_blocks(blocks: list[Snippet], url: str, names: dict[str, object])
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("page", [page for page in PAGES if runnable(page.values[0], "console")])
+@pytest.mark.parametrize("page", with_blocks("console"))
 def test_commands_do_what_the_page_says(page: Path, server: SandboxServer, tmp_path: Path) -> None:
     _write_files(page, server, tmp_path)
     environment = {
