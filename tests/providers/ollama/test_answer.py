@@ -41,9 +41,9 @@ def answer(*values: object, is_chat: bool = True) -> Answer:
 def test_pieces_become_chunks_and_one_response() -> None:
     collected = Answer("tiny", is_chat=True, clock=Clock())
 
-    chunks = [collected.take(line(value)) for value in chat_answer("Hel", "lo")]
+    chunks = [collected.take(line(value)) for value in chat_answer("Hell", "o")]
 
-    assert chunks == [ProviderChunk(output_text="Hel"), ProviderChunk(output_text="lo"), None]
+    assert chunks == [ProviderChunk(output_text="Hell"), ProviderChunk(output_text="o"), None]
     response = collected.response()
     assert response.output_text == "Hello"
     assert (response.model, response.finish_reason, response.thinking) == ("tiny", "stop", None)

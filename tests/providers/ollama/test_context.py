@@ -162,7 +162,7 @@ async def test_overflow_inside_a_stream_is_explained_too(server: ScriptedServer)
 
 
 async def test_silent_cut_raises_with_the_answer_attached(server: ScriptedServer) -> None:
-    server.on("/api/chat", lines(*chat_answer("Hel", "lo", prompt_eval_count=2050)))
+    server.on("/api/chat", lines(*chat_answer("Hell", "o", prompt_eval_count=2050)))
 
     async with provider(server, num_ctx=4096) as ollama:
         with pytest.raises(OllamaContextTruncatedError) as raised:
@@ -176,14 +176,14 @@ async def test_silent_cut_raises_with_the_answer_attached(server: ScriptedServer
 
 
 async def test_silent_cut_ends_a_stream_with_the_same_error(server: ScriptedServer) -> None:
-    server.on("/api/chat", lines(*chat_answer("Hel", "lo", prompt_eval_count=4096)))
+    server.on("/api/chat", lines(*chat_answer("Hell", "o", prompt_eval_count=4096)))
 
     async with provider(server, num_ctx=4096) as ollama, ollama.stream(PROMPT) as stream:
         texts = [(await anext(stream)).output_text, (await anext(stream)).output_text]
         with pytest.raises(OllamaContextTruncatedError):
             await anext(stream)
 
-    assert texts == ["Hel", "lo"]
+    assert texts == ["Hell", "o"]
 
 
 @pytest.mark.parametrize(("policy", "warnings"), [("warn", 1), ("truncate", 0)])

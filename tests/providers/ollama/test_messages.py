@@ -86,7 +86,7 @@ def test_what_a_model_said_can_be_sent_back_as_it_came() -> None:
         ([{"content": "hi"}], "messages[0].role is missing"),
         ([{"role": "wizard", "content": "hi"}], "messages[0].role is 'wizard'"),
         ([{"role": "user"}], "messages[0] has no content"),
-        ([{"role": "user", "contnet": "hi"}], "messages[0] has no content"),
+        ([{"role": "user", "contents": "hi"}], "messages[0] has no content"),
         ([{"role": "user", "content": 5}], "messages[0].content must be"),
         ([{"role": "user", "content": [{"type": "video"}]}], "messages[0].content[0] is not a part"),
         ([{"role": "user", "content": "hi", "images": "x.png"}], "messages[0].images must be a list"),

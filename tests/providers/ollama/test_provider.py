@@ -28,7 +28,7 @@ from tests.support.scripted_server import Gate, ScriptedServer, document, lines,
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ANSWER = lines(*chat_answer("Hel", "lo"))
+ANSWER = lines(*chat_answer("Hell", "o"))
 MISSING = document({"error": "model 'tiny' not found"}, 404)
 PULLED = lines({"status": "pulling manifest"}, {"status": "success"})
 LISTED = document({"models": [{"name": "tiny:latest", "size": 1}, {"name": "tiny-tools:latest", "size": 1}]})
@@ -100,7 +100,7 @@ def test_setting_that_nobody_wrote_is_none() -> None:
     [
         ("", None),
         ("a b", None),
-        ("tiny", {"temperatur": 1}),
+        ("tiny", {"temprature": 1}),
         ("tiny", {"num_ctx": 0}),
         ("tiny", {"base_url": "ftp://x"}),
     ],
@@ -184,7 +184,7 @@ async def test_plain_wire_fails_with_the_same_types(
 
 
 async def test_raw_prompt_goes_to_generate(server: ScriptedServer) -> None:
-    server.on("/api/generate", lines(generate_line("Hel"), generate_line("lo", done=True, **TOTALS)))
+    server.on("/api/generate", lines(generate_line("Hell"), generate_line("o", done=True, **TOTALS)))
 
     async with provider(server) as ollama:
         response = await ollama.generate("<|user|>hi", raw=True)
@@ -469,7 +469,7 @@ def test_sync_mirrors_the_calls(server: ScriptedServer) -> None:
 
     with ollama.sync as blocking:
         assert blocking.generate("hi").output_text == "Hello"
-        assert [piece.output_text for piece in blocking.stream("hi")] == ["Hel", "lo", ""]
+        assert [piece.output_text for piece in blocking.stream("hi")] == ["Hell", "o", ""]
         assert blocking.embed("a")[0] == [1.0]
         assert len(blocking.generate_batch(["a", "b"])) == 2
         assert [model["name"] for model in blocking.list_models()] == ["tiny:latest", "tiny-tools:latest"]
@@ -497,7 +497,7 @@ def test_leaving_a_blocking_stream_closes_its_connection(server: ScriptedServer)
     server.on("/api/chat", [*ANSWER[:2], stall()])
 
     with provider(server).sync as blocking, blocking.stream("hi") as stream:
-        assert next(stream).output_text == "Hel"
+        assert next(stream).output_text == "Hell"
         stream.cancel()
         server.requests[0].aborted.wait()
 

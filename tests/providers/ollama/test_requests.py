@@ -152,7 +152,7 @@ def test_raw_false_stays_a_chat() -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ({"temperatur": 1}, "temperature"),
+        ({"temprature": 1}, "temperature"),
         ({"temperature": math.nan}, "temperature"),
         ({"options": {"top_k": math.inf}}, "finite"),
         ({"num_ctx": "many"}, "num_ctx must be"),

@@ -51,7 +51,7 @@ def provider(server: ScriptedServer, **config: Any) -> OllamaProvider:
 
 
 def two_pieces_then(*steps: Step) -> list[Step]:
-    return [*lines(chat_line("Hel"), chat_line("lo"))[:3], *steps]
+    return [*lines(chat_line("Hell"), chat_line("o"))[:3], *steps]
 
 
 def shown(chunks: list[ProviderChunk]) -> list[str]:
@@ -60,7 +60,7 @@ def shown(chunks: list[ProviderChunk]) -> list[str]:
 
 async def test_pieces_come_as_they_arrive_and_the_last_has_the_totals(server: ScriptedServer) -> None:
     gate = Gate()
-    script = lines(*chat_answer("Hel", "lo"))
+    script = lines(*chat_answer("Hell", "o"))
     server.on("/api/chat", [*script[:2], gate, *script[2:]])
 
     async with provider(server) as ollama, ollama.stream("hi") as stream:
@@ -69,7 +69,7 @@ async def test_pieces_come_as_they_arrive_and_the_last_has_the_totals(server: Sc
         gate.open()
         rest = [piece async for piece in stream]
 
-    assert shown([first, *rest]) == ["Hel", "lo", ""]
+    assert shown([first, *rest]) == ["Hell", "o", ""]
     assert first.metadata == {}
     assert rest[-1].metadata["done"] is True
     assert rest[-1].metadata["tokens"] == {"prompt": 6, "completion": 7, "total": 13}
@@ -83,7 +83,7 @@ async def test_nothing_is_sent_before_the_first_await(server: ScriptedServer) ->
 
 
 async def test_result_reads_what_is_left_and_holds_everything(server: ScriptedServer) -> None:
-    server.on("/api/chat", lines(*chat_answer("Hel", "lo")))
+    server.on("/api/chat", lines(*chat_answer("Hell", "o")))
 
     async with provider(server) as ollama:
         stream = ollama.stream("hi")
@@ -114,7 +114,7 @@ async def test_finished_streams_share_one_connection(server: ScriptedServer) -> 
         [
             Send(
                 head(chunked=True)
-                + b"".join(chunk(line(one)) for one in chat_answer("Hel", "lo"))
+                + b"".join(chunk(line(one)) for one in chat_answer("Hell", "o"))
                 + LAST_CHUNK
             )
         ],
@@ -122,7 +122,7 @@ async def test_finished_streams_share_one_connection(server: ScriptedServer) -> 
             Send(head(chunked=True)),
             *(
                 Send(chunk(byte))
-                for byte in [bytes([b]) for b in b"".join(line(one) for one in chat_answer("Hel", "lo"))]
+                for byte in [bytes([b]) for b in b"".join(line(one) for one in chat_answer("Hell", "o"))]
             ),
             Send(LAST_CHUNK),
         ],
@@ -131,7 +131,7 @@ async def test_finished_streams_share_one_connection(server: ScriptedServer) -> 
             Send(
                 chunk(
                     b"\xef\xbb\xbf"
-                    + b"\r\n".join(line(one).strip() for one in chat_answer("Hel", "lo"))
+                    + b"\r\n".join(line(one).strip() for one in chat_answer("Hell", "o"))
                     + b"\r\n\n"
                 )
             ),
@@ -210,7 +210,7 @@ async def test_interrupted_answer_is_a_typed_error_that_keeps_the_text_so_far(
                 await anext(stream)
 
     error = raised.value
-    assert pieces == (["Hel", "lo"] if is_streamed else [])
+    assert pieces == (["Hell", "o"] if is_streamed else [])
     assert (error.partial_text, error.chunks, error.error_type) == ("Hello", 2, error_type)
     assert (error.model, error.base_url) == ("tiny", server.url)
     await server.connections_reached(0)
