@@ -47,8 +47,8 @@ policies = st.builds(
     ageing_s=st.sampled_from([7.0, 20.0]),
     reserve=st.integers(0, 2),
     batch_wait_s=st.sampled_from([0.0, 5.0, 30.0]),
-    max_waiting=st.sampled_from([6, 100]),
-    max_waiting_per_user=st.sampled_from([4, 100]),
+    max_waiting=st.sampled_from([6, 100, 100]),
+    max_waiting_per_user=st.sampled_from([4, 100, 100]),
     max_waiting_per_class=st.sampled_from([{}, {9: 3}]),
     max_wait_s=st.none(),
     lease_ttl_s=st.sampled_from([None, None, 25.0]),
@@ -243,8 +243,8 @@ class CoreFollowsTheReference(RuleBasedStateMachine):
 
 
 CoreFollowsTheReference.TestCase.settings = settings(
-    max_examples=60,
-    stateful_step_count=40,
+    max_examples=50,
+    stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
