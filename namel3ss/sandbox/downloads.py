@@ -19,7 +19,8 @@ class Download:
     """One file. It grows at a steady pace while somebody waits for it."""
 
     total: int
-    bytes_per_second: float
+    bytes_per_second: float | None
+    """None for one that is there at once."""
     had: int = 0
     """What had arrived when it last stood still."""
     since_ns: int = 0
@@ -28,6 +29,8 @@ class Download:
     def arrived(self, now_ns: int) -> int:
         if not self.waiting:
             return self.had
+        if self.bytes_per_second is None:
+            return self.total
         grown = int((now_ns - self.since_ns) / 1e9 * self.bytes_per_second)
         return min(self.had + grown, self.total)
 
@@ -40,9 +43,13 @@ class Downloads:
         self._downloads: dict[str, Download] = {}
 
     @contextmanager
-    def joined(self, digest: str, total: int, bytes_per_second: float) -> Iterator[Download]:
-        """The download, running for as long as the block lasts; what has arrived is kept."""
-        download = self._downloads.setdefault(digest, Download(total, bytes_per_second))
+    def joined(self, digest: str, total: int, model_size: int, model_seconds: float) -> Iterator[Download]:
+        """The download, running for as long as the block lasts; what has arrived is kept.
+
+        The pace is such that the whole model takes `model_seconds`.
+        """
+        pace = model_size / model_seconds if model_seconds else None
+        download = self._downloads.setdefault(digest, Download(total, pace))
         if not download.waiting:
             download.since_ns = self._clock.ticks_ns()
         download.waiting += 1

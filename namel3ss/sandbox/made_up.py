@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from namel3ss.sandbox.models import (
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["made_up_model"]
 
 _LONGEST_ECHO: Final = 600
+_LONGEST_RUN: Final = 20
 _TRAINED_CONTEXT: Final = 32_768
 _BYTES_PER_PARAMETER: Final = 0.58
 """What a 4-bit file needs, all in all."""
@@ -64,7 +66,7 @@ class _Narrator:
     tokenizer: PieceTokenizer
 
     def write(self, job: Job) -> Iterator[str]:
-        return iter(self.tokenizer.pieces(self._text(job)))
+        return iter(_without_long_runs(self.tokenizer.pieces(self._text(job))))
 
     def embed(self, text: str, width: int) -> list[float]:
         return unit_vector(text, width)
@@ -90,6 +92,15 @@ class _Narrator:
             f"This is a made-up answer by the namel3ss sandbox, in place of {job.model}. "
             f"You wrote: {_cut(asked)}{_about_images(job)}"
         )
+
+
+def _without_long_runs(pieces: Sequence[str]) -> list[str]:
+    """An echo must not look like a model that is caught in a loop: the server would cut it off."""
+    kept: list[str] = []
+    for _, run in groupby(pieces, key=str.strip):
+        same = list(run)
+        kept += same if len(same) <= _LONGEST_RUN else [*same[:_LONGEST_RUN], " …"]
+    return kept
 
 
 def _last_exchange(job: Job) -> tuple[str, str | None]:

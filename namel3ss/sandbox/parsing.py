@@ -161,18 +161,37 @@ def _balanced(text: str) -> bool:
     return bool(text) and text.count("{") == text.count("}") and text.count("[") == text.count("]")
 
 
-_DECODER = json.JSONDecoder()
-
-
 def _first_object(text: str) -> tuple[dict[str, object], int] | None:
-    """The first whole JSON object in `text` and where it ends."""
-    for match in re.finditer(r"\{", text):
+    """The first whole JSON object in `text` and where it ends; None while the first one is not complete."""
+    start = text.find("{")
+    while start >= 0:
+        end = _closing(text, start)
+        if end is None:
+            return None
         try:
-            found, end = _DECODER.raw_decode(text, match.start())
+            found = json.loads(text[start:end])
         except ValueError:
+            start = text.find("{", end)
             continue
-        if isinstance(found, dict):
-            return found, end
+        return found, end
+    return None
+
+
+_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[{}]|"', re.DOTALL)
+
+
+def _closing(text: str, start: int) -> int | None:
+    """Where the object that begins at `start` ends, text in quotes not counted."""
+    depth = 0
+    for match in _TOKEN.finditer(text, start):
+        if match[0] == "{":
+            depth += 1
+        elif match[0] == "}":
+            depth -= 1
+            if not depth:
+                return match.end()
+        elif match[0] == '"':
+            return None
     return None
 
 

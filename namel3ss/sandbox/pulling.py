@@ -112,9 +112,8 @@ async def _layer_progress(service: Service, model: Model, layer: Layer) -> Async
         yield _layer_line(layer, layer.size)
         return
     seconds = service.options.pull_seconds
-    pace = model.size / seconds if seconds else float("inf")
-    with service.downloads.joined(layer.digest, layer.size, pace) as download:
-        arrived = download.arrived(service.clock.ticks_ns()) if seconds else layer.size
+    with service.downloads.joined(layer.digest, layer.size, model.size, seconds) as download:
+        arrived = download.arrived(service.clock.ticks_ns())
         while arrived < layer.size:
             yield _layer_line(layer, arrived)
             await service.clock.sleep(min(_TICK_S, seconds))

@@ -29,7 +29,7 @@ def ask(server: SandboxServer, method: str, path: str, body: object = None) -> t
         data = response.read()
     finally:
         connection.close()
-    if (response.getheader("Content-Type") or "").startswith("application/json"):
+    if method != "HEAD" and (response.getheader("Content-Type") or "").startswith("application/json"):
         return response.status, json.loads(data)
     return response.status, data.decode()
 
@@ -38,7 +38,7 @@ def lines(server: SandboxServer, path: str, body: object) -> list[dict[str, Any]
     """An NDJSON answer."""
     status, text = ask(server, "POST", path, body)
     assert status == 200, text
-    return [json.loads(line) for line in text.splitlines()]
+    return [json.loads(line) for line in text.split("\n") if line]
 
 
 def generate(server: SandboxServer, model: str, prompt: str, **more: object) -> dict[str, Any]:
