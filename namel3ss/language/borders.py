@@ -57,7 +57,7 @@ _MISSPELT = re.compile(
     r"(?P<word>model[ \t]++ai|ai[ \t]++[a-z]++|[A-Za-z_-]++)(?![A-Za-z0-9_-])"
     r"(?=(?:[ \t]++[^\s:{<]++)?[ \t\r]*+(?:[{<\n]|\Z))"
 )
-_INDENTED_LINE = re.compile(r"\n[ \t]++[^ \t\r\n#]")
+_INDENTED_LINE = re.compile(r"\s*+(?<=[ \t])[^\s#]")
 _BRACE_FOLLOWS = re.compile(r"\s*+\{")
 _STRING_OR_COMMENT = re.compile(r""""(?:[^"\\\n]|\\.)*+"|'(?:[^'\\\n]|\\.)*+'|(?<=[ \t])#[^\n]*+""")
 

@@ -1,8 +1,8 @@
 """Collects what parsing finds, and keeps the noise down.
 
 Within one declaration an error on the line of an earlier one is most often its consequence and is not reported. After
-MAX_PER_DECLARATION errors the rest of the declaration is not read, after MAX_PER_FILE errors the rest of the file; so what
-is wrong always has an error in its own place. Warnings are counted apart, and no more than MAX_PER_FILE are kept.
+MAX_PER_DECLARATION errors the rest of the declaration is not read, after MAX_PER_FILE errors the rest of the file; so a
+declaration with a mistake in it always has an error in it. Warnings are counted apart, and no more than MAX_PER_FILE are kept.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Findings:
     @property
     def is_full(self) -> bool:
         """There are enough errors in this declaration, or in the file."""
-        return len(self._found) - self._mark >= MAX_PER_DECLARATION or self.file_is_full
+        return len(self._lines) >= MAX_PER_DECLARATION or self.file_is_full
 
     @property
     def file_is_full(self) -> bool:
@@ -80,7 +80,8 @@ class Findings:
         severity = CODES[code].severity
         if severity is Severity.ERROR:
             line = self._line(span.start)
-            if line in self._lines:
+            # A line stands for one error each: so many lines, so many errors in this declaration.
+            if line in self._lines or len(self._lines) >= MAX_PER_DECLARATION:
                 return
             self._lines.add(line)
         else:

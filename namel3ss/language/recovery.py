@@ -11,6 +11,7 @@ closer left of that line, closes the brace first.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Recovery"]
 
+_LINE_TAIL = 200  # characters at the end of a line in which closers are looked for
 _MAX_REPAIRS = 100  # mistakes on one line are reported once; this bounds the work they cause
 
 
@@ -128,16 +130,20 @@ class Recovery:
     def _end_of_open_string(self, start: int) -> int:
         """The line's end, without the closers that a list, or blocks opened on this line, are waiting for."""
         site = self._site
-        end = site.line_end(start)
+        waiting = ""
         for opener in reversed(site.openers()):
             closer = CLOSER_OF[site.opener_text(opener)]
             if closer != "]" and "\n" in site.text[opener.start : start]:
                 break
-            shorter = start + len(site.text[start:end].rstrip(" \t,"))
-            if shorter - 1 <= start or site.text[shorter - 1] != closer:
-                break
-            end = start + len(site.text[start : shorter - 1].rstrip())
-        return max(end, start + 1)
+            waiting += closer
+        end = site.line_end(start)
+        tail_start = max(start + 1, end - _LINE_TAIL)
+        tail = site.text[tail_start:end]
+        for count in range(len(waiting), 0, -1):
+            closers = re.search(r"[ \t,]*".join(["", *map(re.escape, waiting[:count]), ""]) + r"\Z", tail)
+            if closers is not None:
+                return tail_start + closers.start()
+        return end
 
     def _drop_character(self, start: int) -> None:
         character = self._site.text[start]
@@ -159,9 +165,8 @@ class Recovery:
         openers = site.openers()
         if openers:
             self.unclosed = True
-            innermost = openers[-1]
             next_declaration = Span(end, end + 1) if end < len(site.text) else None
-            report_unclosed(site, innermost, next_declaration)
+            report_unclosed(site, openers, next_declaration)
         elif machine.states[-1] == machine.import_state:
             mend_import(site, None)
         elif machine.expects("name"):
@@ -234,7 +239,7 @@ class Recovery:
         if own < outer if kind in CLOSERS else own <= outer and len(self._site.openers()) > 1:
             self.unclosed = True
             self._machine.settle()
-            report_unclosed(self._site, innermost, Span(start, start + 1))
+            report_unclosed(self._site, [innermost], Span(start, start + 1))
             self._close_innermost()
             return True
         return False

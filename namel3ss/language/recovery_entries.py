@@ -65,7 +65,7 @@ def mend_item(site: Site, token: Token) -> None:
     if kind in KEYS and site.on_line_of_last_token(start):
         _report_pair_in_list(site, start)
     elif kind in KEYS or kind in CLOSERS:
-        report_unclosed(site, site.openers()[-1], Span(start, end))
+        report_unclosed(site, site.openers()[-1:], Span(start, end))
         site.insert("RBRACKET")
     elif kind not in VALUES or not site.machine.accepts("COMMA"):
         phrase_end = site.skip_phrase(start)
@@ -93,35 +93,36 @@ def mend_first_item(site: Site, token: Token) -> None:
         if not site.machine.accepts("RBRACKET"):
             site.machine.supply("value", None)
     elif site.machine.accepts("RBRACKET"):
-        report_unclosed(site, site.openers()[-1], Span(start, end))
+        report_unclosed(site, site.openers()[-1:], Span(start, end))
         site.insert("RBRACKET")
     else:
         site.report("N3001", Span(site.at - 1, site.at), "a type was expected inside `list[…]`")
         site.machine.supply("value", None)
 
 
-def report_unclosed(site: Site, opener: Span, before: Span | None) -> None:
-    """`opener` is never closed; its closer was missed at `before` at the latest."""
-    character = site.opener_text(opener)
+def report_unclosed(site: Site, openers: list[Span], before: Span | None) -> None:
+    """The last of `openers` is never closed, nor are those around it; the closer was missed at `before` at the latest."""
+    innermost = openers[-1]
+    character = site.opener_text(innermost)
     closer = CLOSER_OF[character]
-    labels = [Label(before, f"`{closer}` was expected before this")] if before is not None else []
-    end_of_line = site.at
-    fix = replacement(
-        f"insert `{closer}`", end_of_line, end_of_line, _on_own_line(site, opener, closer), safe=False
-    )
+    labels = [Label(outer, "this is not closed either") for outer in openers[:-1]]
+    if before is not None:
+        labels.append(Label(before, f"`{closer}` was expected before this"))
+    closers = "".join(_closer_of(site, opener) for opener in reversed(openers))
     site.report(
         "N3003",
-        opener,
+        innermost,
         f"this `{character}` is never closed",
         label="opened here",
         labels=tuple(labels),
         help=f"insert the missing `{closer}`",
-        fixes=(fix,),
+        fixes=(replacement(f"insert `{''.join(closers.split())}`", site.at, site.at, closers, safe=False),),
     )
 
 
-def _on_own_line(site: Site, opener: Span, closer: str) -> str:
-    """How the closer is written: on the same line where the block began on this one, else below the opener's line."""
+def _closer_of(site: Site, opener: Span) -> str:
+    """How the closer is written: on the line of its opener if nothing else stands between, else on a line of its own."""
+    closer = CLOSER_OF[site.opener_text(opener)]
     if "\n" not in site.text[opener.end : site.at]:
         return closer if closer == "]" else f" {closer}"
     return "\n" + " " * site.indentation(opener.start) + closer
@@ -215,7 +216,7 @@ def _mend_closer(site: Site, token: Token) -> None:
     opener = site.openers()[-1]
     wanted = {"{": "RBRACE", "<": "GREATER"}[site.opener_text(opener)]
     if site.machine.closes_outer(kind):
-        report_unclosed(site, opener, Span(start, end))
+        report_unclosed(site, [opener], Span(start, end))
         site.insert(wanted)
     elif kind == "RBRACKET" and site.follows_value(start) and "\n" in site.text[opener.end : start]:
         site.report(

@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["COMPILED", "GRAMMAR", "Compiled", "Matcher", "ParseTable", "grammar_folder", "parse_table"]
+__all__ = [
+    "COMPILED",
+    "GRAMMAR",
+    "Compiled",
+    "Matcher",
+    "ParseTable",
+    "grammar_folder",
+    "parse_table",
+    "read_table",
+]
 
 GRAMMAR = "namel3ss.lark"
 COMPILED = "namel3ss.table.json"
@@ -73,7 +82,11 @@ class ParseTable:
 @functools.cache
 def parse_table() -> ParseTable:
     """The table of the grammar that ships with the package; made once, when first asked for."""
-    folder = grammar_folder()
+    return read_table(grammar_folder())
+
+
+def read_table(folder: Path) -> ParseTable:
+    """The table of the grammar in a folder; compiled if the one that lies beside it is not its own."""
     grammar = (folder / GRAMMAR).read_bytes()
     compiled: Compiled = json.loads((folder / COMPILED).read_bytes())
     if compiled["checksum"] != zlib.crc32(grammar):

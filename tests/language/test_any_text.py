@@ -14,7 +14,7 @@ from tests.language.nodes import spans, without_spans
 from tests.language.texts import any_text, pieces, programs
 
 DANGEROUS = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-FUZZING = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZING = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def check_everything_that_always_holds(text: str) -> None:

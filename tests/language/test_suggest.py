@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from namel3ss.language.suggest import closest, did_you_mean
+
+KEYS = ["temperature", "top_k", "top_p", "num_ctx", "num_gpu", "keep_alive", "max_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("temprature", ["temperature"]), ("tempreature", ["temperature"]), ("Temperature", ["temperature"]),
+        ("topk", ["top_k"]), ("top-k", ["top_k"]), ("temp", ["temperature"]), ("nun_ctx", ["num_ctx"]),
+        ("keepalive", ["keep_alive"]), ("provider", []), ("x", []), ("", []), ("y" * 10_000, []),
+    ],
+)  # fmt: skip
+def test_closest_finds_what_was_meant(word: str, expected: list[str]) -> None:
+    assert closest(word, KEYS) == expected
+
+
+def test_more_than_one_come_best_first_and_ties_in_their_order() -> None:
+    assert closest("top_x", KEYS, 3) == ["top_k", "top_p"]
+
+
+def test_the_sentence_names_the_best_or_there_is_none() -> None:
+    assert did_you_mean("nun_ctx", KEYS) == "did you mean `num_ctx`?"
+    assert did_you_mean("provider", KEYS) is None
+
+
+def test_a_thousand_candidates_take_a_moment() -> None:
+    started = time.process_time()
+    closest("temprature_of_the_model", [f"candidate_number_{number}" for number in range(1000)])
+
+    assert time.process_time() - started < 1
