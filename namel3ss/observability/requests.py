@@ -52,6 +52,7 @@ __all__ = ["RequestObservation", "start_request"]
 
 _NO_PARAMETERS: Mapping[str, object] = MappingProxyType({})
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
+_NOTHING: AbstractContextManager[object] = nullcontext()
 # Servers have reported negative and absurd durations; a number nobody can believe is left out.
 _LONGEST_BELIEVABLE_S: Final = 7 * 24 * 3600.0
 
@@ -131,7 +132,7 @@ class RequestObservation:
         For awaits on the network. Never keep it open across a `yield`: the caller's own context would change.
         """
         if self._span is None:
-            return nullcontext()
+            return _NOTHING
         from opentelemetry.trace import use_span
 
         return use_span(self._span, record_exception=False, set_status_on_exception=False)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from namel3ss.providers.base import EmbeddingResponse
 from namel3ss.providers.local.ollama._errors import OllamaBadResponseError, OllamaError
 from namel3ss.providers.local.ollama._refusals import quote
-from namel3ss.providers.local.ollama._telemetry import record_request
 from namel3ss.providers.local.ollama._wire import Totals, decode_embed_answer
 
 if TYPE_CHECKING:
@@ -20,21 +19,23 @@ __all__ = ["read_embeddings"]
 async def read_embeddings(exchange: Exchange, call: Call) -> EmbeddingResponse:
     """Ask for the vectors of a call's texts, and check that each has one."""
     started_at = exchange.clock()
-    labels = {"model": call.model, "provider": "ollama", "name": exchange.owner, "operation": "embed"}
+    observation = exchange.observe(call, None, is_streamed=False)
     limits = [
         limit for limit in (call.config.total_timeout, call.config.first_token_timeout) if limit is not None
     ]
     try:
-        body, served_by = await exchange.fetch(call, timeout_s=min(limits, default=None))
+        with observation.activate():
+            body, served_by = await exchange.fetch(call, timeout_s=min(limits, default=None))
         response = _read(body, call, exchange.clock() - started_at, served_by)
-    except OllamaError as error:
-        labels |= {"status": "error", "error_type": error.error_type}
-        record_request(labels, duration_s=exchange.clock() - started_at)
+    except BaseException as error:
+        observation.end_with(error)
+        if not isinstance(error, OllamaError):
+            raise
         known = await exchange.explained(error, call)
         if known is error:
             raise
         raise known from error
-    record_request(labels | {"status": "ok"}, duration_s=exchange.clock() - started_at, usage=response.usage)
+    observation.finish(response_model=response.model, usage=response.usage, timings=response.timings)
     return response
 
 

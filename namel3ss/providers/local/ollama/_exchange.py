@@ -6,7 +6,6 @@ import logging
 import weakref
 from typing import TYPE_CHECKING, TypeVar
 
-from namel3ss.observability.metrics import has_metric_listeners
 from namel3ss.providers.local.ollama._context import PromptSize, Window, is_worth_asking, was_cut
 from namel3ss.providers.local.ollama._errors import (
     OllamaContextTruncatedError,
@@ -16,11 +15,12 @@ from namel3ss.providers.local.ollama._errors import (
 )
 from namel3ss.providers.local.ollama._healing import explain_silence
 from namel3ss.providers.local.ollama._messages import load_images
-from namel3ss.providers.local.ollama._telemetry import record_request
+from namel3ss.providers.local.ollama._telemetry import observe
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from namel3ss.observability.requests import RequestObservation
     from namel3ss.providers.local.ollama._answer import Answer
     from namel3ss.providers.local.ollama._attempts import Attempts, Host
     from namel3ss.providers.local.ollama._context import WindowFinder
@@ -149,27 +149,9 @@ class Exchange:
         if call.config.on_context_overflow == "warn":
             logger.warning("%s (model %s)", message, call.model)
 
-    def record(
-        self, call: Call, answer: Answer, *, chunks: int | None, error: BaseException | None = None
-    ) -> None:
-        """The metrics of a call that has ended: well, by `error`, or by its caller."""
-        if not has_metric_listeners():
-            return
-        labels = {
-            "model": call.model,
-            "provider": "ollama",
-            "name": self.owner,
-            "operation": "chat" if call.is_chat else "generate",
-            "status": "ok",
-        }
-        if isinstance(error, OllamaError):
-            labels |= {"status": "error", "error_type": error.error_type}
-        elif error is not None or not answer.is_complete:
-            labels["status"] = "cancelled"
-        record_request(
-            labels,
-            duration_s=answer.elapsed_s,
-            usage=answer.usage,
-            tokens_per_second=answer.tokens_per_second,
-            chunks=chunks,
+    def observe(self, call: Call, answer: Answer | None, *, is_streamed: bool) -> RequestObservation:
+        """Begin to observe a call that is about to be sent."""
+        base_url = self.attempts.hosts[0].http.base_url
+        return observe(
+            call, answer, owner=self.owner, base_url=base_url, is_streamed=is_streamed, clock=self.clock
         )

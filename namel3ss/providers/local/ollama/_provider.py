@@ -25,6 +25,7 @@ from namel3ss.providers.local.ollama._models import model_names
 from namel3ss.providers.local.ollama._names import name_problem
 from namel3ss.providers.local.ollama._requests import check_count, check_options, embed_call, message_call
 from namel3ss.providers.local.ollama._stream import OllamaStream
+from namel3ss.providers.local.ollama._telemetry import end_observation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -312,22 +313,24 @@ class OllamaProvider(N3Provider):
         """One request, one JSON object: no limit but `total_timeout`, and nothing partial on failure."""
         call.body["stream"] = False
         answer = Answer(call.model, is_chat=call.is_chat, clock=self._clock)
+        observation = self._exchange.observe(call, answer, is_streamed=False)
         try:
-            body, answer.base_url = await self._exchange.fetch(call, timeout_s=call.config.total_timeout)
+            with observation.activate():
+                body, answer.base_url = await self._exchange.fetch(call, timeout_s=call.config.total_timeout)
             answer.take(body)
             answer.first_token_s = None  # nobody saw it
             if not answer.is_complete:
                 raise answer.interrupted()
             await self._exchange.check_context(call, answer)
         except BaseException as error:
-            self._exchange.record(call, answer, chunks=None, error=error)
+            end_observation(observation, answer, chunks=None, error=error)
             if not isinstance(error, OllamaError):
                 raise
             known = answer.attach_to(await self._exchange.explained(error, call))
             if known is error:
                 raise
             raise known from error
-        self._exchange.record(call, answer, chunks=None)
+        end_observation(observation, answer, chunks=None, error=None)
         return answer.response()
 
     async def _ensure_available(self) -> None:

@@ -11,7 +11,7 @@ import difflib
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from namel3ss.errors import UsageError
@@ -99,6 +99,8 @@ class Call:
     path: str
     body: dict[str, Any]
     config: OllamaConfig
+    headers: dict[str, str] = field(default_factory=dict)
+    """What this request says beside the headers of every request, such as the trace it belongs to."""
 
     @property
     def is_chat(self) -> bool:

@@ -11,10 +11,12 @@ from namel3ss.providers.base import ProviderStream
 from namel3ss.providers.local.ollama._answer import Answer
 from namel3ss.providers.local.ollama._errors import OllamaError, OllamaStreamInterruptedError
 from namel3ss.providers.local.ollama._messages import load_images
+from namel3ss.providers.local.ollama._telemetry import end_observation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from namel3ss.observability.requests import RequestObservation
     from namel3ss.providers.base import ProviderChunk, ProviderResponse
     from namel3ss.providers.local.ollama._exchange import Exchange
     from namel3ss.providers.local.ollama._lines import LineStream
@@ -26,6 +28,10 @@ __all__ = ["OllamaStream"]
 _State: TypeAlias = Literal["new", "open", "told", "done", "failed", "cancelled"]
 
 logger = logging.getLogger(__name__)
+
+
+class _OtherLoopError(RuntimeError):
+    """A stream was used outside its event loop. It goes on there, undisturbed."""
 
 
 class OllamaStream(ProviderStream):
@@ -43,6 +49,7 @@ class OllamaStream(ProviderStream):
         self._lines: LineStream | None = None
         self._pending: Iterator[bytes] = iter(())
         self._answer = Answer(call.model, is_chat=call.is_chat, clock=exchange.clock)
+        self._observation: RequestObservation | None = None
         self._error: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed_by_provider = False
@@ -61,7 +68,7 @@ class OllamaStream(ProviderStream):
                         break
                 else:
                     await self._more()
-        except StopAsyncIteration:
+        except (StopAsyncIteration, _OtherLoopError):
             raise
         except BaseException as error:
             known = await self._fail(error)
@@ -83,6 +90,8 @@ class OllamaStream(ProviderStream):
                 await self._end()
         except StopAsyncIteration:
             pass  # cancelled meanwhile: what has arrived is the result
+        except _OtherLoopError:
+            raise
         except BaseException as error:
             known = await self._fail(error)
             if known is error:
@@ -95,19 +104,23 @@ class OllamaStream(ProviderStream):
         return answer.response()
 
     async def cancel(self) -> None:
+        self._check_loop()
         if self._is("told"):
             await self._finish()
         elif self._is("new", "open"):
             was_open = self._is("open")
             self._state = "cancelled"
             if was_open:
-                self._exchange.record(self._call, self._answer, chunks=self._chunks)
+                self._record()
             await self._release()
 
     async def close_by_provider(self) -> None:
         """End the stream because its provider is closed: whoever reads it gets an error that says so."""
         self._is_closed_by_provider = True
-        await self._release()
+        if self._loop is asyncio.get_running_loop():
+            await self._release()
+        elif self._lines is not None and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_close_soon, self._lines)
 
     # -- steps --------------------------------------------------------------------------------------------------
 
@@ -115,12 +128,17 @@ class OllamaStream(ProviderStream):
         """Wait for the next lines. Raises StopAsyncIteration where no more are to come, OllamaError on trouble."""
         if self._is("new"):
             await self._open()
-        lines = self._lines
-        if not self._is("open") or lines is None:
+        self._check_loop()
+        lines, observation = self._lines, self._observation
+        if not self._is("open") or lines is None or observation is None:
             self._explain_the_end()
             raise StopAsyncIteration
+        if self._answer.first_token_s is not None:
+            observation.first_token()  # it was in the lines before
+        observation.reading()
         try:
-            self._pending = iter(await anext(lines))
+            with observation.activate():
+                read = await anext(lines)
         except StopAsyncIteration:
             self._explain_the_end()
             if self._is("open"):
@@ -131,6 +149,23 @@ class OllamaStream(ProviderStream):
             if self._is("cancelled"):
                 raise StopAsyncIteration from None
             raise
+        observation.received(len(read))
+        self._pending = iter(read)
+
+    def _record(self, error: BaseException | None = None) -> None:
+        """The call has ended, as far as its caller and the server are concerned."""
+        if self._observation is None:
+            return
+        if self._answer.first_token_s is not None:
+            self._observation.first_token()
+        end_observation(self._observation, self._answer, chunks=self._chunks, error=error)
+
+    def _check_loop(self) -> None:
+        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+            raise _OtherLoopError(
+                f"The answer of {self._call.model!r} belongs to the event loop in which it was begun; read and cancel it"
+                " there."
+            )
 
     def _explain_the_end(self) -> None:
         if self._is_closed_by_provider:
@@ -146,8 +181,12 @@ class OllamaStream(ProviderStream):
         self._loop = asyncio.get_running_loop()
         self._state = "open"
         self._exchange.running.add(self)
+        self._observation = self._exchange.observe(
+            self._call, self._answer, is_streamed=self._is_read_in_pieces
+        )
         await load_images(self._call.messages)
-        self._lines = await self._exchange.open_lines(self._call, self._answer)
+        with self._observation.activate():
+            self._lines = await self._exchange.open_lines(self._call, self._answer)
         if not self._is("open"):
             await self._release()  # cancelled by another task while it was being opened
 
@@ -159,7 +198,7 @@ class OllamaStream(ProviderStream):
             raise StopAsyncIteration
         await self._exchange.check_context(self._call, self._answer)
         self._state = "told"
-        self._exchange.record(self._call, self._answer, chunks=self._chunks)
+        self._record()
         return self._answer.last_chunk()
 
     async def _finish(self) -> None:
@@ -177,6 +216,8 @@ class OllamaStream(ProviderStream):
         was_open = self._is("open")
         self._state = "failed"
         self._error = error
+        if was_open:
+            self._record(error)  # first: what follows may take a while, and is no part of the answer
         had_begun = self._lines is not None and not self._is_closed_by_provider
         await self._release()
         if isinstance(error, OllamaError):
@@ -184,8 +225,6 @@ class OllamaStream(ProviderStream):
                 self._exchange.attempts.broke_off(self._answer.base_url, error)
             self._error = error = await self._exchange.explained(error, self._call)
             self._answer.attach_to(error)
-        if was_open:
-            self._exchange.record(self._call, self._answer, error=error, chunks=self._chunks)
         return error
 
     async def _release(self) -> None:

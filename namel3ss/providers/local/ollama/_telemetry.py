@@ -1,43 +1,120 @@
-"""The metrics of a request, recorded once at its end."""
+"""What telemetry is told of a call."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from namel3ss.observability.metrics import has_metric_listeners, record_metric
+from namel3ss.observability.requests import start_request
+from namel3ss.providers.local.ollama._errors import OllamaError
 
 if TYPE_CHECKING:
-    from namel3ss.providers.base import Usage
+    from collections.abc import Callable, Mapping
 
-__all__ = ["record_request"]
+    from namel3ss.observability.content import RequestContent
+    from namel3ss.observability.request_record import Operation
+    from namel3ss.observability.requests import RequestObservation
+    from namel3ss.providers.local.ollama._answer import Answer
+    from namel3ss.providers.local.ollama._requests import Call
+
+__all__ = ["end_observation", "observe", "server_of"]
+
+# The route, the conventions' word for it, and the word of our own labels.
+_OPERATIONS: dict[str, tuple[Operation, str]] = {
+    "/api/chat": ("chat", "chat"),
+    "/api/generate": ("text_completion", "generate"),
+    "/api/embed": ("embeddings", "embed"),
+}
 
 
-def record_request(
-    labels: dict[str, str],
+def observe(
+    call: Call,
+    answer: Answer | None,
     *,
-    duration_s: float,
-    usage: Usage | None = None,
-    tokens_per_second: float | None = None,
-    chunks: int | None = None,
-) -> None:
-    """Everything that one request has to tell. `chunks` is given for a stream that a caller read piece by piece.
+    owner: str,
+    base_url: str,
+    is_streamed: bool,
+    clock: Callable[[], float],
+) -> RequestObservation:
+    """Begin to observe a call, and give it the headers of its trace.
 
-    Counts that the server did not report are not recorded.
+    `is_streamed` when the caller reads it piece by piece. `answer` is what will be recorded where content is
+    captured.
     """
-    if not has_metric_listeners():
-        return
-    record_metric("ollama.request.duration", duration_s, labels)
-    for kind in ("total", "prompt", "completion"):
-        count = usage.get(f"{kind}_tokens") if usage is not None else None
-        if count is not None:
-            record_metric(f"ollama.tokens.{kind}", count, labels)
-    if tokens_per_second is not None:
-        record_metric("ollama.throughput.tokens_per_second", tokens_per_second, labels)
-    if chunks is None:
-        return
-    record_metric("ollama.stream.chunks", chunks, labels)
-    record_metric("ollama.stream.duration", duration_s, labels)
-    if usage is not None and usage.completion_tokens is not None:
-        record_metric("ollama.stream.tokens", usage.completion_tokens, labels)
-    if tokens_per_second is not None:
-        record_metric("ollama.stream.throughput", tokens_per_second, labels)
+    operation, label = _OPERATIONS[call.path]
+    address, port = server_of(base_url)
+    has_images = operation != "embeddings" and any(message.get("images") for message in call.messages)
+    observation = start_request(
+        operation=operation,
+        provider="ollama",
+        model=call.model,
+        server_address=address,
+        server_port=port,
+        stream=is_streamed,
+        parameters={**call.body.get("options", {}), "format": call.body.get("format")},
+        labels={"name": owner, "operation": label},
+        input_modality="unknown" if has_images else "text",
+        clock=clock,
+    )
+    observation.inject(call.headers)
+    if answer is not None and observation.wants_content:
+        observation.capture(lambda: _content(call, answer))
+    return observation
+
+
+def end_observation(
+    observation: RequestObservation, answer: Answer, *, chunks: int | None, error: BaseException | None
+) -> None:
+    """End it as the call ended: well, by `error`, or by its caller."""
+    if isinstance(error, OllamaError):
+        observation.fail(error.error_type, usage=answer.usage, chunks=chunks)
+    elif error is not None:
+        observation.end_with(error, chunks=chunks)
+    elif not answer.is_complete:
+        observation.cancel(chunks=chunks)
+    else:
+        response = answer.response()
+        observation.finish(
+            response_model=response.model,
+            finish_reasons=(response.finish_reason,) if response.finish_reason else (),
+            usage=response.usage,
+            timings=response.timings,
+            chunks=chunks,
+        )
+
+
+def server_of(base_url: str) -> tuple[str | None, int]:
+    """Host and port of an address, as telemetry names them."""
+    server = urlsplit(base_url)
+    return server.hostname, server.port or (443 if server.scheme == "https" else 80)
+
+
+def _content(call: Call, answer: Answer) -> RequestContent:
+    """What was said; only asked for where somebody switched it on."""
+    from namel3ss.observability.content import RequestContent
+
+    response = answer.response()
+    said: dict[str, object] = {
+        "role": "assistant",
+        "content": response.output_text,
+        "thinking": response.thinking,
+        "tool_calls": [
+            {"id": tool.id, "function": {"name": tool.name, "arguments": tool.arguments}}
+            for tool in response.tool_calls
+        ],
+    }
+    is_something = response.output_text or response.thinking or response.tool_calls or answer.is_complete
+    return RequestContent(
+        messages=_messages(call),
+        answer=said if is_something else None,
+        finish_reason=response.finish_reason,
+        tools=call.body.get("tools") or (),
+    )
+
+
+def _messages(call: Call) -> list[Mapping[str, object]]:
+    if call.is_chat:
+        return list(call.messages)
+    body = call.body
+    system = [{"role": "system", "content": body["system"]}] if body.get("system") else []
+    return [*system, {"role": "user", "content": body.get("prompt", ""), "images": body.get("images")}]
