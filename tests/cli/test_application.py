@@ -29,7 +29,7 @@ def test_listed_help_is_the_command_s_own(name: str) -> None:
 
 @pytest.mark.parametrize("name", _COMMANDS)
 def test_every_command_explains_itself_and_every_option_says_what_it_does(name: str) -> None:
-    context = click.Context(application, info_name="namel3ss")
+    context = application.make_context("namel3ss", [], resilient_parsing=True)
     command = application.get_command(context, name)
     assert command is not None
 
