@@ -48,6 +48,7 @@ def read_some(stream: IO[bytes] | None) -> None:
     assert stream.read(5)
 
 
+@pytest.mark.fault(71)
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_stops_the_server_and_exits_without_a_traceback(
     sent: signal.Signals, code: int, program: Path, slow_server: SandboxServer
@@ -63,6 +64,7 @@ def test_signal_stops_the_server_and_exits_without_a_traceback(
     wait_until_idle(slow_server)
 
 
+@pytest.mark.fault(71)
 def test_signal_stops_a_command_that_still_waits_for_the_first_token(tmp_path: Path) -> None:
     with SandboxServer(SandboxOptions(installed=("llama3:8b",), load_delay=300)) as loading:
         program = write_program(tmp_path, "llama3:8b", base_url=loading.url)

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
@@ -93,6 +94,16 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class StopReading:
+    """Read nothing more of this connection until the test calls `open()`: the client's writes fill up."""
+
+    opened: Signal = field(default_factory=Signal)
+
+    def open(self) -> None:
+        self.opened.set()
+
+
+@dataclass(frozen=True)
 class Close:
     """End the connection properly (FIN)."""
 
@@ -102,7 +113,7 @@ class Reset:
     """End the connection with RST."""
 
 
-Step: TypeAlias = Send | Drip | Gate | Close | Reset
+Step: TypeAlias = Send | Drip | Gate | StopReading | Close | Reset
 Script: TypeAlias = Sequence[Step]
 
 
@@ -194,27 +205,41 @@ class Request:
 
 
 class ScriptedServer:
-    """Listens on a free loopback port while its context is open. `default` answers paths without a script."""
+    """Listens on a free loopback port while its context is open. `default` answers paths without a script.
 
-    def __init__(self, default: Script | None = None, *, host: str = "127.0.0.1") -> None:
+    With `tls` it speaks https. A fixed `port` is for a server that comes back where one has ended.
+    """
+
+    def __init__(
+        self,
+        default: Script | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.requests: list[Request] = []
         self.connections_made = 0
         self._default: Script = default or document({"error": "no script for this path"}, 404)
         self._scripts: dict[str, list[Script]] = {}
         self._on_connect: Step | None = None
         self._host = host
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="scripted-server")
         self._connections: set[_Connection] = set()
         self._lock = threading.RLock()
         self._awaited: list[tuple[Callable[[], bool], Signal]] = []
-        self._listener = socket.create_server((host, 0), backlog=512)
+        self._listener = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=512
+        )
         self.port: int = self._listener.getsockname()[1]
         self._started = Signal()
 
     @property
     def url(self) -> str:
-        return f"http://{self._host}:{self.port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     def on(self, path: str, *scripts: Script) -> Self:
         """Play these scripts for the next requests to `path`, one each; the last is repeated."""
@@ -243,6 +268,10 @@ class ScriptedServer:
     def open_connections(self) -> int:
         """How many connections are open now."""
         return len(self._connections)
+
+    def unsent_bytes(self) -> int:
+        """What the server has written and its clients have not taken yet, beyond the kernel's buffers."""
+        return sum(connection.transport.get_write_buffer_size() for connection in list(self._connections))
 
     async def connections_reached(self, count: int) -> None:
         """Wait until exactly so many connections are open."""
@@ -281,7 +310,7 @@ class ScriptedServer:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         server = self._loop.run_until_complete(
-            self._loop.create_server(lambda: _Connection(self), sock=self._listener)
+            self._loop.create_server(lambda: _Connection(self), sock=self._listener, ssl=self._tls)
         )
         self._loop.call_soon(self._started.set)
         self._loop.run_forever()
@@ -380,6 +409,9 @@ class _Connection(asyncio.Protocol):
             case Gate():
                 step.arrived.set()
                 await self._wait_unless_lost(step.opened)
+            case StopReading():
+                self.transport.pause_reading()
+                step.opened.call_when_set(lambda: self._on_loop(self._read_again))
             case Close():
                 self.transport.close()
             case Reset():
@@ -388,19 +420,21 @@ class _Connection(asyncio.Protocol):
                 self.transport.abort()
 
     async def _wait_unless_lost(self, signal: Signal) -> None:
-        loop = asyncio.get_running_loop()
-
-        def wake() -> None:
-            with contextlib.suppress(RuntimeError):  # the server has ended before the test opened the gate
-                loop.call_soon_threadsafe(self._news.set)
-
-        signal.call_when_set(wake)
+        signal.call_when_set(lambda: self._on_loop(self._news.set))
         while not signal.is_set():
             self._news.clear()
             if self._lost.is_set():
                 raise _ClientLeftError
             if not signal.is_set():
                 await self._news.wait()
+
+    def _read_again(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _on_loop(self, callback: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):  # the server has ended before the test opened the gate
+            self._server._loop.call_soon_threadsafe(callback)
 
     async def _read_request(self) -> Request:
         while b"\r\n\r\n" not in self._received:

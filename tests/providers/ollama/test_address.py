@@ -57,6 +57,7 @@ def test_an_empty_variable_is_unset(empty: str):
     assert resolve_address(environ=environ) == Address(DEFAULT_OLLAMA_URL, "default")
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize(
     ("value", "url"),
     [
@@ -150,6 +151,7 @@ def test_a_bad_host_or_port_is_refused(host: str, port: int | None, message: str
         resolve_address(host=host, port=port, environ={})
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize(
     ("written", "url"),
     [
@@ -263,6 +265,7 @@ def test_reading_any_text_gives_a_usable_url_or_a_usage_error(text: str):
     assert parse_url(address.url).url == address.url
 
 
+@pytest.mark.fault(11)
 @given(
     st.one_of(
         st.text(),

@@ -28,6 +28,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_servers: None)
     return install_stand_in(tmp_path / "bin", "sandbox")
 
 
+@pytest.mark.fault(2)
 async def test_requests_start_one_server_pull_the_model_and_are_answered(stand_in, free_port, capfd):
     url = f"http://127.0.0.1:{free_port}"
     settings = {"base_url": url, "auto_start_server": True}

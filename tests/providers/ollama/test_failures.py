@@ -316,6 +316,7 @@ async def test_unknown_host_is_named() -> None:
     assert "nowhere.invalid" in error.message
 
 
+@pytest.mark.fault(9)
 async def test_plain_server_behind_an_https_address_is_a_tls_failure(server: ScriptedServer) -> None:
     server.on_connect(Send(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request"))
 

@@ -93,6 +93,7 @@ NOT_OLLAMA: dict[str, Script] = {
 }
 
 
+@pytest.mark.fault(12)
 @pytest.mark.parametrize("answer", NOT_OLLAMA.values(), ids=NOT_OLLAMA.keys())
 async def test_whatever_gives_no_version_is_unhealthy(monitor, server, answer):
     server.on("/api/version", answer)

@@ -106,6 +106,7 @@ async def test_a_pull_reports_progress_and_succeeds_once_the_model_is_listed(ser
     assert progress.seen[-1].fraction == 1.0
 
 
+@pytest.mark.fault(69)
 async def test_a_success_that_is_not_listed_is_an_error(server):
     server.on("/api/pull", WHOLE).on("/api/tags", NOTHING)
 
@@ -154,6 +155,7 @@ REFUSALS: list[tuple[list[object], type[OllamaError], str | None, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.fault(69, 70)
 @pytest.mark.parametrize(("answer", "cls", "phase", "words"), REFUSALS, ids=[row[3] for row in REFUSALS])
 async def test_a_refusal_is_typed_names_its_phase_and_is_not_tried_again(server, answer, cls, phase, words):
     server.on("/api/pull", lines(*answer))
@@ -168,6 +170,7 @@ async def test_a_refusal_is_typed_names_its_phase_and_is_not_tried_again(server,
     assert server.paths() == ["/api/pull"]
 
 
+@pytest.mark.fault(69)
 async def test_a_refusal_before_the_stream_is_typed_too(server):
     server.on("/api/pull", document({"error": "pull model manifest: file does not exist"}, 500))
 
@@ -196,6 +199,7 @@ async def test_a_server_that_is_not_there_is_reported_at_once():
     assert time.monotonic() - started_at < 2.0
 
 
+@pytest.mark.fault(68)
 @pytest.mark.parametrize(
     "interrupted",
     [
@@ -225,6 +229,7 @@ async def test_a_pull_that_is_cut_is_resumed(server, interrupted):
     assert completed == sorted(completed)
 
 
+@pytest.mark.fault(68)
 async def test_attempts_that_bring_nothing_new_are_bounded(server):
     server.on("/api/pull", beginning(MANIFEST, layer(600)))
 
@@ -246,6 +251,7 @@ async def test_attempts_that_bring_something_are_not_counted(server):
     assert server.paths().count("/api/pull") == 10
 
 
+@pytest.mark.fault(69)
 async def test_a_layer_that_does_not_move_for_two_minutes_has_stalled(server):
     gate = Gate()
     repeated = [Send(chunk(line(layer(600)))) for _ in range(3)]
@@ -270,6 +276,7 @@ async def test_a_layer_that_does_not_move_for_two_minutes_has_stalled(server):
     await server.requests[0].aborted.reached()
 
 
+@pytest.mark.fault(69)
 async def test_a_manifest_that_does_not_come_has_stalled(server):
     server.on("/api/pull", beginning(MANIFEST, end=Gate()))
     clock, progress = ManualClock(), Progress()
@@ -306,6 +313,7 @@ async def test_verifying_may_take_as_long_as_it_needs(server):
         await pulling
 
 
+@pytest.mark.fault(68)
 async def test_all_who_wait_for_a_model_share_one_pull(server):
     gate = Gate()
     server.on(
@@ -329,6 +337,7 @@ async def test_all_who_wait_for_a_model_share_one_pull(server):
     assert all(watcher.seen[-1].phase == "success" for watcher in watchers)
 
 
+@pytest.mark.fault(68)
 async def test_the_pull_goes_on_when_one_of_several_callers_leaves(server):
     gate = Gate()
     server.on("/api/pull", [*beginning(MANIFEST, end=gate), Send(chunk(line(ENDING[2])) + LAST_CHUNK)])
@@ -345,6 +354,7 @@ async def test_the_pull_goes_on_when_one_of_several_callers_leaves(server):
     assert server.paths().count("/api/pull") == 1
 
 
+@pytest.mark.fault(68)
 async def test_the_pull_ends_on_the_server_when_the_last_caller_leaves(server):
     gate = Gate()
     server.on("/api/pull", beginning(MANIFEST, end=gate))
@@ -480,7 +490,7 @@ async def test_a_pull_is_measured(server):
     )
     assert values["value"] > 0
     assert values["bytes"] == 1000
-    assert labels == {"model": "tiny", "outcome": "ok"}
+    assert labels == {"provider": "ollama", "model": "tiny", "status": "ok", "base_url": server.url}
 
 
 async def test_whatever_its_end_a_pull_of_ours_is_news(server):

@@ -128,6 +128,7 @@ async def test_a_server_that_runs_already_is_used_as_it_is(here):
     assert stand_in.starts == []
 
 
+@pytest.mark.fault(2)
 async def test_concurrent_starts_are_one_start(here):
     stand_in = here.install()
     one, other = here.manager(), here.manager()
@@ -139,6 +140,7 @@ async def test_concurrent_starts_are_one_start(here):
     assert len(here.announced) == 1
 
 
+@pytest.mark.fault(2)
 async def test_two_programs_start_one_server(here):
     stand_in = here.install()
     script = (
@@ -214,6 +216,7 @@ async def test_files_about_a_server_are_for_the_user_alone(here):
     assert "Listening on" in here.files.log.read_text()
 
 
+@pytest.mark.fault(3)
 async def test_a_program_that_ends_at_once_shows_its_last_lines(here):
     here.install("exit")
     started_at = time.monotonic()
@@ -230,6 +233,7 @@ async def test_a_program_that_ends_at_once_shows_its_last_lines(here):
     assert here.files.read() is None
 
 
+@pytest.mark.fault(3)
 async def test_a_program_that_crashes_says_by_which_signal(here):
     here.install("crash")
 
@@ -237,6 +241,7 @@ async def test_a_program_that_crashes_says_by_which_signal(here):
         await here.manager().start()
 
 
+@pytest.mark.fault(3)
 async def test_a_port_that_is_taken_is_named(here):
     with refusing_url() as url:
         here.url = url
@@ -249,6 +254,7 @@ async def test_a_port_that_is_taken_is_named(here):
     assert "lsof -i" in (caught.value.suggestion or "")
 
 
+@pytest.mark.fault(3)
 async def test_another_service_at_the_address_is_named_and_left_alone(here):
     stand_in = here.install()
     with ScriptedServer(document(b"<html>Welcome</html>", headers={"Content-Type": "text/html"})) as upstream:
@@ -261,6 +267,7 @@ async def test_another_service_at_the_address_is_named_and_left_alone(here):
     assert stand_in.starts == []
 
 
+@pytest.mark.fault(3)
 async def test_a_server_that_never_answers_is_ended_at_the_deadline(here):
     stand_in = here.install("hang")
 
@@ -272,6 +279,7 @@ async def test_a_server_that_never_answers_is_ended_at_the_deadline(here):
     assert here.files.read() is None
 
 
+@pytest.mark.fault(71)
 async def test_cancelling_a_start_ends_what_it_has_started(here):
     stand_in = here.install("hang")
     starting = asyncio.ensure_future(here.manager().start())
@@ -345,6 +353,7 @@ async def test_a_record_whose_number_belongs_to_another_process_by_now_stops_nob
     await bystander.wait()
 
 
+@pytest.mark.fault(71)
 async def test_a_server_that_ignores_the_request_to_end_is_killed(here):
     stand_in = here.install("deaf")
     manager = here.manager()
@@ -355,6 +364,7 @@ async def test_a_server_that_ignores_the_request_to_end_is_killed(here):
     assert process_table().mark(stand_in.starts[0]) is None
 
 
+@pytest.mark.fault(78)
 async def test_stopping_ends_the_runners_too(here):
     stand_in = here.install("runner")
     manager = here.manager()
@@ -367,6 +377,7 @@ async def test_stopping_ends_the_runners_too(here):
     assert process_table().mark(runner) is None
 
 
+@pytest.mark.fault(78)
 async def test_runners_that_a_killed_server_left_behind_are_still_ours(here):
     stand_in = here.install("runner")
     manager = here.manager()
@@ -382,6 +393,7 @@ async def test_runners_that_a_killed_server_left_behind_are_still_ours(here):
     assert process_table().mark(runner) is None
 
 
+@pytest.mark.fault(78)
 async def test_starting_again_first_ends_what_a_killed_server_left_behind(here):
     stand_in = here.install("runner")
     manager = here.manager()
@@ -396,6 +408,7 @@ async def test_starting_again_first_ends_what_a_killed_server_left_behind(here):
     assert process_table().mark(stand_in.runners[1]) is not None
 
 
+@pytest.mark.fault(59)
 async def test_a_server_that_stands_still_is_named_and_can_be_stopped(here):
     stand_in = here.install()
     manager = here.manager()

@@ -44,6 +44,7 @@ class Failure(enum.Enum):
     INVALID = "the answer is not HTTP"
     ADDRESS = "the address cannot be used"
     PROXY = "the proxy failed"
+    NOTHING_LEFT = "this process may open nothing more"
 
 
 # The nearest class in the exception's own order of inheritance decides.
@@ -80,8 +81,14 @@ _MEANINGS: dict[type[BaseException], Failure] = {
 }
 
 
+# Error numbers that tell of this process or machine, and not of the server.
+_NOTHING_LEFT = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
+
+
 def classify(error: BaseException) -> Failure | None:
     """What went wrong; None for an exception that no transport raises."""
+    if _error_number(error) in _NOTHING_LEFT:
+        return Failure.NOTHING_LEFT
     for candidate in (library_error(error), error):
         for cls in type(candidate).__mro__:
             if cls in _MEANINGS:
@@ -92,15 +99,21 @@ def classify(error: BaseException) -> Failure | None:
 def _reason(error: BaseException) -> str:
     """The cause in a few words, as the operating system or the library says it; "" where it says nothing."""
     inner = library_error(error)
-    system = getattr(inner, "os_error", inner)
-    number = getattr(system, "errno", None)
-    if isinstance(number, int) and number in errno.errorcode:
+    number = _error_number(error)
+    if number in errno.errorcode:
         return os.strerror(number).lower()
     if isinstance(inner, aiohttp.ServerDisconnectedError):
         return "connection closed"
     if isinstance(inner, aiohttp.ClientResponseError):
         return " ".join(str(inner.message).split())[:200]
     return " ".join(str(inner).split())[:200]
+
+
+def _error_number(error: BaseException) -> int:
+    """The operating system's number for what went wrong; 0 where there is none."""
+    inner = library_error(error)
+    number = getattr(getattr(inner, "os_error", inner), "errno", None)
+    return number if isinstance(number, int) else 0
 
 
 def library_error(error: BaseException) -> BaseException:
@@ -144,6 +157,14 @@ class _Cause:
 
 
 _START = "Start it with: ollama serve\nOr check base_url and NAMEL3SS_OLLAMA_BASE_URL."
+
+
+def _nothing_left(cause: _Cause) -> OllamaError:
+    return cause.unreachable(
+        f"this program has used up what it may open ({_reason(cause.exception)})",
+        "Allow more open files (ulimit -n), or lower max_concurrency.",
+        "_OTHER",
+    )
 
 
 def _refused(cause: _Cause) -> OllamaError:
@@ -233,6 +254,7 @@ _ERRORS: dict[Failure, Callable[[_Cause], OllamaError]] = {
     Failure.INVALID: _invalid,
     Failure.ADDRESS: _address,
     Failure.PROXY: _proxy,
+    Failure.NOTHING_LEFT: _nothing_left,
 }
 
 

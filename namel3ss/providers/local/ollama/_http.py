@@ -78,14 +78,22 @@ class OllamaHttp:
         self._process_id = os.getpid()
 
     async def request(
-        self, method: str, path: str, body: object | None = None, *, timeout_s: float | None
+        self,
+        method: str,
+        path: str,
+        body: object | None = None,
+        *,
+        timeout_s: float | None,
+        headers: Mapping[str, str] | None = None,
     ) -> bytes:
-        """The whole body of a successful answer. `body` is sent as JSON; `timeout_s` bounds everything."""
+        """The whole body of a successful answer. `body` is sent as JSON; `timeout_s` bounds everything. `headers` are
+        for this request, beside those of every one.
+        """
         content, model = _encode(body), _model_of(body)
         await self.load()
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self.open(method, path, content, model=model)
+                answer = await self.open(method, path, content, model=model, headers=headers)
                 try:
                     return await self._read_whole(answer, model)
                 finally:
@@ -106,6 +114,7 @@ class OllamaHttp:
         first_timeout_s: float | None,
         idle_timeout_s: float | None,
         total_timeout_s: float | None,
+        headers: Mapping[str, str] | None = None,
     ) -> LineStream:
         """An answer in lines: ``async with http.stream(…) as batches: async for lines in batches: …``."""
         return LineStream(
@@ -115,6 +124,7 @@ class OllamaHttp:
             _encode(body),
             model=_model_of(body),
             limits_s=(first_timeout_s, idle_timeout_s, total_timeout_s),
+            headers=headers,
         )
 
     def holds_connections(self) -> bool:
@@ -131,14 +141,22 @@ class OllamaHttp:
 
     # -- one answer ---------------------------------------------------------------------------------------------
 
-    async def open(self, method: str, path: str, content: bytes | None, *, model: str | None) -> AnswerStream:
+    async def open(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        *,
+        model: str | None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AnswerStream:
         """The beginning of a successful answer, to be closed by the caller; everything else is an OllamaError."""
         if self.is_closed:
             raise RuntimeError(f"The connection to {self.base_url} is closed.")
         library = await self.load()
-        transport = self._given_transport or await self._transport(library)
         try:
-            answer = await library.send(transport, library.request(method, path, content))
+            transport = self._given_transport or await self._transport(library)
+            answer = await library.send(transport, library.request(method, path, content, headers))
         except Exception as error:
             raise self.failure(error, model, is_answering=False) from error
         try:

@@ -86,11 +86,11 @@ class Pool:
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
+        self._loop = asyncio.get_running_loop()
         # The session brings its own connector; the bare context keeps the adapter from loading certificates.
         self.transport: httpx.AsyncBaseTransport = AiohttpTransport(
             client=session, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         )
-        self._loop = asyncio.get_running_loop()
         self._end = _close_at_the_end(session)
 
     @classmethod
@@ -98,15 +98,18 @@ class Pool:
         """Connections for the running loop. Makes none yet, and does not suspend."""
         reuse = aiohttp.TraceConfig()
         reuse.on_connection_reuseconn.append(_note_reuse)
-        pool = cls(
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                response_class=_Response,
-                trace_configs=[reuse],
-                trust_env=False,
-            )
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            response_class=_Response,
+            trace_configs=[reuse],
+            trust_env=False,
         )
+        try:
+            pool = cls(session)
+        except OSError:  # the adapter reads files
+            await session.close()
+            raise
         await anext(pool._end)
         return pool
 
@@ -165,16 +168,17 @@ class HttpLibrary:
         self._extensions = {"timeout": {"connect": connect_timeout_s, "pool": connect_timeout_s}}
         self._urls: dict[str, httpx.URL] = {}
 
-    def request(self, method: str, path: str, content: bytes | None) -> httpx.Request:
+    def request(
+        self, method: str, path: str, content: bytes | None, more_headers: Mapping[str, str] | None = None
+    ) -> httpx.Request:
         """A request whose connect phase is limited; the other limits are the caller's."""
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = httpx.URL(self._base_url + path)
+        own = httpx.Headers({**self._headers, **more_headers}) if more_headers else self._headers
         if content is None or len(content) <= _PIECE_BYTES:
-            return httpx.Request(
-                method, url, headers=self._headers, content=content, extensions=self._extensions
-            )
-        headers = httpx.Headers(self._headers)
+            return httpx.Request(method, url, headers=own, content=content, extensions=self._extensions)
+        headers = httpx.Headers(own)
         headers["content-length"] = str(len(content))
         headers["host"] = url.netloc.decode("ascii")
         return httpx.Request(
