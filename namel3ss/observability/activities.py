@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from namel3ss.observability.error_types import CANCELLED, closed_error_type, error_type_of
@@ -37,25 +38,29 @@ __all__ = [
 
 HealthStatus: TypeAlias = Literal["healthy", "degraded", "unhealthy"]
 
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
+
 
 def record_health_check(
     status: HealthStatus,
     duration_s: float,
     *,
-    model: str,
+    model: str | None = None,
     server_address: str | None = None,
     server_port: int | None = None,
+    labels: Mapping[str, str] = _NO_LABELS,
     telemetry: Telemetry | None = None,
 ) -> None:
-    """Record a finished probe. It has no span: probes repeat, and would bury the requests."""
+    """Record a finished probe, of a server alone if there is no `model`. `labels` are for listeners.
+
+    It has no span: probes repeat, and would bury the requests.
+    """
     receiver = telemetry or current_telemetry()
-    counted = receiver.counted_as(model)
-    deliver_metric(
-        "ollama.health.check_duration",
-        {"value": duration_s},
-        {"provider": "ollama", "model": counted, "status": status},
-        receiver,
-    )
+    counted = None if model is None else receiver.counted_as(model)
+    told = {"provider": "ollama", "status": status, **labels}
+    if counted is not None:
+        told["model"] = counted
+    deliver_metric("ollama.health.check_duration", {"value": duration_s}, told, receiver)
     attributes = _server_and_model(counted, server_address, server_port)
     receiver.record([Measurement(HEALTH_CHECKS, 1, {**attributes, "namel3ss.health.status": status})])
 
@@ -65,13 +70,13 @@ def start_pull(
     *,
     server_address: str | None = None,
     server_port: int | None = None,
+    labels: Mapping[str, str] = _NO_LABELS,
     telemetry: Telemetry | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> PullObservation:
-    """Begin to observe the download of a model."""
-    return PullObservation(
-        model, _server_and_model(model, server_address, server_port), telemetry or current_telemetry(), clock
-    )
+    """Begin to observe the download of a model. `labels` are for listeners."""
+    where = _server_and_model(model, server_address, server_port)
+    return PullObservation(model, where, labels, telemetry or current_telemetry(), clock)
 
 
 def start_server_start(
@@ -79,13 +84,16 @@ def start_server_start(
     *,
     server_address: str | None = None,
     server_port: int | None = None,
+    labels: Mapping[str, str] = _NO_LABELS,
     telemetry: Telemetry | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> ServerStartObservation:
-    """Begin to observe the start of a server: `program` is what is started, without its path."""
+    """Begin to observe the start of a server: `program` is what is started, without its path. `labels` are for
+    listeners.
+    """
     attributes: dict[str, AttributeValue] = {"process.executable.name": program}
     attributes.update(server_attributes(server_address, server_port))
-    return ServerStartObservation(program, attributes, telemetry or current_telemetry(), clock)
+    return ServerStartObservation(program, attributes, labels, telemetry or current_telemetry(), clock)
 
 
 class _Activity(abc.ABC):
@@ -95,6 +103,7 @@ class _Activity(abc.ABC):
         self,
         span_name: str,
         attributes: Mapping[str, AttributeValue],
+        labels: Mapping[str, str],
         telemetry: Telemetry,
         clock: Callable[[], float],
         *,
@@ -102,6 +111,7 @@ class _Activity(abc.ABC):
     ) -> None:
         self._telemetry = telemetry
         self._attributes = attributes
+        self._labels = labels
         self._clock = clock
         self._began = clock()
         self._began_ns = time.time_ns()
@@ -160,10 +170,11 @@ class PullObservation(_Activity):
         self,
         model: str,
         attributes: Mapping[str, AttributeValue],
+        labels: Mapping[str, str],
         telemetry: Telemetry,
         clock: Callable[[], float],
     ) -> None:
-        super().__init__(f"pull {model}", attributes, telemetry, clock, calls_server=True)
+        super().__init__(f"pull {model}", attributes, labels, telemetry, clock, calls_server=True)
         self._model = model
         self._bytes = 0
 
@@ -177,7 +188,7 @@ class PullObservation(_Activity):
 
     def _record(self, duration_s: float, error_type: str | None) -> None:
         counted = self._telemetry.counted_as(self._model)
-        labels = {"provider": "ollama", "model": counted, "status": _status(error_type)}
+        labels = {"provider": "ollama", "model": counted, "status": _status(error_type), **self._labels}
         if error_type is not None:
             labels["error_type"] = error_type
         deliver_metric(
@@ -202,10 +213,11 @@ class ServerStartObservation(_Activity):
         self,
         program: str,
         attributes: Mapping[str, AttributeValue],
+        labels: Mapping[str, str],
         telemetry: Telemetry,
         clock: Callable[[], float],
     ) -> None:
-        super().__init__(f"start {program}", attributes, telemetry, clock, calls_server=False)
+        super().__init__(f"start {program}", attributes, labels, telemetry, clock, calls_server=False)
 
     def finish(self, pid: int) -> None:
         """It answers; `pid` is its process."""
@@ -219,7 +231,7 @@ class ServerStartObservation(_Activity):
             deliver_metric(
                 "ollama.server.started",
                 {"value": 1, "duration": duration_s},
-                {"provider": "ollama"},
+                {"provider": "ollama", **self._labels},
                 self._telemetry,
             )
 
@@ -230,5 +242,6 @@ def _status(error_type: str | None) -> Outcome:
     return "cancelled" if error_type == CANCELLED else "error"
 
 
-def _server_and_model(model: str, address: str | None, port: int | None) -> dict[str, AttributeValue]:
-    return {"gen_ai.request.model": model, **server_attributes(address, port)}
+def _server_and_model(model: str | None, address: str | None, port: int | None) -> dict[str, AttributeValue]:
+    named: dict[str, AttributeValue] = {} if model is None else {"gen_ai.request.model": model}
+    return {**named, **server_attributes(address, port)}

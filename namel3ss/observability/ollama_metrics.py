@@ -40,7 +40,7 @@ RATE_BUCKETS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 75.0, 100.0, 
 # Every label that an `ollama.*` metric takes to OpenTelemetry. Any other stays with the listeners, so that a label
 # with many values cannot become a series for each of them.
 LISTENER_LABELS = (
-    "base_url", "error_type", "model", "name", "operation", "outcome", "provider", "status", "stream",
+    "base_url", "error_type", "model", "name", "operation", "provider", "status", "stream",
 )  # fmt: skip
 
 

@@ -70,6 +70,7 @@ class Exchange:
                 first_timeout_s=config.first_token_timeout,
                 idle_timeout_s=config.idle_timeout,
                 total_timeout_s=config.total_timeout,
+                headers=call.headers,
             )
             return await lines.__aenter__()
 
@@ -79,7 +80,9 @@ class Exchange:
         """The whole answer at once, and the address of the server that gave it."""
 
         async def send(host: Host) -> tuple[bytes, str]:
-            answer = await host.http.request("POST", call.path, call.body, timeout_s=timeout_s)
+            answer = await host.http.request(
+                "POST", call.path, call.body, timeout_s=timeout_s, headers=call.headers
+            )
             return answer, host.http.base_url
 
         self.check_open()

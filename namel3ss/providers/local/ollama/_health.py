@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from namel3ss.errors import N3Error
-from namel3ss.observability.metrics import record_metric
+from namel3ss.observability.propagation import suppress_instrumentation
 from namel3ss.providers.local.ollama._errors import OllamaBadResponseError
 from namel3ss.providers.local.ollama._names import find_model
 from namel3ss.providers.local.ollama._refusals import quote
 from namel3ss.providers.local.ollama._single_flight import SingleFlight
+from namel3ss.providers.local.ollama._telemetry import server_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
+    from namel3ss.observability.activities import HealthStatus
     from namel3ss.providers.local.ollama._http import OllamaHttp
 
 __all__ = ["HealthMonitor", "SharedAnswer", "fetch_version", "probe_server"]
@@ -38,7 +40,8 @@ class _Version(msgspec.Struct):
 
 async def fetch_version(http: OllamaHttp, *, timeout_s: float = PROBE_TIMEOUT_S) -> str:
     """The version of the Ollama server. Raises OllamaError when nobody, or somebody else, answers."""
-    body = await http.request("GET", "/api/version", timeout_s=timeout_s)
+    with suppress_instrumentation():
+        body = await http.request("GET", "/api/version", timeout_s=timeout_s)
     try:
         version = msgspec.json.decode(body, type=_Version).version
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -57,10 +60,16 @@ def _not_ollama(body: bytes, base_url: str) -> OllamaBadResponseError:
 
 
 async def probe_server(http: OllamaHttp) -> dict[str, Any]:
-    """One look at the server: ``status`` ("healthy" or "unhealthy"), ``response_time_ms`` (a float, until the
+    """One look at the server, measured: ``status`` ("healthy" or "unhealthy"), ``response_time_ms`` (a float, until the
     failure too), ``checked_at`` (ISO 8601), ``version`` (None when unhealthy) and, on failure, ``error`` and
     ``suggestion``.
     """
+    health = await _probe(http)
+    _measure(health["status"], health["response_time_ms"] / 1000, http.base_url, model=None)
+    return health
+
+
+async def _probe(http: OllamaHttp) -> dict[str, Any]:
     checked_at = datetime.now(UTC).isoformat()
     started_at = time.perf_counter()
     version: str | None = None
@@ -71,16 +80,28 @@ async def probe_server(http: OllamaHttp) -> dict[str, Any]:
         problem = {"error": error.message, "suggestion": error.suggestion}
     except RuntimeError as error:  # the connection is closed; its owner still gets an answer
         problem = {"error": str(error), "suggestion": None}
-    seconds = time.perf_counter() - started_at
-    status = "healthy" if version else "unhealthy"
-    record_metric("ollama.health.check_duration", seconds, {"base_url": http.base_url, "status": status})
     return {
-        "status": status,
-        "response_time_ms": seconds * 1000,
+        "status": "healthy" if version else "unhealthy",
+        "response_time_ms": (time.perf_counter() - started_at) * 1000,
         "checked_at": checked_at,
         "version": version,
         **problem,
     }
+
+
+def _measure(status: HealthStatus, seconds: float, base_url: str, *, model: str | None) -> None:
+    # Here, because not every program looks, and all import this.
+    from namel3ss.observability.activities import record_health_check
+
+    address, port = server_of(base_url)
+    record_health_check(
+        status,
+        seconds,
+        model=model,
+        server_address=address,
+        server_port=port,
+        labels={"base_url": base_url},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +196,14 @@ def _ttl_s(interval_s: float, health: dict[str, Any]) -> float:
 async def _look(
     http: OllamaHttp, model: str, list_names: Callable[[], Awaitable[list[str]]]
 ) -> dict[str, Any]:
-    server = await probe_server(http)
+    started_at = time.perf_counter()
+    server = await _probe(http)
     names: list[str] = []
     problem: dict[str, Any] = {key: server[key] for key in ("error", "suggestion") if key in server}
     if server["status"] == "healthy":
         try:
-            names = await list_names()
+            with suppress_instrumentation():
+                names = await list_names()
         except N3Error as error:
             problem = {"error": error.message, "suggestion": error.suggestion}
     available = find_model(model, names) is not None
@@ -189,7 +212,10 @@ async def _look(
             "error": f"Ollama model '{model}' is not available locally.",
             "suggestion": f"Run: ollama pull {model}",
         }
-    status = "unhealthy" if server["status"] != "healthy" else "healthy" if available else "degraded"
+    status: HealthStatus = "healthy" if available else "degraded"
+    if server["status"] != "healthy":
+        status = "unhealthy"
+    _measure(status, time.perf_counter() - started_at, http.base_url, model=model)
     return {
         "status": status,
         "model": model,

@@ -18,6 +18,7 @@ from namel3ss.providers.local.ollama._limits import LimitPassedError, WaitLimits
 from namel3ss.providers.local.ollama._ndjson import LineSplitter, LineTooLongError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from namel3ss.providers.local.ollama._http import OllamaHttp
@@ -37,7 +38,7 @@ class LineStream:
     connection, which stops the server; so does `aclose`, also from another task of the same loop.
     """
 
-    __slots__ = ("_answer", "_http", "_limits", "_limits_s", "_model", "_request", "_splitter")
+    __slots__ = ("_answer", "_headers", "_http", "_limits", "_limits_s", "_model", "_request", "_splitter")
 
     def __init__(
         self,
@@ -48,9 +49,11 @@ class LineStream:
         *,
         model: str | None,
         limits_s: tuple[float | None, float | None, float | None],
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._http = http
         self._request = (method, path, content)
+        self._headers = headers
         self._model = model
         self._limits_s = limits_s
         self._limits: WaitLimits | None = None
@@ -63,7 +66,7 @@ class LineStream:
         limits = self._limits = WaitLimits(first_s=first_s, idle_s=idle_s, total_s=total_s)
         try:
             with limits:
-                self._answer = await self._http.open(*self._request, model=self._model)
+                self._answer = await self._http.open(*self._request, model=self._model, headers=self._headers)
         except LimitPassedError as error:
             raise self._too_late(error) from error
         finally:

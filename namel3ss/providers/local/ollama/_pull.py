@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from namel3ss.observability.metrics import emit_metric
 from namel3ss.providers.local.ollama._errors import (
     OllamaBadResponseError,
     OllamaError,
@@ -36,6 +35,7 @@ from namel3ss.providers.local.ollama._errors import (
 from namel3ss.providers.local.ollama._pull_progress import PullProgress, PullTracker
 from namel3ss.providers.local.ollama._refusals import error_from_text, quote, text_of_error
 from namel3ss.providers.local.ollama._single_flight import SingleFlight
+from namel3ss.providers.local.ollama._telemetry import server_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -83,6 +83,7 @@ class _Pull:
     """One pull under way: what is asked for, who waits, and what to do at the end."""
 
     model: str
+    base_url: str
     insecure: bool
     policy: PullPolicy
     is_listed: Callable[[OllamaHttp], Awaitable[bool]]
@@ -131,7 +132,7 @@ async def pull(
     under_way = _under_way.get(place)
     if under_way is None:
         tracker = PullTracker(model, stall_limit_s=policy.stall_limit_s, now=policy.clock())
-        under_way = _under_way[place] = _Pull(model, insecure, policy, is_listed, tracker)
+        under_way = _under_way[place] = _Pull(model, http.base_url, insecure, policy, is_listed, tracker)
     caller = _Caller(http, on_progress)
     under_way.callers.append(caller)
     deadline = None if timeout_s is None else policy.clock() + timeout_s
@@ -168,8 +169,19 @@ async def give_back(http: OllamaHttp) -> None:
 
 async def _run(this: _Pull) -> None:
     """The whole pull, with all its attempts."""
+    # Here, because few programs pull, and all import this.
+    from namel3ss.observability.activities import start_pull
+
     clock, tracker = this.policy.clock, this.tracker
     started_at = clock()
+    address, port = server_of(this.base_url)
+    observation = start_pull(
+        this.model,
+        server_address=address,
+        server_port=port,
+        labels={"base_url": this.base_url},
+        clock=clock,
+    )
     outcome = "cancelled"
     logger.info("pulling %s", this.model)
     try:
@@ -177,19 +189,18 @@ async def _run(this: _Pull) -> None:
         await _check_listed(this)
         _tell(this, tracker.progress("success", phase="success"))
         outcome = "ok"
-    except OllamaError as error:
-        outcome = error.error_type
+        observation.progress(tracker.received_bytes)
+        observation.finish()
+    except BaseException as error:
+        observation.progress(tracker.received_bytes)
+        observation.end_with(error)
+        if isinstance(error, OllamaError):
+            outcome = error.error_type
         if isinstance(error, OllamaModelPullError) and error.phase is None:
             error.phase = tracker.phase
         raise
     finally:
-        seconds = clock() - started_at
-        logger.info("pull of %s: %s after %.1f s", this.model, outcome, seconds)
-        emit_metric(
-            "ollama.model.pull_duration",
-            {"value": seconds, "bytes": tracker.completed_bytes},
-            {"model": this.model, "outcome": outcome},
-        )
+        logger.info("pull of %s: %s after %.1f s", this.model, outcome, clock() - started_at)
 
 
 async def _until_success(this: _Pull) -> None:

@@ -131,6 +131,11 @@ class PullTracker:
         )
 
     @property
+    def received_bytes(self) -> int:
+        """What has come since it began, as far as the server's reports tell; what was there before does not count."""
+        return self._received_bytes
+
+    @property
     def stall_at(self) -> float | None:
         if self.phase == "manifest":
             return self._last_news + self._stall_limit_s

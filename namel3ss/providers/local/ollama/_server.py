@@ -159,7 +159,6 @@ class OllamaServerManager:
     def _has_started(self, record: ServerRecord) -> None:
         self._started_pid = record.process.pid
         self._health.invalidate()
-        record_metric("ollama.server.started", 1, {"base_url": self.base_url})
         if self.stop_on_exit:
             atexit.register(_end_at_exit, self._files, record, os.getpid())
         else:
@@ -214,7 +213,7 @@ class OllamaServerManager:
         await end_server(self._files, record, grace_s=grace_s)
         self._health.invalidate()
         self._started_pid = None
-        record_metric("ollama.server.stopped", 1, {"base_url": self.base_url})
+        record_metric("ollama.server.stopped", 1, {"provider": "ollama", "base_url": self.base_url})
 
     async def aclose(self) -> None:
         """End the server if this manager started it and `stop_server_on_exit` is set; close what it opened."""

@@ -25,6 +25,7 @@ from namel3ss.providers.local.ollama._process import (
     start_process,
 )
 from namel3ss.providers.local.ollama._server_files import ServerRecord
+from namel3ss.providers.local.ollama._telemetry import server_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +93,26 @@ class ServerStart:
         return await self._launch(executable)
 
     async def _launch(self, executable: str) -> ServerRecord | None:
+        """The server that was started, observed; None when somebody else's came first."""
+        # Here, because few programs start a server, and all import this.
+        from namel3ss.observability.activities import start_server_start
+
+        address, port = server_of(self._http.base_url)
+        observation = start_server_start(
+            "ollama", server_address=address, server_port=port, labels={"base_url": self._http.base_url}
+        )
+        try:
+            record = await self._start_and_wait(executable)
+        except BaseException as error:
+            observation.end_with(error)
+            raise
+        if record is None:
+            observation.cancel()
+        else:
+            observation.finish(record.process.pid)
+        return record
+
+    async def _start_and_wait(self, executable: str) -> ServerRecord | None:
         log = self._files.open_log()
         log_before = self._files.log_size()
         token = secrets.token_hex(16)
