@@ -15,6 +15,7 @@ from namel3ss.sandbox.inference import refuse_cloud
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AsyncExitStack
 
     from namel3ss.sandbox.http import Answer, Header
     from namel3ss.sandbox.service import Service
@@ -168,7 +169,7 @@ def _tool_use(call: dict[str, object]) -> dict[str, object]:
     return {"type": "tool_use", "id": call["id"], "name": named.get("name"), "input": named.get("arguments")}
 
 
-async def messages(service: Service, body: bytes) -> Answer:
+async def messages(service: Service, body: bytes, resources: AsyncExitStack) -> Answer:
     """`POST /v1/messages`."""
     try:
         request = read_as(MESSAGES, body)
@@ -177,4 +178,4 @@ async def messages(service: Service, body: bytes) -> Answer:
     except UnfitError as error:
         return Document(_error(400, str(error)), 400)
     face = _Face(request.model, estimated_tokens(request), request.stream)
-    return await through(face, chat(service, native, relaxed_thinking=True), stream=request.stream)
+    return await through(face, chat(service, native, resources, relaxed_thinking=True), stream=request.stream)

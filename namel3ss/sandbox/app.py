@@ -33,7 +33,9 @@ class SandboxApp:
             return
         self.active_requests += 1
         try:
-            await self._serve(Request.of(scope, receive), Writer(send))
+            request = Request.of(scope, receive)
+            async with request.resources:
+                await self._serve(request, Writer(send, request.resources))
         except (ClientGone, Aborted):
             # There is nobody to answer, or nobody to be answered by: the connection is cut.
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import string
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,6 @@ from namel3ss.sandbox.inference import (
     check_capabilities,
     check_format,
     check_top_logprobs,
-    held,
     installed,
     metrics,
     read_body,
@@ -32,6 +30,7 @@ from namel3ss.sandbox.settings import read_options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AsyncExitStack
 
     from namel3ss.sandbox.http import Answer
     from namel3ss.sandbox.memory import Runner
@@ -43,15 +42,17 @@ __all__ = ["chat", "chat_body"]
 _ID_CHARACTERS: Final = string.ascii_lowercase + string.digits
 
 
-async def chat_body(service: Service, body: bytes) -> Answer:
+async def chat_body(service: Service, body: bytes, resources: AsyncExitStack) -> Answer:
     """The route itself."""
-    return await chat(service, read_body(CHAT, body))
+    return await chat(service, read_body(CHAT, body), resources)
 
 
-async def chat(service: Service, request: ChatRequest, *, relaxed_thinking: bool = False) -> Document | Lines:
+async def chat(
+    service: Service, request: ChatRequest, resources: AsyncExitStack, *, relaxed_thinking: bool = False
+) -> Document | Lines:
     """The answer to a parsed request. Raises Failure.
 
-    With `relaxed_thinking`, a model that cannot think is not asked to, instead of refusing.
+    The model stays in use for as long as `resources` are held. With `relaxed_thinking`, a model that cannot think is not asked to, instead of refusing.
     """
     started = service.clock.ticks_ns()
     check_top_logprobs(request.top_logprobs)
@@ -66,35 +67,25 @@ async def chat(service: Service, request: ChatRequest, *, relaxed_thinking: bool
     )
     options = read_options(service.options.context, model.parameters, request.options)
 
-    stack = AsyncExitStack()
-    try:
-        runner = await stack.enter_async_context(service.memory.use(model, options, request.keep_alive))
-        loaded_ns = max(service.clock.ticks_ns() - started, 1)
-        if not request.messages:
-            await stack.aclose()
-            return _only(service, request, "load")
-        limits = Limits(
-            options,
-            truncate=request.truncate is not False,
-            shift=request.shift is not False,
-            logprobs=request.logprobs,
-            top_logprobs=request.top_logprobs,
-        )
-        messages = with_model_messages(model, request.messages)
-        window = options.num_ctx if limits.truncate else None
-        prompt = conversation_prompt(runner, messages, request.tools, think, window=window)
-        if request.render_only:
-            await stack.aclose()
-            return _rendered(service, request, prompt)
-        turn = _Turn(service, request, runner, messages, think, limits, started, loaded_ns)
-        chunks = turn.chunks(prompt)
-    except BaseException:
-        await stack.aclose()
-        raise
-    if request.stream is False:
-        async with stack:
-            return await _joined(chunks)
-    return Lines(held(stack, chunks))
+    runner = await resources.enter_async_context(service.memory.use(model, options, request.keep_alive))
+    loaded_ns = max(service.clock.ticks_ns() - started, 1)
+    if not request.messages:
+        return _only(service, request, "load")
+    limits = Limits(
+        options,
+        truncate=request.truncate is not False,
+        shift=request.shift is not False,
+        logprobs=request.logprobs,
+        top_logprobs=request.top_logprobs,
+    )
+    messages = with_model_messages(model, request.messages)
+    window = options.num_ctx if limits.truncate else None
+    prompt = conversation_prompt(runner, messages, request.tools, think, window=window)
+    if request.render_only:
+        return _rendered(service, request, prompt)
+    turn = _Turn(service, request, runner, messages, think, limits, started, loaded_ns)
+    chunks = turn.chunks(prompt)
+    return await _joined(chunks) if request.stream is False else Lines(chunks)
 
 
 def _head(service: Service, request: ChatRequest) -> dict[str, object]:

@@ -22,6 +22,7 @@ from namel3ss.sandbox.tiny import tiny_weights
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from contextlib import AsyncExitStack
 
     from namel3ss.sandbox.http import Answer, Request
     from namel3ss.sandbox.models import Weights
@@ -36,7 +37,7 @@ _CONFIG_BYTES_PER_LAYER: Final = 74
 """A configuration names the digest of each layer."""
 
 
-async def create_body(service: Service, body: bytes) -> Answer:
+async def create_body(service: Service, body: bytes, resources: AsyncExitStack) -> Answer:
     """`POST /api/create`."""
     request = read_body(CREATE, body)
     for path, digest in (request.files or {}).items():
@@ -47,17 +48,17 @@ async def create_body(service: Service, body: bytes) -> Answer:
     name = ModelName.parse(request.model or request.name)
     if not name.is_valid:
         raise Failure(400, INVALID_NAME)
-    progress = _progress(service, request, service.library.spelled(name))
+    progress = _progress(service, request, service.library.spelled(name), resources)
     return await progress_answer(progress, stream=request.stream is not False)
 
 
 async def _progress(
-    service: Service, request: CreateRequest, name: ModelName
+    service: Service, request: CreateRequest, name: ModelName, resources: AsyncExitStack
 ) -> AsyncIterator[dict[str, object]]:
     if request.source:
         source = _source_name(request.source)
         if service.library.find(source) is None:
-            async for line in pull_progress(service, source):
+            async for line in pull_progress(service, source, resources):
                 if line != {"status": "success"}:
                     yield line
         base = service.library.find(source)

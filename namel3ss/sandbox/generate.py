@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ from namel3ss.sandbox.inference import (
     check_capabilities,
     check_format,
     check_top_logprobs,
-    held,
     installed,
     metrics,
     read_body,
@@ -31,6 +29,7 @@ from namel3ss.sandbox.templates import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AsyncExitStack
 
     from namel3ss.sandbox.http import Answer
     from namel3ss.sandbox.memory import Runner
@@ -41,13 +40,13 @@ if TYPE_CHECKING:
 __all__ = ["generate", "generate_body"]
 
 
-async def generate_body(service: Service, body: bytes) -> Answer:
+async def generate_body(service: Service, body: bytes, resources: AsyncExitStack) -> Answer:
     """The route itself."""
-    return await generate(service, read_body(GENERATE, body))
+    return await generate(service, read_body(GENERATE, body), resources)
 
 
-async def generate(service: Service, request: GenerateRequest) -> Answer:
-    """The answer to a parsed request. Raises Failure."""
+async def generate(service: Service, request: GenerateRequest, resources: AsyncExitStack) -> Answer:
+    """The answer to a parsed request; the model stays in use for as long as `resources` are held. Raises Failure."""
     started = service.clock.ticks_ns()
     check_top_logprobs(request.top_logprobs)
     missing = Failure(404, f"model '{request.model}' not found")
@@ -62,42 +61,32 @@ async def generate(service: Service, request: GenerateRequest) -> Answer:
     check_capabilities(model, wanted, request.model, "generate")
     options = read_options(service.options.context, model.parameters, request.options)
 
-    stack = AsyncExitStack()
-    try:
-        runner = await stack.enter_async_context(service.memory.use(model, options, request.keep_alive))
-        loaded_ns = max(service.clock.ticks_ns() - started, 1)
-        if not request.prompt:
-            await stack.aclose()
-            return _only(service, request, "load")
-        messages = _messages(request, model)
-        window = options.num_ctx if request.truncate is not False else None
-        prompt = _prompt(request, runner, messages, think, window)
-        if request.render_only:
-            await stack.aclose()
-            return _rendered(service, request, prompt)
-        job = Job(
-            model=request.model,
-            prompt=prompt,
-            tokens=runner.model.weights.tokenizer.encode(prompt),
-            messages=() if request.raw else messages,
-            thinks=bool(think) and not request.raw and request.format is None,
-            suffix=request.suffix,
-        )
-        limits = Limits(
-            options,
-            truncate=request.truncate is not False,
-            shift=request.shift is not False,
-            logprobs=request.logprobs,
-            top_logprobs=request.top_logprobs,
-        )
-        chunks = _chunks(service, request, runner, job, limits, (started, loaded_ns))
-    except BaseException:
-        await stack.aclose()
-        raise
-    if request.stream is False:
-        async with stack:
-            return await _joined(chunks)
-    return Lines(held(stack, chunks))
+    runner = await resources.enter_async_context(service.memory.use(model, options, request.keep_alive))
+    loaded_ns = max(service.clock.ticks_ns() - started, 1)
+    if not request.prompt:
+        return _only(service, request, "load")
+    limits = Limits(
+        options,
+        truncate=request.truncate is not False,
+        shift=request.shift is not False,
+        logprobs=request.logprobs,
+        top_logprobs=request.top_logprobs,
+    )
+    messages = _messages(request, model)
+    window = options.num_ctx if limits.truncate else None
+    prompt = _prompt(request, runner, messages, think, window)
+    if request.render_only:
+        return _rendered(service, request, prompt)
+    job = Job(
+        model=request.model,
+        prompt=prompt,
+        tokens=runner.model.weights.tokenizer.encode(prompt),
+        messages=() if request.raw else messages,
+        thinks=bool(think) and not request.raw and request.format is None,
+        suffix=request.suffix,
+    )
+    chunks = _chunks(service, request, runner, job, limits, (started, loaded_ns))
+    return await _joined(chunks) if request.stream is False else Lines(chunks)
 
 
 def _only(service: Service, request: GenerateRequest, reason: str) -> Document:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 
 __all__ = [
-    "ERROR_JSON",
     "JSON",
     "PLAIN_JSON",
     "Aborted",
@@ -36,7 +36,6 @@ Header: TypeAlias = "tuple[str, str]"
 
 JSON = "application/json; charset=utf-8"
 PLAIN_JSON = "application/json"
-ERROR_JSON = JSON
 
 LARGEST_BODY = 64 * 1024 * 1024
 """More than this is not read into memory; the largest real requests carry a few images."""
@@ -79,6 +78,8 @@ class Request:
     """What stood in the variable part of the path."""
     body: bytes = b""
     """The whole body, once it was read."""
+    resources: AsyncExitStack = field(default_factory=AsyncExitStack)
+    """What is given back when the request is over: answered, refused or abandoned."""
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive) -> Request:
@@ -185,9 +186,14 @@ _DATE = _DateLine()
 
 @dataclass(slots=True)
 class Writer:
-    """Writes one answer. `extra` are headers that every answer of this request carries."""
+    """Writes one answer.
+
+    `resources` are given back before the answer is complete, so that a client who has read it finds the server
+    settled. `extra` are headers that every answer of this request carries.
+    """
 
     send: Send
+    resources: AsyncExitStack
     extra: list[Header] = field(default_factory=list)
 
     async def write(self, answer: Answer) -> None:
@@ -201,6 +207,7 @@ class Writer:
             await self._streamed(answer)
 
     async def _whole(self, answer: Raw) -> None:
+        await self.resources.aclose()
         headers = list(answer.headers)
         if answer.content_type is not None:
             headers.append(("Content-Type", answer.content_type))
@@ -213,6 +220,7 @@ class Writer:
         await self._start(answer.status, [*answer.headers, ("Content-Type", answer.content_type)])
         async for piece in answer.pieces:
             await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+        await self.resources.aclose()
         await self.send({"type": "http.response.body", "body": b""})
 
     async def _start(self, status: int, headers: list[Header]) -> None:

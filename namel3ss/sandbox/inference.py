@@ -10,8 +10,7 @@ from namel3ss.sandbox.http import Failure
 from namel3ss.sandbox.names import ConflictingSourceError, ModelReference, Source
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-    from contextlib import AsyncExitStack
+    from collections.abc import Sequence
 
     from namel3ss.sandbox.decoding import Record
     from namel3ss.sandbox.engine import Finish
@@ -24,7 +23,6 @@ __all__ = [
     "check_capabilities",
     "check_format",
     "check_top_logprobs",
-    "held",
     "installed",
     "metrics",
     "read_body",
@@ -118,7 +116,6 @@ def check_format(value: object) -> str | dict[str, object] | None:
         return "json"
     if isinstance(value, dict):
         return value
-
     written = encode(value).decode()
     raise Failure(500, f'invalid format: {quote(written)}; expected "json" or a valid JSON Schema object')
 
@@ -134,12 +131,3 @@ def metrics(finish: Finish, total_ns: int, loaded_ns: int) -> dict[str, object]:
         "eval_duration": finish.eval_ns,
     }
     return {name: value for name, value in values.items() if value}
-
-
-async def held(
-    stack: AsyncExitStack, chunks: AsyncIterator[dict[str, object]]
-) -> AsyncIterator[dict[str, object]]:
-    """The chunks, with the model in use until the last of them."""
-    async with stack:
-        async for chunk in chunks:
-            yield chunk

@@ -28,6 +28,7 @@ from namel3ss.sandbox.openai_requests import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AsyncExitStack
 
     from namel3ss.sandbox.http import Answer, Header
     from namel3ss.sandbox.models import Model
@@ -210,7 +211,7 @@ def _seconds(service: Service) -> int:
     return service.clock.now_ns() // 1_000_000_000
 
 
-async def chat_completions(service: Service, body: bytes) -> Answer:
+async def chat_completions(service: Service, body: bytes, resources: AsyncExitStack) -> Answer:
     """`POST /v1/chat/completions`."""
     try:
         request = read_as(CHAT_COMPLETION, body)
@@ -220,10 +221,10 @@ async def chat_completions(service: Service, body: bytes) -> Answer:
         return refused(error)
     usage = request.stream_options is not None and request.stream_options.include_usage
     face = _ChatFace(_seconds(service), usage)
-    return await through(face, chat(service, native), stream=request.stream)
+    return await through(face, chat(service, native, resources), stream=request.stream)
 
 
-async def completions(service: Service, body: bytes) -> Answer:
+async def completions(service: Service, body: bytes, resources: AsyncExitStack) -> Answer:
     """`POST /v1/completions`."""
     try:
         request = read_as(COMPLETION, body)
@@ -233,7 +234,7 @@ async def completions(service: Service, body: bytes) -> Answer:
         return refused(error)
     usage = request.stream_options is not None and request.stream_options.include_usage
     face = _CompletionFace(_seconds(service), usage)
-    return await through(face, generate(service, native), stream=request.stream)
+    return await through(face, generate(service, native, resources), stream=request.stream)
 
 
 async def embeddings(service: Service, body: bytes) -> Answer:

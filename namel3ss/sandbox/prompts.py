@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from namel3ss.sandbox.http import Failure
 from namel3ss.sandbox.rendering import render_chat
+from namel3ss.sandbox.requests import Message
 from namel3ss.sandbox.templates import TemplateError
 
 if TYPE_CHECKING:
@@ -14,15 +15,13 @@ if TYPE_CHECKING:
 
     from namel3ss.sandbox.memory import Runner
     from namel3ss.sandbox.models import Model
-    from namel3ss.sandbox.requests import Message, Think, Tool
+    from namel3ss.sandbox.requests import Think, Tool
 
 __all__ = ["conversation_prompt", "with_model_messages"]
 
 
 def with_model_messages(model: Model, messages: Sequence[Message]) -> list[Message]:
     """The model's own messages and system text before those of the request."""
-    from namel3ss.sandbox.requests import Message
-
     joined = [*model.messages, *messages]
     if model.system and messages and messages[0].role != "system":
         joined.insert(0, Message(role="system", content=model.system))

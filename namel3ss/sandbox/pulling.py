@@ -16,6 +16,7 @@ from namel3ss.sandbox.requests import PULL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AsyncExitStack
 
     from namel3ss.sandbox.http import Answer
     from namel3ss.sandbox.models import Layer, Model
@@ -29,11 +30,12 @@ _ENDING_LINES: Final = 2
 _MANIFESTS_FOLDER: Final = "/usr/share/ollama/.ollama/models/manifests"
 
 
-async def pull_body(service: Service, body: bytes) -> Answer:
+async def pull_body(service: Service, body: bytes, resources: AsyncExitStack) -> Answer:
     """`POST /api/pull`."""
     request = read_body(PULL, body)
     name = _pulled_name(request.model or request.name)
-    progress = pull_progress(service, service.library.spelled(name), insecure=request.insecure)
+    name = service.library.spelled(name)
+    progress = pull_progress(service, name, resources, insecure=request.insecure)
     return await progress_answer(progress, stream=request.stream is not False)
 
 
@@ -61,16 +63,19 @@ async def progress_answer(progress: AsyncIterator[dict[str, object]], *, stream:
 
 
 async def pull_progress(
-    service: Service, name: ModelName, *, insecure: bool = False
+    service: Service, name: ModelName, resources: AsyncExitStack, *, insecure: bool = False
 ) -> AsyncIterator[dict[str, object]]:
-    """Pulls a model, telling what has arrived. Raises Failure as a registry or the server would."""
+    """Pulls a model, telling what has arrived. Raises Failure as a registry or the server would.
+
+    Downloads stop, and keep what they have, when `resources` are given back.
+    """
     yield {"status": "pulling manifest"}
     # The first line is on its way before the registry is asked.
     await asyncio.sleep(0)
     _fail_at_manifest(service, name, insecure=insecure)
     model = model_named(name, service.clock.now_ns())
     for layer in (*model.layers, model.config):
-        async for line in _layer_progress(service, model, layer):
+        async for line in _layer_progress(service, model, layer, resources):
             yield line
     yield {"status": "verifying sha256 digest"}
     _fail_at_digest(service, model)
@@ -107,19 +112,23 @@ def _fail_at_digest(service: Service, model: Model) -> None:
     raise Failure(500, f"digest mismatch, file must be downloaded again: want {wanted}, got {found}")
 
 
-async def _layer_progress(service: Service, model: Model, layer: Layer) -> AsyncIterator[dict[str, object]]:
+async def _layer_progress(
+    service: Service, model: Model, layer: Layer, resources: AsyncExitStack
+) -> AsyncIterator[dict[str, object]]:
     if service.library.blob(layer.digest) is not None:
         yield _layer_line(layer, layer.size)
         return
     seconds = service.options.pull_seconds
-    with service.downloads.joined(layer.digest, layer.size, model.size, seconds) as download:
+    download = resources.enter_context(
+        service.downloads.joined(layer.digest, layer.size, model.size, seconds)
+    )
+    arrived = download.arrived(service.clock.ticks_ns())
+    while arrived < layer.size:
+        yield _layer_line(layer, arrived)
+        await service.clock.sleep(min(_TICK_S, seconds))
         arrived = download.arrived(service.clock.ticks_ns())
-        while arrived < layer.size:
-            yield _layer_line(layer, arrived)
-            await service.clock.sleep(min(_TICK_S, seconds))
-            arrived = download.arrived(service.clock.ticks_ns())
-        for _ in range(_ENDING_LINES):
-            yield _layer_line(layer, layer.size)
+    for _ in range(_ENDING_LINES):
+        yield _layer_line(layer, layer.size)
     if Fault.CORRUPT_LAYER not in service.options.faults:
         service.library.store(layer.digest, Blob(layer.size, b"GGUF" if layer.kind == "model" else b""))
 

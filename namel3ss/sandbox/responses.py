@@ -14,6 +14,7 @@ from namel3ss.sandbox.responses_requests import RESPONSES, ResponsesRequest, cha
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AsyncExitStack
 
     from namel3ss.sandbox.http import Answer, Header
     from namel3ss.sandbox.service import Service
@@ -285,7 +286,7 @@ def _sorted(value: object) -> object:
     return value
 
 
-async def responses(service: Service, body: bytes) -> Answer:
+async def responses(service: Service, body: bytes, resources: AsyncExitStack) -> Answer:
     """`POST /v1/responses`."""
     try:
         request = read_as(RESPONSES, body)
@@ -294,4 +295,4 @@ async def responses(service: Service, body: bytes) -> Answer:
     except UnfitError as error:
         return refused(error)
     face = _Face(request, service.clock.now_ns() // 1_000_000_000)
-    return await through(face, chat(service, native), stream=request.stream)
+    return await through(face, chat(service, native, resources), stream=request.stream)

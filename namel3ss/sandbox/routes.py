@@ -19,6 +19,7 @@ from namel3ss.sandbox.routing import Routes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AsyncExitStack
 
     from namel3ss.sandbox.http import Answer, Request
     from namel3ss.sandbox.service import Service
@@ -34,6 +35,13 @@ class Route:
 
     handle: Handler
     streams_body: bool = False
+
+
+def _holds(handler: Callable[[Service, bytes, AsyncExitStack], Awaitable[Answer]]) -> Route:
+    async def handle(service: Service, request: Request) -> Answer:
+        return await handler(service, request.body, request.resources)
+
+    return Route(handle)
 
 
 def _waits(handler: Callable[[Service, bytes], Awaitable[Answer]]) -> Route:
@@ -109,9 +117,9 @@ def all_routes() -> Routes[Route]:
     routes.add("POST", "/api/show", _at_once(show_body))
     routes.add("POST", "/api/copy", _at_once(copy_body))
     routes.add("DELETE", "/api/delete", _at_once(delete_body))
-    routes.add("POST", "/api/pull", _waits(pull_body))
+    routes.add("POST", "/api/pull", _holds(pull_body))
     routes.add("POST", "/api/push", _waits(push_body))
-    routes.add("POST", "/api/create", _waits(create_body))
+    routes.add("POST", "/api/create", _holds(create_body))
     routes.add("HEAD", "/api/blobs/:digest", Route(head_blob))
     routes.add("POST", "/api/blobs/:digest", Route(post_blob, streams_body=True))
     routes.add("POST", "/api/me", _refuses(503, "account unavailable"))
@@ -120,14 +128,14 @@ def all_routes() -> Routes[Route]:
     routes.add("POST", "/api/experimental/web_search", _at_once(_no_web("web search")))
     routes.add("POST", "/api/experimental/web_fetch", _at_once(_no_web("web fetch")))
     routes.add("GET", "/api/experimental/model-recommendations", _bodiless(_recommendations))
-    routes.add("POST", "/api/generate", _waits(generate_body))
-    routes.add("POST", "/api/chat", _waits(chat_body))
+    routes.add("POST", "/api/generate", _holds(generate_body))
+    routes.add("POST", "/api/chat", _holds(chat_body))
     routes.add("POST", "/api/embed", _waits(embed_body))
     routes.add("POST", "/api/embeddings", _waits(embeddings_body))
-    routes.add("POST", "/v1/chat/completions", _waits(chat_completions))
-    routes.add("POST", "/v1/completions", _waits(completions))
-    routes.add("POST", "/v1/responses", _waits(responses))
-    routes.add("POST", "/v1/messages", _waits(messages))
+    routes.add("POST", "/v1/chat/completions", _holds(chat_completions))
+    routes.add("POST", "/v1/completions", _holds(completions))
+    routes.add("POST", "/v1/responses", _holds(responses))
+    routes.add("POST", "/v1/messages", _holds(messages))
     routes.add("POST", "/v1/embeddings", _waits(embeddings))
     routes.add("GET", "/v1/models", _bodiless(models))
     routes.add("GET", "/v1/models/:model", _named(model))

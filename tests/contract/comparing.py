@@ -16,7 +16,21 @@ __all__ = ["differences"]
 
 # Values that differ from run to run; their type is compared, and their being there at all.
 _BY_TYPE = frozenset(
-    ["created_at", "modified_at", "expires_at", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration", "id", "item_id", "created", "completed_at", "request_id", "digest"]
+    [
+        "created_at",
+        "modified_at",
+        "expires_at",
+        "total_duration",
+        "load_duration",
+        "prompt_eval_duration",
+        "eval_duration",
+        "id",
+        "item_id",
+        "created",
+        "completed_at",
+        "request_id",
+        "digest",
+    ]
 )
 # Vectors depend on weights that the sandbox does not have.
 _VECTORS = frozenset({"embedding", "embeddings"})

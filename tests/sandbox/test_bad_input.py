@@ -45,12 +45,58 @@ def _is_an_answer(status: int, answer: object) -> bool:
     return status < 500 or (isinstance(answer, dict) and "error" in answer)
 
 
-_KEYS = (
-    ["type", "role", "content", "text", "name", "function", "arguments", "parameters", "properties", "id", "image_url", "source", "effort", "format", "schema", "input", "output", "a"]
-)
-_FIELDS = (
-    ["prompt", "messages", "tools", "format", "think", "options", "images", "stream", "keep_alive", "input", "system", "suffix", "template", "context", "max_tokens", "stop", "response_format", "logprobs", "reasoning", "text", "instructions", "thinking", "dimensions", "from", "files", "parameters", "source", "destination", "truncate", "raw"]
-)
+_KEYS = [
+    "type",
+    "role",
+    "content",
+    "text",
+    "name",
+    "function",
+    "arguments",
+    "parameters",
+    "properties",
+    "id",
+    "image_url",
+    "source",
+    "effort",
+    "format",
+    "schema",
+    "input",
+    "output",
+    "a",
+]
+_FIELDS = [
+    "prompt",
+    "messages",
+    "tools",
+    "format",
+    "think",
+    "options",
+    "images",
+    "stream",
+    "keep_alive",
+    "input",
+    "system",
+    "suffix",
+    "template",
+    "context",
+    "max_tokens",
+    "stop",
+    "response_format",
+    "logprobs",
+    "reasoning",
+    "text",
+    "instructions",
+    "thinking",
+    "dimensions",
+    "from",
+    "files",
+    "parameters",
+    "source",
+    "destination",
+    "truncate",
+    "raw",
+]
 _scalars = (
     st.none()
     | st.booleans()

@@ -24,7 +24,7 @@ from namel3ss.sandbox.requests import CHAT, GENERATE
         ('{"a":"', "unexpected EOF"),
         ("[1,", "unexpected EOF"),
         ("-", "unexpected EOF"),
-        ('{"a":tru}', "invalid character '}' in literal true (expecting 'e')"),
+        ('{"a":tr}', "invalid character '}' in literal true (expecting 'u')"),
         ('{"a":nul}', "invalid character '}' in literal null (expecting 'l')"),
         ('{"a":1.}', "invalid character '}' after decimal point in numeric literal"),
         ('{"a":-}', "invalid character '}' in numeric literal"),
