@@ -26,6 +26,7 @@ CLOSER_OF = {"{": "}", "[": "]", "<": ">"}
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _BLANKS = re.compile(r"(?:[ \t\r\n\f]++(?:#[^\n]*+)?)*+")
 _SHOWN_CHARACTERS = 40
+_LONGEST_PHRASE = 1_000  # tokens; behind so many the rest of the line is passed over unread
 
 
 def shown(text: str) -> str:
@@ -130,7 +131,7 @@ class Site:
     def _phrase_end(self, at: int) -> int:
         depth = 0
         first = True
-        while True:
+        for _ in range(_LONGEST_PHRASE):
             token = self.any_token(at)
             if token is None:
                 return self._unreadable_end(at, first=first)
@@ -147,6 +148,7 @@ class Site:
                 return at
             at = end
             first = False
+        return self.line_end(at)
 
     def _goes_on(self, behind_comma: int) -> bool:
         """Whether a comma is part of an unquoted sentence: words follow it on its line, and we are not in a list."""

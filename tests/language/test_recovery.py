@@ -48,7 +48,7 @@ MISTAKES = [
     ("N3020", "ai model m < k: v }", "ai model m < k: v >"),
     ("N3021", "import ./a.ai", 'import "./a.ai"'),
     ("N3022", "ai model m { k: v,, l: v }", "ai model m { k: v, l: v }"),
-    ("N3023", "promt p { }", "prompt p { }"),
+    ("N3023", "pormpt p { }", "prompt p { }"),
 ]  # fmt: skip
 
 

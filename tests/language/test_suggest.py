@@ -12,7 +12,7 @@ KEYS = ["temperature", "top_k", "top_p", "num_ctx", "num_gpu", "keep_alive", "ma
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
-        ("temprature", ["temperature"]), ("tempreature", ["temperature"]), ("Temperature", ["temperature"]),
+        ("temprature", ["temperature"]), ("tmeperature", ["temperature"]), ("Temperature", ["temperature"]),
         ("topk", ["top_k"]), ("top-k", ["top_k"]), ("temp", ["temperature"]), ("nun_ctx", ["num_ctx"]),
         ("keepalive", ["keep_alive"]), ("provider", []), ("x", []), ("", []), ("y" * 10_000, []),
     ],
