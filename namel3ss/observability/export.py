@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import uuid
 from typing import TYPE_CHECKING, Protocol
@@ -148,7 +149,7 @@ class _Export:
             exporter = self._otlp_span_exporter()
             provider.add_span_processor(BatchSpanProcessor(exporter))
         if "console" in chosen:
-            provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
+            provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=sys.stderr)))
         return provider
 
     def _otlp_span_exporter(self) -> SpanExporter:
@@ -175,7 +176,7 @@ class _Export:
         if exporter_name == "prometheus":
             return self._prometheus_reader()
         if exporter_name == "console":
-            return PeriodicExportingMetricReader(ConsoleMetricExporter())
+            return PeriodicExportingMetricReader(ConsoleMetricExporter(out=sys.stderr))
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
         exporter = OTLPMetricExporter()
@@ -224,7 +225,8 @@ class _Export:
             self._exporters.append(exporter)
             provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
         if "console" in chosen:
-            provider.add_log_record_processor(BatchLogRecordProcessor(ConsoleLogRecordExporter()))
+            exporting = ConsoleLogRecordExporter(out=sys.stderr)
+            provider.add_log_record_processor(BatchLogRecordProcessor(exporting))
         return provider
 
 

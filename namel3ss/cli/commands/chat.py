@@ -14,6 +14,7 @@ from namel3ss.cli.failures import report
 from namel3ss.cli.line_reader import line_reader
 from namel3ss.cli.opening import sandbox_option, where_to_run
 from namel3ss.cli.session import Command, Session, pass_session
+from namel3ss.cli.telemetry import exported_telemetry, otel_option
 from namel3ss.errors import N3Error
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 )
 @click.option("--stats", is_flag=True, help="Print tokens, speed and times of each answer to stderr.")
 @click.option("--hide-thinking", is_flag=True, help="Do not show what the model thinks before it answers.")
+@otel_option
 @sandbox_option
 @pass_session
 def command(
@@ -41,13 +43,18 @@ def command(
     assignments: tuple[str, ...],
     stats: bool,
     hide_thinking: bool,
+    otel: bool,
     sandbox: bool,
 ) -> None:
     """Talk to a model of a .ai file. /help lists what can be done meanwhile.
 
     When the model's window is full, the oldest turns are no longer sent. Lines may also be piped in.
     """
-    with where_to_run(session, file, sandbox=sandbox) as url, EventLoop() as loop:
+    with (
+        exported_telemetry(session, asked=otel),
+        where_to_run(session, file, sandbox=sandbox) as url,
+        EventLoop() as loop,
+    ):
         chat = ChatSession(
             session,
             loop,

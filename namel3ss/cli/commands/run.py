@@ -15,6 +15,7 @@ from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.opening import open_model, sandbox_option, where_to_run
 from namel3ss.cli.prompts import assemble_prompt, text_argument
 from namel3ss.cli.session import Command, Session, pass_session
+from namel3ss.cli.telemetry import exported_telemetry, otel_option
 
 if TYPE_CHECKING:
     from namel3ss.cli.output import Output
@@ -61,6 +62,7 @@ class Question:
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
 @click.option("--stats", is_flag=True, help="Print tokens, speed and times to stderr.")
 @click.option("--hide-thinking", is_flag=True, help="Do not show what the model thinks before it answers.")
+@otel_option
 @sandbox_option
 @pass_session
 def command(
@@ -76,6 +78,7 @@ def command(
     no_stream: bool,
     stats: bool,
     hide_thinking: bool,
+    otel: bool,
     sandbox: bool,
 ) -> None:
     """Answer one prompt with a model of a .ai file.
@@ -87,7 +90,11 @@ def command(
         system = text_argument(system, "--system")
     question = Question(assemble_prompt(prompt, session.stdin), system, images)
     manner = Manner(not (no_stream or as_json), as_json, not hide_thinking, stats)
-    with where_to_run(session, file, sandbox=sandbox) as url, EventLoop() as loop:
+    with (
+        exported_telemetry(session, asked=otel),
+        where_to_run(session, file, sandbox=sandbox) as url,
+        EventLoop() as loop,
+    ):
         program, chosen = open_model(session, file, url, model=model, assignments=assignments)
         loop.run(_run(session, program, chosen, question, manner))
 
