@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from namel3ss.language.diagnostics import Label
 from namel3ss.language.findings import replacement
+from namel3ss.language.masking import is_secret
 from namel3ss.language.recovery_site import CLOSER_OF, CLOSERS, IDENTIFIER, KEYS, VALUES, Site, shown
 from namel3ss.language.source import Span
 from namel3ss.language.strings import quote
@@ -130,22 +131,23 @@ def _closer_of(site: Site, opener: Span) -> str:
 
 def _mend_second_value(site: Site, start: int) -> None:
     first = site.last_value()
+    secret = is_secret(site.last_key())
     end = site.skip_phrase(start)
     if isinstance(first, BareWord):
         phrase = site.text[first.span.start : end]
         site.report(
             "N3002",
             Span(start, end),
-            f"two words on one line: {shown(phrase)} needs quotes",
+            f"two words on one line: {'the value' if secret else shown(phrase)} needs quotes",
             label="a bare word ended before this",
-            help="write " + shown(quote(phrase)),
+            help="write it in quotes" if secret else "write " + shown(quote(phrase)),
             fixes=(replacement("quote the words", first.span.start, end, quote(phrase)),),
         )
     else:
         site.report(
             "N3002",
             Span(start, end),
-            f"{shown(site.text[start:end])} follows a value on the same line",
+            f"{'something' if secret else shown(site.text[start:end])} follows a value on the same line",
             help="write each `key: value` on a line of its own; text of several words needs quotes",
         )
 

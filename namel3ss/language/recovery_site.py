@@ -89,6 +89,12 @@ class Site:
         entry = entries[-1]
         return entry.value if isinstance(entry, Pair) else entry
 
+    def last_key(self) -> str:
+        """The key of the pair that was read last in the open map; "" where there is none."""
+        entries = self.last_node
+        entry = entries[-1] if isinstance(entries, list) and entries else None
+        return entry.key.text if isinstance(entry, Pair) else ""
+
     def openers(self) -> list[Span]:
         """The braces and brackets that are open, outermost first."""
         machine = self.machine

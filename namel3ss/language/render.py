@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from namel3ss.language.cells import TAB_WIDTH, character_width, printable, text_width, wrap
 from namel3ss.language.diagnostics import Severity
+from namel3ss.language.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["render_concise", "render_terminal"]
 
 _NARROWEST = 20
+_LOOK_BACK = 1_000
 _RESET = "\x1b[0m"
 _BOLD = "\x1b[1m"
 _BLUE = "\x1b[1;34m"
@@ -146,7 +148,10 @@ class _Excerpt:
         # Only what can come into view is looked at: a line may have millions of characters.
         self._start = max(whole.start, anchor.start - 2 * available)
         self._end = min(whole.end, anchor.start + 2 * available)
-        shown, edges = _expand(source.text[self._start : self._end])
+        # The key of a secret may stand left of what comes into view.
+        looked_at = max(whole.start, self._start - _LOOK_BACK)
+        line_text = masked(source.text[looked_at : self._end])
+        shown, edges = _expand(line_text[self._start - looked_at :])
         self._edges = edges
         cut_left, cut_right = self._start > whole.start, self._end < whole.end
         self._shift = 0

@@ -169,3 +169,31 @@ def test_concise_is_one_line_each() -> None:
     finding = finding_at("a\nb", "b", path="dir/\x07app.ai")
 
     assert render_concise([finding, finding]) == "dir/␇app.ai:2:1: error[N3002]: a message\n" * 2
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('api_key: "sk-1 2" # note', 'api_key: "**** *" # note'),
+        ("api_key: sk-1, b: c", "api_key: ****, b: c"),
+        ("{ Authorization: 'Bearer x' }", "{ Authorization: '****** *' }"),
+        ('"x-api-key": "s\\"k', '"x-api-key": "**"*'),
+        ("api_key sk-1 two", "api_key **** ***"),
+        ("password = hunter2", "password = *******"),
+        ("api_key: env.KEY ?? null", "api_key: env.KEY ?? null"),
+        ("max_tokens: 2048", "max_tokens: 2048"),
+    ],
+)
+def test_values_of_secret_keys_are_not_shown(line: str, expected: str) -> None:
+    text = line + "\n"
+    finding = Diagnostic("N3002", Severity.ERROR, "m", Source(text, "a.ai"), Span(0, 1))
+
+    assert shown(finding)[3] == f"1 | {expected}"
+
+
+def test_a_message_about_a_secret_does_not_quote_it() -> None:
+    (finding,) = parse("ai model m { config: { api_key: sk-secret more } }").diagnostics
+
+    text = render_terminal([finding], width=100, color=False) + render_concise([finding])
+    assert "sk-secret" not in text
+    assert "more" not in text
