@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 # How long a person who pressed TAB waits for names.
-_COMPLETION_S = 1.0
+_COMPLETION_S = 2.0
 # Looking after a server concerns no model in particular, yet a provider has one.
 _ANY_MODEL = "any"
 
