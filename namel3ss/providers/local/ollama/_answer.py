@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 # The server gives up on a model that repeats one piece this often, and says nothing.
 _REPEATS: Final = 25
 
+_JOINED_PIECES: Final = 1024
+
 _TIMINGS: Final = tuple(field.name for field in dataclasses.fields(Timings))
 
 
@@ -55,7 +57,9 @@ class Answer:
         "_model",
         "_started_at",
         "_texts",
+        "_texts_before",
         "_thoughts",
+        "_thoughts_before",
         "_tool_calls",
         "_totals",
         "base_url",
@@ -75,7 +79,11 @@ class Answer:
         self._clock = clock
         self._started_at = clock()
         self._texts: list[str] = []
+        self._texts_before: list[
+            str
+        ] = []  # many pieces joined to one, because a piece costs ten times its text
         self._thoughts: list[str] = []
+        self._thoughts_before: list[str] = []
         self._tool_calls: list[ToolCall] = []
         self._logprobs: list[dict[str, Any]] = []
         self._totals = Totals()
@@ -105,6 +113,9 @@ class Answer:
         if self.first_token_s is None:
             self.first_token_s = self._clock() - self._started_at
         self.chunks += 1
+        if self.chunks % _JOINED_PIECES == 0:
+            _join(self._texts, self._texts_before)
+            _join(self._thoughts, self._thoughts_before)
         if text:
             self._texts.append(text)
         if thinking:
@@ -174,11 +185,28 @@ class Answer:
 
     def attach_to(self, error: OllamaError) -> OllamaError:
         """The same error with what had arrived."""
-        error.partial_text = "".join(self._texts)
-        error.partial_thinking = "".join(self._thoughts)
+        error.partial_text = self._text
+        error.partial_thinking = self._thinking
         error.chunks = self.chunks
         error.base_url = error.base_url or self.base_url
         return error
+
+    @property
+    def _text(self) -> str:
+        return "".join((*self._texts_before, *self._texts))
+
+    @property
+    def _thinking(self) -> str:
+        return "".join((*self._thoughts_before, *self._thoughts))
+
+    @property
+    def model(self) -> str:
+        """The name that the server uses for it; the one that was asked for while it has not said."""
+        return self._totals.text("model") or self._model
+
+    @property
+    def timings(self) -> Timings:
+        return self._totals.timings(first_token_s=self.first_token_s, wall_s=self.elapsed_s)
 
     @property
     def usage(self) -> Usage:
@@ -201,13 +229,13 @@ class Answer:
     def response(self) -> ProviderResponse:
         """Everything that has arrived."""
         return ProviderResponse(
-            output_text="".join(self._texts),
-            model=self._totals.text("model") or self._model,
+            output_text=self._text,
+            model=self.model,
             finish_reason=self.finish_reason,
             usage=self.usage,
-            timings=self._totals.timings(first_token_s=self.first_token_s, wall_s=self.elapsed_s),
+            timings=self.timings,
             tool_calls=tuple(self._tool_calls),
-            thinking="".join(self._thoughts) if self._thoughts else None,
+            thinking=self._thinking or None,
             metadata=self._metadata(),
         )
 
@@ -216,7 +244,7 @@ class Answer:
         usage, rate, totals = self.usage, self.tokens_per_second, self._totals
         metadata: dict[str, Any] = {
             "provider": "ollama",
-            "model": totals.text("model") or self._model,
+            "model": self.model,
             "base_url": self.base_url,
             "served_by": self.base_url,
             "done": self.is_complete,
@@ -226,7 +254,7 @@ class Answer:
         if self.finish_reason is not None:
             metadata["finish_reason"] = self.finish_reason
         if self.is_complete:
-            timings = totals.timings(first_token_s=self.first_token_s, wall_s=self.elapsed_s)
+            timings = self.timings
             metadata["timings"] = {
                 name: seconds for name in _TIMINGS if (seconds := getattr(timings, name)) is not None
             }
@@ -238,3 +266,10 @@ class Answer:
         if self._logprobs:
             metadata["logprobs"] = self._logprobs
         return metadata
+
+
+def _join(pieces: list[str], before: list[str]) -> None:
+    """Make one text of all pieces but the last few, which tell whether a model repeats itself."""
+    if len(pieces) > _REPEATS:
+        before.append("".join(pieces[:-_REPEATS]))
+        del pieces[:-_REPEATS]

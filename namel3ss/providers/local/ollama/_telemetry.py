@@ -73,12 +73,12 @@ def end_observation(
     elif not answer.is_complete:
         observation.cancel(chunks=chunks)
     else:
-        response = answer.response()
+        reason = answer.finish_reason
         observation.finish(
-            response_model=response.model,
-            finish_reasons=(response.finish_reason,) if response.finish_reason else (),
-            usage=response.usage,
-            timings=response.timings,
+            response_model=answer.model,
+            finish_reasons=(reason,) if reason else (),
+            usage=answer.usage,
+            timings=answer.timings,
             chunks=chunks,
         )
 
