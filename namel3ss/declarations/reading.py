@@ -67,11 +67,11 @@ def _unreadable(path: str, error: OSError | ValueError) -> ProgramFile:
     place = Location(Source("", path), Span(0, 0))
     if isinstance(error, FileNotFoundError):
         findings.report(
-            "N3907", f"There is no file {path!r}.", place, help="Check the path and the working folder."
+            "N3907", f"there is no file `{path}`", place, help="check the path and the working folder"
         )
     elif isinstance(error, IsADirectoryError) or os.path.isdir(path):
-        findings.report("N3908", f"{path!r} is a folder.", place, help="Name a .ai file inside it.")
+        findings.report("N3908", f"`{path}` is a folder", place, help="name a .ai file inside it")
     else:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        findings.report("N3909", f"{path!r} cannot be read: {reason}.", place)
+        findings.report("N3909", f"`{path}` cannot be read: {reason}", place)
     return ProgramFile(path, diagnostics=findings.sorted())

@@ -22,7 +22,7 @@ def decode_source(data: bytes, path: str) -> tuple[Source | None, tuple[Diagnost
     CRLF and a byte order mark stay in the text. UTF-16, which some editors write, is named as such.
     """
     if len(data) > MAX_BYTES:
-        text = f"the file has {len(data):,} bytes; at most {MAX_BYTES:,} are read"
+        text = f"the file is larger than {MAX_BYTES:,} bytes (8 MB), the most that is read"
         return None, (_refusal("N3903", path, text, "split it into several files"),)
     kind = _binary_kind(data)
     if kind is not None:

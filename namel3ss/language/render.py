@@ -98,11 +98,13 @@ class _Page:
     def _place(self, source: Source, marks: list[_Mark], gutter: int, severity: Severity) -> list[str]:
         arrow = "-->" if marks[0].primary else ":::"
         first = source.position(marks[0].span.start)
-        path = printable(source.path)
+        place = (
+            f"{' ' * gutter}{self._paint(_BLUE, arrow)} {printable(source.path)}:{first.line}:{first.column}"
+        )
         if not source.text:
-            return [f"{' ' * gutter}{self._paint(_BLUE, arrow)} {path}"]
+            return [place]  # the file could not be read: there is no line to show
         empty = f"{' ' * gutter} {self._paint(_BLUE, '|')}"
-        lines = [f"{' ' * gutter}{self._paint(_BLUE, arrow)} {path}:{first.line}:{first.column}", empty]
+        lines = [place, empty]
         by_line: dict[int, list[_Mark]] = {}
         for mark in sorted(marks, key=lambda mark: mark.span):
             by_line.setdefault(source.position(mark.span.start).line, []).append(mark)

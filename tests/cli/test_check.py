@@ -131,7 +131,7 @@ def test_what_is_no_program_is_a_diagnostic(data: bytes, words: str, tmp_path: P
     done = call("check", tmp_path / "odd.ai")
 
     assert done.code == 1
-    assert "odd.ai" in done.stdout
+    assert "odd.ai:" in done.stdout
     assert words in done.stdout
     assert len(done.stdout) < 5000
 

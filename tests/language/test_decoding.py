@@ -21,7 +21,7 @@ def test_text_is_kept_as_it_is() -> None:
         (b"\n%!PS-Adobe-3.0", "N3902", "PostScript"),
         (b"ai model m {\0}", "N3902", "binary"),
         ("ai".encode("utf-16"), "N3902", "UTF-16"),
-        (b"x" * (MAX_BYTES + 1), "N3903", "8,388,609"),
+        (b"x" * (MAX_BYTES + 1), "N3903", "8,388,608"),
         (b"ai model \xff", "N3901", "0xFF at offset 9"),
         (b"ai \xe2\x82", "N3901", "0xE2 at offset 3"),
     ],

@@ -138,10 +138,10 @@ def test_a_span_over_several_lines_is_marked_on_its_first() -> None:
     assert shown(finding_at(text, "{\n two\n}"))[3:] == ["1 | one {", "  |     ^ here"]
 
 
-def test_a_finding_about_a_whole_file_shows_no_line() -> None:
+def test_a_finding_about_a_whole_file_stands_at_its_beginning_and_shows_no_line() -> None:
     finding = Diagnostic("N3902", Severity.ERROR, "not text", Source("", "x.ai"), Span(0, 0))
 
-    assert shown(finding) == ["error[N3902]: not text", " --> x.ai"]
+    assert shown(finding) == ["error[N3902]: not text", " --> x.ai:1:1"]
 
 
 def test_there_are_no_escape_sequences_without_colour_and_the_same_text_with_it() -> None:
