@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from namel3ss.providers.local.ollama import OllamaError, OllamaProvider
+from tests.benchmarks.provider import cancels
 from tests.faults.stepping import CancelledAt
 from tests.support.ollama_lines import chat_answer, chat_line
 from tests.support.scripted_server import (
-    LAST_CHUNK,
-    Gate,
     ScriptedServer,
-    Send,
-    Step,
     black_hole_url,
-    chunk,
     document,
-    head,
-    line,
     lines,
     stall,
 )
@@ -200,16 +193,9 @@ async def test_stream_used_in_another_loop_says_so_and_can_still_be_closed(serve
 
 @pytest.mark.fault(44, 46)
 @pytest.mark.timeout(30, method="signal")
-async def test_random_cancels_all_reach_the_server_and_leave_nothing(server, connect):
-    """The small form of ``python -m tests.benchmarks.provider.cancels``."""
-    play_everything(server)
-    slow: list[Step] = [Send(head(chunked=True)), *[Send(chunk(line(chat_line("x"))))] * 3, Gate()]
-    server.on("/api/chat", slow)
-    provider = connect(server)
-    rng = random.Random(7)
-    for _ in range(150):
-        await cancel_after(rng.randrange(25), CALLS[rng.choice(["generate", "stream", "batch"])](provider))
-    server.on("/api/chat", [*slow[:-1], Send(chunk(line(chat_answer()[-1])) + LAST_CHUNK)])
+async def test_random_cancels_all_reach_the_server_and_leave_nothing():
+    report = await cancels.run(200)
 
-    assert (await provider.generate("Hi")).output_text == "xxx"
-    await server.connections_reached(1)
+    assert sum(report.cancelled.values()) == 200
+    assert len(report.delays_s) > 50
+    assert report.left_behind == {"connections": 0, "tasks": 0, "file descriptors": 0}

@@ -222,6 +222,7 @@ class ScriptedServer:
         self.connections_made = 0
         self._default: Script = default or document({"error": "no script for this path"}, 404)
         self._scripts: dict[str, list[Script]] = {}
+        self._choose: Callable[[str], Script] | None = None
         self._on_connect: Step | None = None
         self._host = host
         self._tls = tls
@@ -244,6 +245,11 @@ class ScriptedServer:
     def on(self, path: str, *scripts: Script) -> Self:
         """Play these scripts for the next requests to `path`, one each; the last is repeated."""
         self._scripts[path] = list(scripts)
+        return self
+
+    def answer_with(self, choose: Callable[[str], Script]) -> Self:
+        """Ask `choose` for the script of each request, by its path, on the server's thread."""
+        self._choose = choose
         return self
 
     def on_connect(self, step: Step | None) -> Self:
@@ -315,6 +321,8 @@ class ScriptedServer:
         self._loop.call_soon(self._started.set)
         self._loop.run_forever()
         server.close()
+        for _ in range(3):  # a connection that is just being accepted gets its transport, which can be closed
+            self._loop.run_until_complete(asyncio.sleep(0))
         tasks = asyncio.all_tasks(self._loop)
         for task in tasks:
             task.cancel()
@@ -325,6 +333,8 @@ class ScriptedServer:
         self._loop.close()
 
     def _next_script(self, path: str) -> Script:
+        if self._choose is not None:
+            return self._choose(path)
         scripts = self._scripts.get(path)
         if not scripts:
             return self._default
