@@ -4,7 +4,8 @@ The rules:
 
  1. A request has a class, a user and a model. It waits until it gets a slot: one request in flight for one model
     loaded on one server. There are never more leases and draining slots on a (server, model) than its slots.
- 2. The best class goes first. Waiting `ageing_s` improves a request by one class, down to the top one.
+ 2. The best class goes first. For each `ageing_s` that a request has waited as the first of its user, class and
+    model it improves by one class, up to the top one.
  3. Inside a class the users share fairly by tokens: who was charged least is next. Starting charges the estimate,
     the end replaces it by the real count. Being idle saves up nothing. (`fairness`)
  4. Requests of one user, class and model start in the order in which they came.
@@ -29,6 +30,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 from typing import TYPE_CHECKING, NoReturn
 
 from namel3ss.scheduling.caps import Caps, ReachedCap
@@ -40,7 +42,7 @@ from namel3ss.scheduling.errors import (
 )
 from namel3ss.scheduling.estimates import Pace
 from namel3ss.scheduling.fairness import FairQueue
-from namel3ss.scheduling.forecast import Busy, Forecast
+from namel3ss.scheduling.forecast import Arrived, Busy, Forecast
 from namel3ss.scheduling.placement import Model, Pool, Residency
 from namel3ss.scheduling.selection import Choice, choose, settle_in
 from namel3ss.scheduling.tickets import Event, Ticket, TicketState
@@ -102,6 +104,7 @@ class SchedulerCore:
         self.now = -math.inf
         self._closed = False
         self._forecast: Forecast | None = None
+        self._recent: deque[Arrived] = deque(maxlen=256)
         # Sums for the statistics and for the reasons of moves.
         self._arrivals = [0] * len(policy.classes)
         self._settlements = self._overtakings = self._server_changes = 0
@@ -126,7 +129,7 @@ class SchedulerCore:
         request_id = request.id if request.id is not None else f"request-{seq}"
         if request_id in self._waiting or request_id in self._running:
             raise DuplicateRequestError(request_id)
-        cost = request.cost if request.cost is not None else model.history.usual_cost
+        cost = request.cost if request.cost is not None else model.usage.cost
         wait_s = request.max_wait_s if request.max_wait_s is not None else self.policy.max_wait_s
         deadline = None if wait_s is None or wait_s == math.inf else now + wait_s
         ticket = Ticket(seq, request_id, request.user, level, request.model, cost, now, deadline)
@@ -144,6 +147,7 @@ class SchedulerCore:
             if deadline is not None:
                 self._alarms.set(deadline, ticket)
         self._arrivals[level] += 1
+        self._recent.append(Arrived(now, request.user, level, request.model, cost))
         return ticket
 
     def release(
@@ -171,10 +175,11 @@ class SchedulerCore:
             self._finished += 1
             ticket.state = _FINISHED
             if completed and ticket.residency is not None:
-                history = ticket.residency.model.history
+                usage = ticket.residency.model.usage
+                history = usage.on(lease.server)
                 history.learn_duration(ticket.cost, now - lease.granted_at, cold=lease.cold)
                 if tokens is not None:
-                    history.learn_cost(tokens)
+                    usage.learn_cost(tokens)
         self._give_back(ticket, ticket.cost if tokens is None else tokens, now, drain_s)
         self._dispatch(now)
         return True
@@ -287,7 +292,9 @@ class SchedulerCore:
     def _look_ahead(self, now: float) -> Forecast:
         busy = [Busy.by_running(ticket) for ticket in self._running.values()]
         busy.extend(Busy.by_drain(drain.residency, drain.ordinary, drain.until) for drain in self._draining)
-        return Forecast(self._queue, self._pool, busy, self._caps.total, now, self.policy.batch_wait_s)
+        return Forecast(
+            self._queue, self._pool, busy, self._recent, self._caps.total, now, self.policy.batch_wait_s
+        )
 
     def _marks(self, ticket: Ticket, now: float) -> Marks:
         overdue = (model.name for model in self._pool.models.values() if self._is_overdue(model, now))

@@ -9,7 +9,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-__all__ = ["Duration", "History", "Pace"]
+__all__ = ["Duration", "History", "Pace", "Usage"]
 
 WINDOW = 128
 FIRST_COST = 512.0
@@ -27,20 +27,49 @@ class Duration:
     variance: float
 
 
-class History:
-    """One model's samples. `usual_cost` is what a request without an estimate is charged at first."""
+class Usage:
+    """What a model's requests take: tokens over all servers, seconds by server."""
 
-    __slots__ = ("_fitted", "_load_s", "_ratios", "_samples", "usual_cost")
+    __slots__ = ("_histories", "cost")
 
     def __init__(self) -> None:
-        self.usual_cost = FIRST_COST
+        self.cost = FIRST_COST
+        """Tokens that a request without an estimate is charged at first."""
+        self._histories: dict[str, History] = {}
+
+    def learn_cost(self, tokens: float) -> None:
+        self.cost += _SMOOTHING * (tokens - self.cost)
+
+    def on(self, server: str) -> History:
+        """The history to learn into."""
+        history = self._histories.get(server)
+        if history is None:
+            history = self._histories[server] = History()
+        return history
+
+    def known_on(self, server: str) -> History:
+        """The history to predict from: the server's own, else the one that knows most."""
+        own = self.on(server)
+        return own if own.samples else max(self._histories.values(), key=lambda history: history.samples)
+
+    def forget(self, server: str) -> None:
+        self._histories.pop(server, None)
+
+
+class History:
+    """The durations of one model's requests on one server."""
+
+    __slots__ = ("_fitted", "_load_s", "_ratios", "_samples")
+
+    def __init__(self) -> None:
         self._samples: deque[tuple[float, float]] = deque(maxlen=WINDOW)
         self._load_s: float | None = None
         self._fitted: tuple[float, float, float, float] | None = None
         self._ratios: list[float] | None = None
 
-    def learn_cost(self, tokens: float) -> None:
-        self.usual_cost += _SMOOTHING * (tokens - self.usual_cost)
+    @property
+    def samples(self) -> int:
+        return len(self._samples)
 
     def learn_duration(self, estimated_cost: float, duration_s: float, *, cold: bool) -> None:
         """Take in one request that ended well; `cold`: the model had to be loaded first."""

@@ -1,7 +1,9 @@
 """Who is next for a model: classes, ageing, and fairness between users by virtual time.
 
 * A *line* is what one user waits for in one class for one model. It is first in, first out.
-* A line stands in a *rank*: the class of its first request, improved by ageing. Rank 0 is the best.
+* A line stands in a *rank*: its class, improved by one for each `ageing_s` that its first request has been first.
+  Rank 0 is the best. It is being first that counts, not having arrived: else the backlog of one user would age past
+  everybody of its own class.
 * In each rank every user has one *account*. Its tag is the user's virtual time: the tokens that were charged.
   Who has the smallest tag is next; between equal tags the request that arrived first.
 * Starting a request charges its estimate; its end replaces the estimate by the real count.
@@ -15,10 +17,13 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from namel3ss.scheduling.tickets import Ticket, TicketState
 from namel3ss.scheduling.timers import Timers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["Account", "Bucket", "Entry", "FairQueue", "Line", "Rank", "steps_aged"]
 
@@ -35,7 +40,20 @@ _WAITING = TicketState.WAITING
 class Line:
     """Requests of one user, class and model, in order of arrival. Lives while one of them waits."""
 
-    __slots__ = ("account", "alarm", "bucket", "due", "entry", "level", "live", "model", "user", "waiting")
+    __slots__ = (
+        "account",
+        "alarm",
+        "bucket",
+        "due",
+        "entry",
+        "level",
+        "live",
+        "model",
+        "rank",
+        "since",
+        "user",
+        "waiting",
+    )
 
     def __init__(self, user: str, level: int, model: str) -> None:
         self.user = user
@@ -47,7 +65,9 @@ class Line:
         self.account: Account | None = None
         self.bucket: Bucket | None = None
         self.entry: Entry | None = None
-        # When the first request ages into the next rank, and the earliest alarm that is set for this line.
+        self.rank = level
+        # Since when its first request has been first, when that ages into the next rank, and the earliest alarm set.
+        self.since = 0.0
         self.due = math.inf
         self.alarm = math.inf
 
@@ -144,7 +164,7 @@ class FairQueue:
     def __init__(self, classes: int, ageing_s: float) -> None:
         self.ranks = [Rank() for _ in range(classes)]
         self.promotions = 0
-        self._ageing_s = ageing_s
+        self.ageing_s = ageing_s
         self._lines: dict[tuple[str, int, str], Line] = {}
         self.alarms: Timers[Line] = Timers(_is_wanted)
 
@@ -158,9 +178,17 @@ class FairQueue:
         line.live += 1
         if line.entry is not None:
             return False
+        line.since = ticket.since
         self._attach(line, ticket.level)
         assert line.bucket is not None  # _attach has just set it
         return line.bucket.top()[2] is line
+
+    def line(self, key: tuple[str, int, str]) -> Line | None:
+        """The line of a user, level and model, if anything waits in it."""
+        return self._lines.get(key)
+
+    def lines(self) -> Iterable[Line]:
+        return self._lines.values()
 
     def take(self, line: Line, clock: float, now: float) -> Ticket:
         """Remove a line's first request, which starts now, and charge its estimate to its user.
@@ -225,15 +253,8 @@ class FairQueue:
                 self._set_alarm(line)
         for _, line in sorted(due):
             self._detach(line)
-            self._attach(line, self.rank_of(line.waiting[0], now))
+            self._attach(line, max(0, line.level - steps_aged(line.since, now, self.ageing_s)))
             self.promotions += 1
-
-    def rank_of(self, ticket: Ticket, now: float) -> int:
-        return max(0, ticket.level - steps_aged(ticket.since, now, self._ageing_s)) if ticket.level else 0
-
-    def next_step(self, ticket: Ticket, rank: int) -> float:
-        """When a request that has aged into a rank ages into the next one."""
-        return ticket.since + (ticket.level - rank + 1) * self._ageing_s if rank else math.inf
 
     def _advance(self, line: Line, now: float) -> None:
         """Put a line whose first request has left where its next one belongs."""
@@ -244,13 +265,13 @@ class FairQueue:
             self._detach(line)
             del self._lines[line.key]
             return
-        rank = self.rank_of(waiting[0], now)
-        if line.account is not None and line.account.rank is self.ranks[rank]:
+        line.since = now
+        if line.account is not None and line.account.rank is self.ranks[line.level]:
             self._rekey(line)
-            self._set_due(line, rank)
+            self._set_due(line, line.level)
         else:
             self._detach(line)
-            self._attach(line, rank)
+            self._attach(line, line.level)
 
     def _attach(self, line: Line, rank_index: int) -> None:
         rank = self.ranks[rank_index]
@@ -264,6 +285,7 @@ class FairQueue:
             bucket = rank.buckets[key] = Bucket()
         bucket.lines += 1
         rank.lines += 1
+        line.rank = rank_index
         line.account = account
         line.bucket = bucket
         line.entry = (account.tag, line.waiting[0].seq, line)
@@ -296,7 +318,7 @@ class FairQueue:
             bucket.push(entry)
 
     def _set_due(self, line: Line, rank: int) -> None:
-        line.due = self.next_step(line.waiting[0], rank)
+        line.due = line.since + (line.level - rank + 1) * self.ageing_s if rank else math.inf
         if line.due < line.alarm:
             self._set_alarm(line)
 

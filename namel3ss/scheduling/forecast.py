@@ -1,8 +1,8 @@
 """Positions and waiting times, by playing the rules forward on a copy of what is known. Nothing here is changed.
 
 The order is played with time standing still and every start ending at once, so that it depends on the rules alone
-and moves only for a reason. The waiting times are played with learnt durations. Both are played no further than
-somebody asks, and no further than `LIMIT` starts; what lies beyond gets bounds.
+and moves only for a reason. The waiting times are played with learnt durations. Neither is played further than
+somebody asks; beyond the first `LIMIT` a position has bounds.
 """
 
 from __future__ import annotations
@@ -14,18 +14,26 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from namel3ss.scheduling.preview import QueuePreview
 from namel3ss.scheduling.selection import choose, settle_in
+from namel3ss.scheduling.tickets import Ticket
 from namel3ss.scheduling.values import WaitEstimate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from namel3ss.scheduling.fairness import FairQueue
     from namel3ss.scheduling.placement import Pool, Residency
-    from namel3ss.scheduling.tickets import Ticket
 
-__all__ = ["LIMIT", "Busy", "Forecast"]
+__all__ = ["LIMIT", "Arrived", "Busy", "Forecast"]
 
 LIMIT = 1000
+# The waiting times are played for so many starts; beyond, the queue is taken to go on at the pace of those.
+_TIMED = 150
+# How far they are played at most, in ends and expected arrivals.
+_STEPS = 10 * _TIMED
+# Arrivals of the last ten minutes are expected to go on, if there were enough to tell.
+_LATELY_S = 600.0
+_ENOUGH = 8
+_LATER = 1 << 60
 # Eight waits in ten lie this many standard deviations around the expected one, if they are spread normally.
 _EIGHT_IN_TEN = 1.28
 
@@ -49,19 +57,30 @@ class Busy(NamedTuple):
         return cls(residency.server.spec.name, residency.model.name, ordinary, None, until)
 
 
+class Arrived(NamedTuple):
+    """What is remembered of an arrival, to expect more like it."""
+
+    at: float
+    user: str
+    level: int
+    model: str
+    cost: float
+
+
 class _Start(NamedTuple):
     at_s: float
     variance: float
 
 
 class Forecast:
-    """What would happen from one moment on; good until `valid_until` if nothing happens before."""
+    """What would happen from one moment on; good until `valid_until` if nothing happens before, ageing included."""
 
     def __init__(
         self,
         queue: FairQueue,
         pool: Pool,
         busy: Iterable[Busy],
+        recent: Iterable[Arrived],
         waiting: int,
         now: float,
         batch_wait_s: float,
@@ -69,37 +88,29 @@ class Forecast:
         self._queue = queue
         self._pool = pool
         self._busy = tuple(busy)
+        self._recent = tuple(recent)
         self._waiting = waiting
         self._batch_wait_s = batch_wait_s
         self.valid_from = now
         overdue_at = (
             model.passed_at + batch_wait_s for model in pool.models.values() if model.passed_at is not None
         )
-        self._overdue_at = min((when for when in overdue_at if when > now), default=math.inf)
+        self.valid_until = min((when for when in overdue_at if when > now), default=math.inf)
         self._places: dict[str, int] = {}
         self._starts: dict[str, _Start] = {}
-        self._ordered = QueuePreview(queue, now)
         self._order = self._play_order()
         self._schedule = self._play_schedule()
-
-    @property
-    def valid_until(self) -> float:
-        """When time alone may change the order."""
-        return min(self._overdue_at, self._ordered.good_until)
 
     def of(self, ticket: Ticket, now: float) -> tuple[int, int, WaitEstimate | None]:
         """At least and at most so many go first, and the estimated wait from `now` on."""
         place = self._place(ticket)
         start = self._start(ticket)
         elapsed = now - self.valid_from
-        if place is not None:
-            return place, place, _estimate(start, 1.0, elapsed)
-        at_least, at_most = len(self._places), self._waiting - 1
-        if start is None and len(self._starts) >= LIMIT:
-            # Beyond the limit the queue is taken to go on at the pace of what was played.
-            last = next(reversed(self._starts.values()))
-            return at_least, at_most, _estimate(last, at_most / len(self._starts), elapsed)
-        return at_least, at_most, _estimate(start, 1.0, elapsed)
+        at_least, at_most = (place, place) if place is not None else (len(self._places), self._waiting - 1)
+        if start is not None or len(self._starts) < _TIMED:
+            return at_least, at_most, _estimate(start, 1.0, elapsed)
+        last = next(reversed(self._starts.values()))
+        return at_least, at_most, _estimate(last, (at_least + at_most) / 2 / len(self._starts), elapsed)
 
     def _place(self, ticket: Ticket) -> int | None:
         while ticket.id not in self._places and len(self._places) < LIMIT:
@@ -110,7 +121,7 @@ class Forecast:
         return self._places.get(ticket.id)
 
     def _start(self, ticket: Ticket) -> _Start | None:
-        while ticket.id not in self._starts and len(self._starts) < LIMIT:
+        while ticket.id not in self._starts and len(self._starts) < _TIMED:
             following = next(self._schedule, None)
             if following is None:
                 break
@@ -118,56 +129,91 @@ class Forecast:
         return self._starts.get(ticket.id)
 
     def _play_order(self) -> Iterator[Ticket]:
-        queue = self._ordered
+        queue = QueuePreview(self._queue, ages=False)
         pool = self._pool.idle_copy()
         while (choice := choose(queue.ranks, pool, self.valid_from, self._batch_wait_s)) is not None:
             residency = settle_in(choice, pool, self.valid_from)
             pool.touch(residency)
-            yield queue.take(choice.line, choice.rank, choice.clock)
+            yield queue.take(choice, self.valid_from)
 
     def _play_schedule(self) -> Iterator[tuple[Ticket, _Start]]:
-        """Starts in order of time; ends where something is to be started whose duration is unknown."""
-        queue = QueuePreview(self._queue, self.valid_from)
+        """Starts in order of time; ends where something is to be started whose duration is unknown.
+
+        New requests are played to come in as they did lately: some of them go first, and those who wait ask for how
+        long they will wait, not how long they would.
+        """
+        queue = QueuePreview(self._queue, ages=True)
         pool = self._pool.idle_copy()
         numbers = itertools.count()
-        ends: list[tuple[float, int, float, str, str, bool]] = []
+        ends: list[tuple[float, int, float, Residency, bool]] = []
         for slot in self._busy:
             end = self._end_of(slot)
             if end is None:
                 return
-            pool.occupy(pool.servers[slot.server].residencies[slot.model], ordinary=slot.ordinary)
-            heapq.heappush(
-                ends, (end.at_s, next(numbers), end.variance, slot.server, slot.model, slot.ordinary)
-            )
-        time_s, variance = 0.0, 0.0
-        while True:
+            residency = pool.servers[slot.server].residencies[slot.model]
+            pool.occupy(residency, ordinary=slot.ordinary)
+            heapq.heappush(ends, (end.at_s, next(numbers), end.variance, residency, slot.ordinary))
+        arrivals = self._repeat(self._recent)
+        arrival = next(arrivals, None)
+        left, time_s, variance = self._waiting, 0.0, 0.0
+        for _ in range(_STEPS):
             now = self.valid_from + time_s
-            while (choice := choose(queue.ranks, pool, now, self._batch_wait_s)) is not None:
+            queue.promote(now)
+            while (
+                pool.openings and (choice := choose(queue.ranks, pool, now, self._batch_wait_s)) is not None
+            ):
                 cold = choice.residency is None
                 residency = settle_in(choice, pool, now)
-                ticket = queue.take(choice.line, choice.rank, choice.clock)
+                ticket = queue.take(choice, now)
                 pool.occupy(residency, ordinary=ticket.level > 0)
-                yield ticket, _Start(time_s, variance)
-                history = pool.models[ticket.model].history
+                if ticket.id:
+                    left -= 1
+                    yield ticket, _Start(time_s, variance)
+                history = residency.model.usage.known_on(residency.server.spec.name)
                 duration = history.duration(ticket.cost)
-                if duration is None:
+                if duration is None or not left:
                     return
                 end_s = time_s + duration.mean_s + (history.load_s if cold else 0.0)
                 # Several slots even out: the ends of n of them vary less than one after the other would.
                 spread = variance + duration.variance / residency.slots
-                slot_of = (residency.server.spec.name, ticket.model, ticket.level > 0)
-                heapq.heappush(ends, (end_s, next(numbers), spread, *slot_of))
-            if not ends:
+                heapq.heappush(ends, (end_s, next(numbers), spread, residency, ticket.level > 0))
+            if arrival is not None and (not ends or arrival[0] < ends[0][0]):
+                time_s = arrival[0]
+                pool.model(arrival[1].model).waiting += 1
+                queue.add(arrival[1], self.valid_from + time_s)
+                arrival = next(arrivals, None)
+            elif ends:
+                time_s, _, variance, residency, ordinary = heapq.heappop(ends)
+                pool.vacate(residency, ordinary=ordinary)
+            else:
                 return
-            time_s, _, variance, server, model, ordinary = heapq.heappop(ends)
-            pool.vacate(pool.servers[server].residencies[model], ordinary=ordinary)
+
+    def _repeat(self, recent: Sequence[Arrived]) -> Iterator[tuple[float, Ticket]]:
+        """The arrivals of the last while, again and again."""
+        known = [arrived for arrived in recent if arrived.at > self.valid_from - _LATELY_S]
+        if len(known) < _ENOUGH:
+            return
+        first = known[0].at
+        period = self.valid_from - first + (self.valid_from - first) / len(known)
+        if period <= 0:
+            return
+        for turn in itertools.count():
+            for number, arrived in enumerate(known):
+                at_s = arrived.at - first + period * (turn + 0.5 / len(known))
+                # Without an id, and younger than anybody who is really there.
+                seq = _LATER + turn * len(known) + number
+                cost = arrived.cost
+                yield (
+                    at_s,
+                    Ticket(seq, "", arrived.user, arrived.level, arrived.model, cost, self.valid_from, None),
+                )
 
     def _end_of(self, slot: Busy) -> _Start | None:
         ticket = slot.ticket
         if ticket is None or ticket.lease is None:
             return _Start(max(0.0, slot.until - self.valid_from), 0.0)
         elapsed_s = self.valid_from - ticket.lease.granted_at
-        left = self._pool.models[slot.model].history.remaining(ticket.cost, elapsed_s)
+        left = self._pool.models[slot.model].usage.known_on(slot.server).remaining(ticket.cost, elapsed_s)
         return None if left is None else _Start(left.mean_s, left.variance)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from namel3ss.scheduling.estimates import History
+from namel3ss.scheduling.estimates import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -71,19 +71,19 @@ class Model:
     """A model as the scheduler sees it, over all servers."""
 
     __slots__ = (
-        "history",
         "name",
         "ordinary_busy",
         "ordinary_limit",
         "passed_at",
         "residencies",
         "servers",
+        "usage",
         "waiting",
     )
 
-    def __init__(self, name: str, history: History) -> None:
+    def __init__(self, name: str, usage: Usage) -> None:
         self.name = name
-        self.history = history
+        self.usage = usage
         # On servers that accept work; and those servers that offer the model at all.
         self.residencies: list[Residency] = []
         self.servers: list[ServerState] = []
@@ -107,6 +107,8 @@ class Pool:
         self.servers: dict[str, ServerState] = {}
         self.models: dict[str, Model] = {}
         self._reserve = reserve
+        # A copy shares what is learnt with its original, and leaves it alone.
+        self._is_copy = False
         self._order = 0
         self._uses = 0
         self._tidy_at = 1024
@@ -120,7 +122,7 @@ class Pool:
         if model is None:
             if len(self.models) >= self._tidy_at:
                 self._forget_unused_models()
-            model = self.models[name] = Model(name, History())
+            model = self.models[name] = Model(name, Usage())
             self._relate(model)
         return model
 
@@ -141,7 +143,7 @@ class Pool:
         state = self.servers[name]
         state.dropped = True
         if not state.busy:
-            del self.servers[name]
+            self._forget_server(name)
         self._relate_all()
 
     def report(self, name: str, loaded: Collection[str]) -> bool:
@@ -179,7 +181,7 @@ class Pool:
         if residency.busy < residency.slots and server.spec.accepting and not server.dropped:
             self.openings += 1
         if server.dropped and not server.busy:
-            del self.servers[server.spec.name]
+            self._forget_server(server.spec.name)
 
     def load(self, server: ServerState, name: str, victim: Residency | None) -> Residency:
         """Make a model resident, in place of an idle one where there is no room."""
@@ -199,9 +201,10 @@ class Pool:
     def idle_copy(self) -> Pool:
         """The same servers and models with every slot free, to play on."""
         copy = Pool(self._reserve)
+        copy._is_copy = True
         copy._order, copy._uses = self._order, self._uses
         for name, model in self.models.items():
-            twin = copy.models[name] = Model(name, model.history)
+            twin = copy.models[name] = Model(name, model.usage)
             twin.waiting, twin.passed_at = model.waiting, model.passed_at
         for name, state in self.servers.items():
             server = copy.servers[name] = ServerState(state.spec, state.order)
@@ -217,6 +220,12 @@ class Pool:
         held = {name for state in self.servers.values() for name in state.residencies}
         self.models = {name: model for name, model in self.models.items() if model.waiting or name in held}
         self._tidy_at = max(1024, 2 * len(self.models))
+
+    def _forget_server(self, name: str) -> None:
+        del self.servers[name]
+        if not self._is_copy:
+            for model in self.models.values():
+                model.usage.forget(name)
 
     def _relate_all(self) -> None:
         for model in self.models.values():

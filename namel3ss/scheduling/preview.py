@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import heapq
+import itertools
+import math
+from collections import deque
 from typing import TYPE_CHECKING
 
+from namel3ss.scheduling.fairness import Line
 from namel3ss.scheduling.tickets import TicketState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from namel3ss.scheduling.fairness import Entry, FairQueue, Line, Rank
+    from namel3ss.scheduling.fairness import Entry, FairQueue, Rank
+    from namel3ss.scheduling.selection import Choice
     from namel3ss.scheduling.tickets import Ticket
 
 __all__ = ["QueuePreview", "RankPreview"]
 
 
 class _LinePreview:
-    """How far a line has been played: its first request left, those behind it, and its valid entry."""
+    """How far a line has been played: where it stands, its first request left, and those behind it."""
 
-    __slots__ = ("entry", "first", "rest")
+    __slots__ = ("added", "due", "entry", "first", "rank", "rest")
 
     def __init__(self, line: Line) -> None:
         self.rest: Iterator[Ticket] = iter(line.waiting)
-        self.first: Ticket | None = next(self.rest)
+        self.first: Ticket | None = next(self.rest, None)
         self.entry: Entry | None = line.entry
+        self.added: deque[Ticket] = deque()
+        self.rank = line.rank
+        self.due = line.due
 
     def advance(self) -> Ticket:
         started = self.first
         assert started is not None  # a line without requests has no entry, so nobody chooses it
         self.first = next((ticket for ticket in self.rest if ticket.state is TicketState.WAITING), None)
+        if self.first is None and self.added:
+            self.first = self.added.popleft()
         return started
 
 
@@ -95,9 +105,10 @@ class RankPreview:
         self.account(line.user).lines.remove(line)
         preview.entry = None
         key = (line.model, line.level == 0)
+        heaps = self._own_heaps()
         self._counts[key] -= 1
         if not self._counts[key]:
-            del self._own_heaps()[key]
+            del heaps[key]
         self.lines -= 1
         if not self.lines:
             self._at_rest = True
@@ -121,20 +132,30 @@ class RankPreview:
 
 
 class QueuePreview:
-    """All ranks' views. Good only while the queue itself does not change."""
+    """All ranks' views. Good only while the queue itself does not change.
 
-    def __init__(self, queue: FairQueue, now: float) -> None:
+    With `ages`, time may be played as well: call `promote` with times that do not go back.
+    """
+
+    def __init__(self, queue: FairQueue, *, ages: bool) -> None:
         self._queue = queue
-        self._now = now
-        # When a request that was looked at ages into another rank: from then on the play may be wrong.
-        self.good_until = queue.alarms.next_at
         self._lines: dict[Line, _LinePreview] = {}
+        self._new_lines: dict[tuple[str, int, str], Line] = {}
         self.ranks = [RankPreview(rank, self._lines) for rank in queue.ranks]
+        self._ages = ages
+        self._numbers = itertools.count()
+        self._dues: list[tuple[float, int, Line]] = []
+        if ages:
+            self._dues = [
+                (line.due, next(self._numbers), line) for line in queue.lines() if line.due < math.inf
+            ]
+            heapq.heapify(self._dues)
 
-    def take(self, line: Line, rank_index: int, clock: float) -> Ticket:
+    def take(self, choice: Choice, now: float) -> Ticket:
         """Play that a line's first request starts."""
-        rank = self.ranks[rank_index]
-        rank.clock = max(rank.clock, clock)
+        line = choice.line
+        rank = self.ranks[choice.rank]
+        rank.clock = max(rank.clock, choice.clock)
         preview = self._preview(line)
         account = rank.account(line.user)
         ticket = preview.advance()
@@ -144,15 +165,51 @@ class QueuePreview:
                 rank.rekey(sibling, self._preview(sibling), account.tag)
         if preview.first is None:
             rank.detach(line, preview)
-            return ticket
-        following = self._queue.rank_of(preview.first, self._now)
-        self.good_until = min(self.good_until, self._queue.next_step(preview.first, following))
-        if following == rank_index:
+        elif line.level == choice.rank:
             rank.rekey(line, preview, account.tag)
+            self._begin_ageing(line, preview, now)
         else:
             rank.detach(line, preview)
-            self.ranks[following].attach(line, preview)
+            self._enter(line, preview, now)
         return ticket
+
+    def add(self, ticket: Ticket, now: float) -> None:
+        """Play that a request arrives."""
+        key = (ticket.user, ticket.level, ticket.model)
+        line = self._queue.line(key) or self._new_lines.get(key)
+        if line is None:
+            line = self._new_lines[key] = Line(*key)
+        preview = self._preview(line)
+        if preview.first is not None:
+            preview.added.append(ticket)
+        else:
+            preview.first = ticket
+            self._enter(line, preview, now)
+
+    def promote(self, now: float) -> None:
+        """Play ageing up to now."""
+        while self._dues and self._dues[0][0] <= now:
+            due, _, line = heapq.heappop(self._dues)
+            preview = self._preview(line)
+            if preview.first is None or preview.due != due:
+                continue
+            self.ranks[preview.rank].detach(line, preview)
+            preview.rank -= 1
+            self.ranks[preview.rank].attach(line, preview)
+            self._set_due(line, preview, due + self._queue.ageing_s)
+
+    def _enter(self, line: Line, preview: _LinePreview, now: float) -> None:
+        preview.rank = line.level
+        self.ranks[line.level].attach(line, preview)
+        self._begin_ageing(line, preview, now)
+
+    def _begin_ageing(self, line: Line, preview: _LinePreview, now: float) -> None:
+        self._set_due(line, preview, now + self._queue.ageing_s)
+
+    def _set_due(self, line: Line, preview: _LinePreview, due: float) -> None:
+        preview.due = due if self._ages and preview.rank else math.inf
+        if preview.due < math.inf:
+            heapq.heappush(self._dues, (preview.due, next(self._numbers), line))
 
     def _preview(self, line: Line) -> _LinePreview:
         preview = self._lines.get(line)

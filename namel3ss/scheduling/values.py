@@ -36,10 +36,11 @@ class Policy:
     classes: tuple[int, ...] = tuple(range(10))
     """Priorities that exist; the lowest number is the top class. A step of ageing leads from one to the next."""
     ageing_s: float = 60.0
-    """Waiting this long improves a request by one class; `math.inf` turns ageing off."""
+    """Waiting this long, as the first of its user, class and model, improves a request by one class; `math.inf`
+    turns ageing off."""
     reserve: int = 0
     """Slots of each model kept for the top class; one slot of a model is never reserved."""
-    batch_wait_s: float = 15.0
+    batch_wait_s: float = 30.0
     """How long the request that is first may be passed over, so that a loaded model is not pushed out."""
     max_waiting: int = 500
     max_waiting_per_user: int = 50
@@ -210,9 +211,7 @@ def reasons_for_move(before: Position, now: Position) -> frozenset[MoveReason]:
     if now.at_least <= before.at_least and now.at_most <= before.at_most:
         return frozenset()
     pairs = zip(MoveReason, before.marks, now.marks, strict=True)
-    reasons = frozenset(reason for reason, then, today in pairs if then != today)
-    # Requests behind the first of their line age without a mark. Where nothing has happened, it was that.
-    return reasons or frozenset({MoveReason.AGEING})
+    return frozenset(reason for reason, then, today in pairs if then != today)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

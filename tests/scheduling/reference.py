@@ -61,6 +61,7 @@ class Reference:
         self.tags: dict[tuple[int, str], float] = {}
         self.clock = dict.fromkeys(self.ranks, 0.0)
         self.rank_of_line: dict[tuple[str, int, str], int] = {}
+        self.first: dict[tuple[str, int, str], tuple[str, float]] = {}  # the first of a line, and since when
         self.passed: dict[str, float] = {}
         self.events: list[tuple[str, str]] = []
         self.now = -math.inf
@@ -157,6 +158,7 @@ class Reference:
         twin.servers = [RefServer(s.spec, s.order, s.dropped, dict(s.loaded)) for s in self.servers]
         twin.tags, twin.clock = dict(self.tags), dict(self.clock)
         twin.rank_of_line, twin.passed = dict(self.rank_of_line), dict(self.passed)
+        twin.first = dict(self.first)
         twin.events = list(self.events)
         return twin
 
@@ -185,7 +187,8 @@ class Reference:
         times += [drain.until for drain in self.draining]
         for head in self.heads():
             if rank := self.rank_of_line[self.line(head)]:
-                times.append(head.since + (head.level - rank + 1) * self.policy.ageing_s)
+                since = self.first[self.line(head)][1]
+                times.append(since + (head.level - rank + 1) * self.policy.ageing_s)
         return times
 
     # Lines and accounts
@@ -201,11 +204,15 @@ class Reference:
             found.setdefault(self.line(ticket), ticket)
         return list(found.values())
 
-    def aged_rank(self, ticket: RefTicket) -> int:
+    def aged_rank(self, head: RefTicket) -> int:
+        """The class of a line's first request, improved by one for each ageing time that it has been first."""
+        line = self.line(head)
+        if line not in self.first or self.first[line][0] != head.id:
+            self.first[line] = (head.id, self.now)
         steps = 0
-        while steps < ticket.level and ticket.since + (steps + 1) * self.policy.ageing_s <= self.now:
+        while steps < head.level and self.first[line][1] + (steps + 1) * self.policy.ageing_s <= self.now:
             steps += 1
-        return ticket.level - steps
+        return head.level - steps
 
     def place(self, line: tuple[str, int, str]) -> None:
         """Let a line stand where its first request belongs now."""

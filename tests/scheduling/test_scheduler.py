@@ -193,7 +193,7 @@ async def test_block_that_cancels_its_own_request_is_not_interrupted() -> None:
 
 async def test_wait_ends_at_its_deadline() -> None:
     async with Scheduler([ONE_SLOT]) as scheduler, scheduler.admit(model="m"):
-        with pytest.raises(WaitTimeoutError, match="waited 0.0 s") as caught:
+        with pytest.raises(WaitTimeoutError, match=r"waited 0\.\d s") as caught:
             async with scheduler.admit(model="m", max_wait_s=0.01):
                 raise AssertionError("there was no slot")
 
