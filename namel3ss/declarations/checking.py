@@ -7,20 +7,25 @@ from typing import TYPE_CHECKING
 
 from namel3ss.declarations.drafts import draft_models
 from namel3ss.declarations.findings import Findings
+from namel3ss.declarations.imports import ImportedFile, gather
 from namel3ss.declarations.inheritance import parent_names, resolve_extends
 from namel3ss.declarations.model import Location, ProgramFile
 from namel3ss.declarations.models import ModelCheck
-from namel3ss.language import Declaration, Import, parse
+from namel3ss.language import Declaration
 from namel3ss.providers.registry import installed_providers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from namel3ss.declarations.chains import ChainDeclaration
+    from namel3ss.declarations.drafts import Draft
+    from namel3ss.declarations.imports import ImportReader
     from namel3ss.declarations.model import ModelDeclaration
-    from namel3ss.language import SyntaxTree
+    from namel3ss.declarations.prompts import PromptDeclaration
+    from namel3ss.language import Diagnostic, SyntaxTree
     from namel3ss.providers.registry import ProviderRegistry
 
-__all__ = ["check_text"]
+__all__ = ["check_program", "check_text"]
 
 _NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
@@ -31,19 +36,34 @@ def check_text(
     *,
     environ: Mapping[str, str] = _NO_VARIABLES,
     registry: ProviderRegistry | None = None,
+    read_import: ImportReader | None = None,
 ) -> ProgramFile:
     """What a text declares and everything wrong with it. Never raises for bad content.
 
     `environ` answers references to the environment; `registry` knows the providers, those installed unless given.
+    `read_import` finds the files that the text imports; without it they are not followed, which is a warning.
     """
-    result = parse(text, path)
-    findings = Findings(result.diagnostics)
-    drafts, declared_again = draft_models(result.tree, result.diagnostics, findings)
+    main = ImportedFile(path, path, text)
+    return check_program(main, environ=environ, registry=registry, read_import=read_import)
+
+
+def check_program(
+    main: ImportedFile,
+    *,
+    environ: Mapping[str, str],
+    registry: ProviderRegistry | None,
+    read_import: ImportReader | None,
+) -> ProgramFile:
+    """The whole check of a file that is read already, and of what it imports."""
+    findings = Findings()
+    files = gather(main, read_import, findings)
+    trees = tuple(parsed.tree for parsed in files.parsed)
+    drafts, declared_again = draft_models(files.parsed, findings)
     extended = parent_names(drafts)
     check = ModelCheck(registry or installed_providers(), environ, findings)
     models: dict[str, ModelDeclaration] = {}
     broken: dict[str, None] = {}  # in order, each once
-    resolved = resolve_extends(drafts, findings)
+    resolved = resolve_extends(drafts, findings, is_whole=files.is_whole)
     for name, draft in resolved.items():
         if findings.is_full:
             findings.report_stop(draft.place)
@@ -55,8 +75,27 @@ def check_text(
         elif name not in extended or draft.is_broken:
             broken[name] = None
     broken.update(dict.fromkeys(declared_again))
-    _report_unsupported(result.tree, findings)
-    return ProgramFile(path, MappingProxyType(models), findings.sorted(), tuple(broken))
+    for tree in trees:
+        _report_unsupported(tree, findings)
+    syntax = [found for parsed in files.parsed for found in parsed.diagnostics]
+    parts = _check_parts(trees, drafts, syntax, findings)
+    return ProgramFile(main.path, MappingProxyType(models), findings.sorted(), tuple(broken), *parts)
+
+
+def _check_parts(
+    trees: Sequence[SyntaxTree],
+    drafts: Mapping[str, Draft],
+    syntax: Sequence[Diagnostic],
+    findings: Findings,
+) -> tuple[Mapping[str, PromptDeclaration], Mapping[str, ChainDeclaration], tuple[str, ...], tuple[str, ...]]:
+    """Prompts and chains, and the names of those that do not load. Files without them import nothing for them."""
+    if not any(item.kind in ("prompt", "chain") for tree in trees for item in tree.declarations()):
+        return MappingProxyType({}), MappingProxyType({}), (), ()
+    from namel3ss.declarations.program_parts import check_parts
+
+    places = {name: draft.place for name, draft in drafts.items()}
+    found = check_parts(trees, places, syntax, findings)
+    return found.prompts, found.chains, found.broken_prompts, found.broken_chains
 
 
 def _report_unsupported(tree: SyntaxTree, findings: Findings) -> None:
@@ -64,10 +103,8 @@ def _report_unsupported(tree: SyntaxTree, findings: Findings) -> None:
     seen: set[str] = set()
     kind: str
     for item in tree.items:
-        if isinstance(item, Declaration) and item.kind != "ai model":
+        if isinstance(item, Declaration) and item.kind in ("server", "gateway"):
             kind, span = item.kind, item.keyword
-        elif isinstance(item, Import):
-            kind, span = "import", item.path.span
         else:
             continue
         if kind not in seen:

@@ -30,6 +30,10 @@ class Findings:
         self.errors = 0
         self._syntax: set[tuple[str, int]] = set()
         self._found: dict[tuple[str, str, int, int, str], Diagnostic] = {}
+        self.add(found)
+
+    def add(self, found: Iterable[Diagnostic]) -> None:
+        """Add what reading a text has found; of those places nothing more is reported."""
         for diagnostic in found:
             self._keep(diagnostic)
             if diagnostic.severity is Severity.ERROR:
@@ -80,6 +84,13 @@ class Findings:
                 fixes=fixes,
             )
         )
+
+    def adopt(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Add findings of another check."""
+        for found in diagnostics:
+            self.errors += found.severity is Severity.ERROR
+            if not self.is_full:
+                self._keep(found)
 
     def report_stop(self, place: Location) -> None:
         """Say that the check ended here because the list is full."""

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from namel3ss.declarations.chains import ChainDeclaration
+    from namel3ss.declarations.prompts import PromptDeclaration
+
 __all__ = ["EnvironmentValue", "Location", "ModelDeclaration", "Path", "ProgramFile"]
 
 # Leads to a value inside a declaration: ("model",), ("num_ctx",), ("headers", "X-Team"), ("hosts", 0).
@@ -99,15 +102,19 @@ def _without(block: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str,
 
 @dataclass(frozen=True, slots=True)
 class ProgramFile:
-    """One `.ai` file: its healthy models by name, in its order, and all that was found.
+    """One `.ai` file: its healthy declarations by name, in its order, and all that was found.
 
-    `broken` names the models that do not load.
+    `broken` names the models that do not load, `broken_prompts` and `broken_chains` theirs.
     """
 
     path: str
     models: Mapping[str, ModelDeclaration] = field(default_factory=lambda: MappingProxyType({}))
     diagnostics: tuple[Diagnostic, ...] = ()
     broken: tuple[str, ...] = ()
+    prompts: Mapping[str, PromptDeclaration] = field(default_factory=lambda: MappingProxyType({}))
+    chains: Mapping[str, ChainDeclaration] = field(default_factory=lambda: MappingProxyType({}))
+    broken_prompts: tuple[str, ...] = ()
+    broken_chains: tuple[str, ...] = ()
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

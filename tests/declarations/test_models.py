@@ -171,17 +171,13 @@ def test_what_this_version_does_not_run_is_said_once_for_each_kind():
         """
         import "./models.ai"
         ai model a { provider: ollama, model: x }
-        prompt p { model: a, template: "x" }
-        prompt q { model: a, template: "x" }
-        chain c {
-            step s { model: a, prompt: "x", output: y }
-        }
         server s { base_url: "http://10.0.0.5:11434" }
+        server t { base_url: "http://10.0.0.6:11434" }
         gateway g { servers: [s] }
         """
     )
 
-    assert codes(program) == ["N3110"] * 5
+    assert codes(program) == ["N3110"] * 3
     assert {found.severity for found in program.diagnostics} == {Severity.WARNING}
     assert list(program.models) == ["a"]
 

@@ -1,0 +1,235 @@
+"""Makes chains: each step is read first, then the names between them are joined into a graph and checked."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from namel3ss.declarations.chains import ChainDeclaration
+from namel3ss.declarations.model import Location
+from namel3ss.declarations.parts import Part, check_apart
+from namel3ss.declarations.step_check import StepDraft, read_step
+from namel3ss.declarations.value_types import (
+    ChoiceType,
+    ListType,
+    ObjectType,
+    OptionalType,
+    ScalarType,
+    describe_type,
+    without_optional,
+)
+from namel3ss.declarations.written import shortened
+from namel3ss.language import Label, Step
+from namel3ss.language.suggest import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from namel3ss.declarations.findings import Findings
+    from namel3ss.declarations.parts import DeclaredPart, Models
+    from namel3ss.declarations.prompts import PromptDeclaration
+    from namel3ss.declarations.value_types import Field, ValueType
+    from namel3ss.language import Source
+
+__all__ = ["CHAIN_KEYS", "ChainCheck"]
+
+CHAIN_KEYS = ("input", "output", "description")
+
+
+@dataclass(frozen=True, slots=True)
+class ChainCheck:
+    """Checks the chains of one program. `prompt_names` are all prompts, `prompts` those that can be used."""
+
+    models: Models
+    prompts: Mapping[str, PromptDeclaration]
+    prompt_names: Collection[str]
+    findings: Findings
+
+    def check(self, parts: Mapping[str, DeclaredPart]) -> dict[str, ChainDeclaration]:
+        """The chains that can be used, by name."""
+        found: dict[str, ChainDeclaration] = {}
+        for name, part in parts.items():
+            if self.findings.is_full:
+                break
+            chain = check_apart(part, self.findings, functools.partial(self._check_one, name, part))
+            if chain is not None:
+                found[name] = chain
+        return found
+
+    def _check_one(self, name: str, part: DeclaredPart, findings: Findings) -> ChainDeclaration | None:
+        return replace(self, findings=findings)._chain(name, part)
+
+    def _chain(self, name: str, declared: DeclaredPart) -> ChainDeclaration | None:
+        errors_before = self.findings.errors
+        declaration, source, place = declared.declaration, declared.source, declared.place
+        part = Part("a chain", declaration.block, source, self.findings)
+        for key in part.keys_other_than(CHAIN_KEYS):
+            part.report_unknown_key("N3607", key, CHAIN_KEYS)
+        inputs = part.types("input")
+        outputs = part.types("output") if "output" in part else None
+        steps = [entry for entry in declaration.block.entries if isinstance(entry, Step)]
+        if not steps:
+            self.findings.report(
+                "N3601",
+                f"Chain `{shortened(name)}` has no steps.",
+                place,
+                help='Add one: `step NAME { prompt: "…"  output: answer }`',
+            )
+        self._report_same_names(steps, source)
+        drafts = [StepDraft.begin(step, source, outputs, self) for step in steps]
+        scope = _scope(inputs, drafts)
+        read = [read_step(draft, scope, self) for draft in drafts]
+        description = part.text("description")
+        if self.findings.errors > errors_before:
+            return None
+        joined = [step.joined(_givers(step, position, drafts)) for position, step in enumerate(read)]
+        chain = ChainDeclaration(
+            name=name,
+            input=inputs,
+            output=outputs,
+            steps=tuple(each.declaration for each in joined),
+            description=description.value if description is not None else None,
+            location=place,
+        )
+        self._report_circles(chain)
+        self._check_outputs(chain, drafts)
+        self._report_unused(chain)
+        return chain if self.findings.errors == errors_before else None
+
+    def _report_same_names(self, steps: Sequence[Step], source: Source) -> None:
+        first: dict[str, Step] = {}
+        for step in steps:
+            known = first.setdefault(step.name.text, step)
+            if known is not step:
+                self.findings.report(
+                    "N3610",
+                    f"Two steps are called `{shortened(step.name.text)}`.",
+                    Location(source, step.name.span),
+                    label="again here",
+                    labels=(Label(known.name.span, "first here"),),
+                    help="Give one of them another name.",
+                )
+
+    def _report_circles(self, chain: ChainDeclaration) -> None:
+        """Report one circle, if the steps wait for each other in one."""
+        left = {position: set(chain.dependencies(position)) for position in range(len(chain.steps))}
+        while ready := [position for position, needs in left.items() if not needs]:
+            for position in ready:
+                del left[position]
+            for needs in left.values():
+                needs.difference_update(ready)
+        if not left:
+            return
+        path = [next(iter(left))]
+        while True:
+            following = min(left[path[-1]])
+            if following in path:
+                path = path[path.index(following) :]
+                break
+            path.append(following)
+        names = [chain.steps[position].name for position in [*path, path[0]]]
+        self.findings.report(
+            "N3602",
+            f"Steps wait for each other: {' needs '.join(f'`{shortened(name)}`' for name in names)}.",
+            chain.steps[path[0]].location,
+            labels=tuple(Label(chain.steps[position].location.span, "and this one") for position in path[1:]),
+            help="Take one of these names out of a template.",
+        )
+
+    def _check_outputs(self, chain: ChainDeclaration, drafts: Sequence[StepDraft]) -> None:
+        if chain.output is None:
+            return
+        given: dict[str, list[StepDraft]] = {}
+        for draft in drafts:
+            for name in draft.gives:
+                given.setdefault(name, []).append(draft)
+        for each in chain.output.fields:
+            givers = given.get(each.name)
+            if givers is None:
+                self._report_missing_output(each, given)
+                continue
+            for giver in givers:
+                answer = giver.gives[each.name]
+                if answer is not None and not _fits_into(answer, each.type):
+                    self.findings.report(
+                        "N3612",
+                        f"`{shortened(each.name)}` is {describe_type(each.type)} in the chain, and step "
+                        f"`{shortened(giver.name)}` gives {describe_type(answer)}.",
+                        each.location,
+                        labels=(Label(giver.location.span, "given here"),),
+                        help="Let both say the same type.",
+                    )
+
+    def _report_missing_output(self, missing: Field, given: Collection[str]) -> None:
+        near = closest(missing.name, given)
+        there = ", ".join(f"`{shortened(name)}`" for name in itertools.islice(given, 10))
+        self.findings.report(
+            "N3604",
+            f"No step gives `{shortened(missing.name)}`.",
+            missing.location,
+            help=f"Is it `{near[0]}`?"
+            if near
+            else f"The steps give {there}."
+            if there
+            else "Add `output:` to a step.",
+        )
+
+    def _report_unused(self, chain: ChainDeclaration) -> None:
+        if chain.output is None:
+            return
+        read = {
+            (name, giver) for step in chain.steps for name, givers in step.needs.items() for giver in givers
+        }
+        for position, step in enumerate(chain.steps):
+            if step.foreign:
+                continue
+            if not any(name in chain.output.names or (name, position) in read for name in step.names):
+                self.findings.report(
+                    "N3605",
+                    f"Nothing uses the answer of step `{shortened(step.name)}`.",
+                    step.location,
+                    help="Name it in the chain's output, use it in a template, or take the step out.",
+                )
+
+
+def _scope(inputs: ObjectType, drafts: Sequence[StepDraft]) -> dict[str, ValueType | None]:
+    scope: dict[str, ValueType | None] = {"input": inputs}
+    for draft in drafts:
+        for name, known in draft.gives.items():
+            # Of several steps that give one name with different types, nothing is known.
+            scope[name] = known if scope.get(name, known) == known else None
+    return scope
+
+
+def _givers(step: StepDraft, position: int, drafts: Sequence[StepDraft]) -> dict[str, tuple[int, ...]]:
+    """For each name a step reads, who gives it: the steps before it, or else those after it."""
+    found: dict[str, tuple[int, ...]] = {}
+    for name in sorted(step.reads):
+        givers = [other for other, draft in enumerate(drafts) if name in draft.gives]
+        before = tuple(other for other in givers if other < position)
+        found[name] = before or tuple(other for other in givers if other >= position)
+    return found
+
+
+def _fits_into(given: ValueType, wanted: ValueType) -> bool:
+    """Whether an answer of one type can be passed on as another: everything can be passed on as text."""
+    given, wanted = without_optional(given), without_optional(wanted)
+    if wanted == ScalarType("str") or given == wanted:
+        return True
+    if isinstance(wanted, ScalarType):
+        if wanted.name == "object":
+            return isinstance(given, ObjectType)
+        return wanted.name == "float" and given == ScalarType("int")
+    if isinstance(wanted, ListType):
+        return isinstance(given, ListType) and _fits_into(given.item, wanted.item)
+    if isinstance(wanted, ChoiceType):
+        return isinstance(given, ChoiceType) and set(given.options) <= set(wanted.options)
+    if isinstance(wanted, OptionalType) or not isinstance(given, ObjectType):
+        return False
+    return set(given.names) == set(wanted.names) and all(
+        _fits_into(each.type, other.type)
+        for each in given.fields
+        if (other := wanted.get(each.name)) is not None
+    )

@@ -1,0 +1,131 @@
+"""`prompt NAME { … }`: a template with typed input and, if wanted, a typed answer."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from namel3ss.declarations.model import Location
+from namel3ss.declarations.parts import DeclaredPart, Models, Part, check_apart
+from namel3ss.declarations.templates import read_template
+from namel3ss.declarations.type_reading import read_type
+from namel3ss.declarations.value_types import ScalarType
+from namel3ss.declarations.written import shortened
+from namel3ss.language import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from namel3ss.declarations.findings import Findings
+    from namel3ss.declarations.templates import Template
+    from namel3ss.declarations.value_types import ObjectType, ValueType
+
+__all__ = ["PROMPT_KEYS", "PromptDeclaration", "check_prompts"]
+
+PROMPT_KEYS = ("model", "input", "output", "system", "template", "prompt", "description")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptDeclaration:
+    """One `prompt`. `model` is None for the program's default; `output` is None where the answer is text."""
+
+    name: str
+    model: str | None
+    input: ObjectType
+    output: ValueType | None
+    system: Template | None
+    template: Template
+    description: str | None
+    location: Location = field(compare=False)
+
+
+def check_prompts(
+    parts: Mapping[str, DeclaredPart], models: Models, findings: Findings
+) -> dict[str, PromptDeclaration]:
+    """The prompts that can be used, by name; what is wrong with the others is reported."""
+    found: dict[str, PromptDeclaration] = {}
+    for name, part in parts.items():
+        if findings.is_full:
+            break
+        prompt = check_apart(part, findings, functools.partial(_check, name, part, models))
+        if prompt is not None:
+            found[name] = prompt
+    return found
+
+
+def _check(name: str, declared: DeclaredPart, models: Models, findings: Findings) -> PromptDeclaration | None:
+    errors_before = findings.errors
+    declaration, source, place = declared.declaration, declared.source, declared.place
+    part = Part("a prompt", declaration.block, source, findings)
+    for entry in declaration.block.entries:
+        if isinstance(entry, Step):
+            findings.report("N3108", "A step belongs in a chain.", Location(source, entry.keyword))
+    for key in part.keys_other_than(PROMPT_KEYS):
+        part.report_unknown_key("N3508", key, PROMPT_KEYS)
+    model = part.model(models)
+    part.report_missing_model(models, place)
+    inputs = part.types("input")
+    answer = part.value("output")
+    output = read_type(answer, source, findings) if answer is not None else None
+    scope = {**{each.name: each.type for each in inputs.fields}, "input": inputs}
+    templates = _templates(part, scope, place, name)
+    description = part.text("description")
+    if findings.errors > errors_before or templates.get("template") is None:
+        return None
+    template = templates["template"]
+    assert template is not None
+    _report_unused_inputs(inputs, [each for each in templates.values() if each is not None], name, findings)
+    return PromptDeclaration(
+        name=name,
+        model=model,
+        input=inputs,
+        output=None if output == ScalarType("str") else output,
+        system=templates["system"],
+        template=template,
+        description=description.value if description is not None else None,
+        location=place,
+    )
+
+
+def _templates(
+    part: Part, scope: Mapping[str, ValueType | None], place: Location, name: str
+) -> dict[str, Template | None]:
+    key = "template" if "template" in part or "prompt" not in part else "prompt"
+    if "template" in part and "prompt" in part:
+        part.findings.report(
+            "N3204",
+            "template and prompt are two words for the same text.",
+            part.key_place("prompt"),
+            help="Keep one of the two.",
+        )
+    if key not in part:
+        part.findings.report(
+            "N3501",
+            f"Prompt `{shortened(name)}` has no template.",
+            place,
+            help="Add `template: |` and the text below it.",
+        )
+    found: dict[str, Template | None] = {}
+    for role, written in (("template", key), ("system", "system")):
+        text = part.text(written)
+        found[role] = read_template(text, part.source, scope, part.findings) if text is not None else None
+    return found
+
+
+def _report_unused_inputs(
+    inputs: ObjectType, templates: list[Template], name: str, findings: Findings
+) -> None:
+    used: set[str] = set()
+    for template in templates:
+        if template.inputs is None:
+            return
+        used |= template.used | template.inputs
+    for each in inputs.fields:
+        if each.name not in used:
+            findings.report(
+                "N3510",
+                f"The template of `{shortened(name)}` never uses its input `{shortened(each.name)}`.",
+                each.location,
+                help=f"Write {{{{{each.name}}}}} where it belongs, or take it out.",
+            )
