@@ -10,7 +10,8 @@ Its answers are made up and say so. It needs the extra `sandbox`; importing this
 
 from __future__ import annotations
 
-from namel3ss.sandbox.options import Fault, OllamaVersion, SandboxOptions
+from namel3ss.sandbox.faults import Fault, FaultRule, parse_fault
+from namel3ss.sandbox.options import OllamaVersion, SandboxOptions
 from namel3ss.sandbox.server import SandboxServer, serve
 
-__all__ = ["Fault", "OllamaVersion", "SandboxOptions", "SandboxServer", "serve"]
+__all__ = ["Fault", "FaultRule", "OllamaVersion", "SandboxOptions", "SandboxServer", "parse_fault", "serve"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from namel3ss.sandbox.access import cross_origin, host_refusal
 from namel3ss.sandbox.http import Aborted, ClientGone, Document, Failure, Raw, Request, Writer
+from namel3ss.sandbox.laboratory import ERROR_PAGE, spoiled
 from namel3ss.sandbox.routes import all_routes
 from namel3ss.sandbox.routing import cleaned_redirect
 
@@ -74,9 +75,13 @@ class SandboxApp:
         return found
 
     async def _run(self, route: Route, request: Request, writer: Writer) -> None:
+        rule = self.service.laboratory.strike(request)
+        if rule is not None:
+            writer.send = spoiled(rule, writer.send, request.drop, self.service.clock)
         answer: Answer
         try:
-            answer = await route.handle(self.service, request)
+            is_replaced = rule is not None and rule.name == "html"
+            answer = ERROR_PAGE if is_replaced else await route.handle(self.service, request)
         except Failure as failure:
             answer = Document({"error": failure.message}, failure.status)
         await writer.write(answer)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from namel3ss.sandbox.gojson import encode
 from namel3ss.sandbox.http import Aborted, Failure
+from namel3ss.sandbox.laboratory import struck_by
 from namel3ss.sandbox.options import Fault
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Engine:
     def __init__(self, options: SandboxOptions, clock: Clock) -> None:
         self._options = options
         self._clock = clock
-        self._dies = options.faults & {Fault.RUNNER_DIES, Fault.SERVER_DIES}
+        self._dies = {Fault.RUNNER_DIES, Fault.SERVER_DIES}.intersection(options.faults)
         self.tokens_written = 0
 
     def fitted(self, runner: Runner, prompt_tokens: int, limits: Limits) -> int:
@@ -133,6 +134,8 @@ class Engine:
         async for step in self._steps(runner, job, limits, prompt_tokens, pace):
             if isinstance(step, _End):
                 self._die_on_purpose(_DIES_AFTER)
+                if struck_by("no-done"):
+                    return
                 now = self._clock.ticks_ns()
                 eval_ns = max(now - pace.began_ns, 1) if step.tokens > 1 else 0
                 yield Finish(
@@ -182,6 +185,9 @@ class Engine:
         return Piece(text, (_logprob(text, limits.top_logprobs),) if limits.logprobs else ())
 
     def _die_on_purpose(self, written: int) -> None:
+        rule = struck_by("error-line")
+        if rule is not None and written > rule.lines_before:
+            raise Failure(500, _RUNNER_DIED)
         if not self._dies or written < _DIES_AFTER:
             return
         if Fault.SERVER_DIES in self._dies:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 
 __all__ = [
+    "DROP",
     "JSON",
     "PLAIN_JSON",
     "Aborted",
@@ -33,6 +34,9 @@ Message: TypeAlias = "MutableMapping[str, object]"
 Receive: TypeAlias = "Callable[[], Awaitable[Message]]"
 Send: TypeAlias = "Callable[[Message], Awaitable[None]]"
 Header: TypeAlias = "tuple[str, str]"
+
+DROP = "namel3ss.drop"
+"""Where `Request.drop` stands in the scope."""
 
 JSON = "application/json; charset=utf-8"
 PLAIN_JSON = "application/json"
@@ -78,6 +82,8 @@ class Request:
     """What stood in the variable part of the path."""
     body: bytes = b""
     """The whole body, once it was read."""
+    drop: Callable[[bool], None] | None = None
+    """Ends the connection at once, with a reset if told so; for faults. None where the server cannot do that."""
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
     """What is given back when the request is over: answered, refused or abandoned."""
 
@@ -85,12 +91,14 @@ class Request:
     def of(cls, scope: Scope, receive: Receive) -> Request:
         headers = [(bytes(name).lower(), bytes(value)) for name, value in _pairs(scope["headers"])]
         query = scope["query_string"]
+        drop = scope.get(DROP)
         return cls(
             method=str(scope["method"]),
             path=str(scope["path"]),
             query=query.decode("latin-1") if isinstance(query, bytes) else "",
             headers=headers,
             receive=receive,
+            drop=drop if callable(drop) else None,
         )
 
     def header(self, name: str) -> str | None:

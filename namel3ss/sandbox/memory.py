@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from namel3ss.sandbox.durations import FOREVER_NS
 from namel3ss.sandbox.http import Failure
+from namel3ss.sandbox.laboratory import struck_by
 from namel3ss.sandbox.options import Fault
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _NO_RUNNER_TEXT: Final = (
     "/usr/local/bin/dist/linux_amd64/lib/ollama/llama-server). "
     "Run 'cmake -S llama/server --preset cpu && cmake --build --preset cpu' first "
 )
+_TOO_LARGE: Final = "model requires more system memory (5.6 GiB) than is available (1.2 GiB)"
 _OLDER_NO_RUNNER_TEXT: Final = "llama runner process has terminated: exit status 2"
 
 
@@ -46,6 +48,8 @@ class Runner:
     expires_ns: int
     ready: asyncio.Event
     users: int = 0
+    is_wedged: bool = False
+    """It has lost its slot: it counts as loaded, and never answers again."""
 
     @property
     def memory(self) -> int:
@@ -73,17 +77,23 @@ class Memory:
         try:
             if not runner.ready.is_set():
                 await self._load(runner)
+            if struck_by("wedge"):
+                runner.is_wedged = True
+            if runner.is_wedged:
+                await asyncio.Event().wait()  # until the client is gone, which ends this task
             yield runner
         finally:
             runner.users -= 1
             self._settle(runner)
 
     def _refuse_on_purpose(self) -> None:
-        if Fault.QUEUE_FULL in self._options.faults:
+        if Fault.QUEUE_FULL in self._options.faults or struck_by("busy"):
             raise Failure(503, "server busy, please try again.  maximum pending requests exceeded")
         if Fault.NO_RUNNER in self._options.faults:
             newer = self._options.ollama_version != "0.24.0"
             raise Failure(500, _NO_RUNNER_TEXT if newer else _OLDER_NO_RUNNER_TEXT)
+        if struck_by("oom"):
+            raise Failure(500, _TOO_LARGE)
 
     def _runner(self, model: Model, options: RunOptions) -> Runner:
         self._forget_expired()
@@ -104,8 +114,10 @@ class Memory:
             await runner.ready.wait()
             return
         try:
-            if self._options.load_delay:
-                await self._clock.sleep(self._options.load_delay)
+            slow = struck_by("slow-load")
+            delay_s = slow.pause_s if slow else self._options.load_delay
+            if delay_s:
+                await self._clock.sleep(delay_s)
         finally:
             runner.ready.set()
 
@@ -135,7 +147,7 @@ class Memory:
         runner = self._runners.get(model.weights.digest)
         if runner is None:
             return
-        if runner.users:
+        if runner.users and not runner.is_wedged:
             runner.keep_alive_ns = 0
         else:
             del self._runners[model.weights.digest]

@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from enum import StrEnum
 from math import isfinite
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from namel3ss.errors import UsageError
+from namel3ss.sandbox.faults import Fault, FaultRule, parse_fault
 from namel3ss.sandbox.names import ModelName
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = ["Fault", "OllamaVersion", "SandboxOptions"]
 
 OllamaVersion = Literal["0.24.0", "0.33.0-rc2"]
-
-
-class Fault(StrEnum):
-    """A way for the server to fail on purpose, so that programs can be tested against it."""
-
-    QUEUE_FULL = "queue_full"
-    """Every request that needs a model is refused: 503, server busy."""
-    NO_RUNNER = "no_runner"
-    """No model can be loaded: 500 before the first byte."""
-    RUNNER_DIES = "runner_dies"
-    """The model runner ends part way through an answer: an error line inside a 200."""
-    SERVER_DIES = "server_dies"
-    """The connection is cut part way through an answer: the body never ends."""
-    REGISTRY_DOWN = "registry_down"
-    """The registry refuses connections: a pull fails at its first step."""
-    REGISTRY_UNRESOLVED = "registry_unresolved"
-    """The registry's name cannot be looked up, as on a machine without a network."""
-    REGISTRY_PLAIN_HTTP = "registry_plain_http"
-    """The registry speaks no TLS: a pull over https fails."""
-    CORRUPT_LAYER = "corrupt_layer"
-    """The first layer arrives damaged: the pull fails when digests are verified."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +33,7 @@ class SandboxOptions:
     ollama_version: whose answers are given where the two versions differ.
     pull_seconds: how long a pull of a whole model takes.
     unknown_models: names that the pretended registry does not know.
-    faults: ways to fail on purpose.
+    faults: ways to fail on purpose; as text they look like ``cut:after=3`` (see `parse_fault`).
     """
 
     host: str = "127.0.0.1"
@@ -65,9 +47,10 @@ class SandboxOptions:
     ollama_version: OllamaVersion = "0.24.0"
     pull_seconds: float = 1.0
     unknown_models: tuple[str, ...] = ()
-    faults: frozenset[Fault] = frozenset()
+    faults: Collection[Fault | FaultRule | str] = ()
 
     def __post_init__(self) -> None:
+        self._read_faults()
         self._check_host()
         if not 0 <= self.port <= 65535:
             raise UsageError(f"The port {self.port} is not between 0 and 65535.")
@@ -89,6 +72,18 @@ class SandboxOptions:
                     raise UsageError(
                         f"{model!r} is not a model name.", suggestion="Names look like llama3 or llama3:8b."
                     )
+
+    @property
+    def fault_rules(self) -> tuple[FaultRule, ...]:
+        """Those faults that hit requests, in order."""
+        return tuple(fault for fault in self.faults if isinstance(fault, FaultRule))
+
+    def _read_faults(self) -> None:
+        given = [self.faults] if isinstance(self.faults, str) else self.faults
+        faults = tuple(
+            fault if isinstance(fault, Fault | FaultRule) else parse_fault(fault) for fault in given
+        )
+        object.__setattr__(self, "faults", faults)
 
     def _check_host(self) -> None:
         if self.allow_remote or self.host == "localhost":

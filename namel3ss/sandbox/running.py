@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import socket
+import struct
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from namel3ss.sandbox.app import SandboxApp
 from namel3ss.sandbox.clock import Clock
+from namel3ss.sandbox.http import DROP
 from namel3ss.sandbox.service import Service
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Callable
+
+    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 
     from namel3ss.sandbox.options import SandboxOptions
 
@@ -28,6 +34,27 @@ class _Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.logger = logging.getLogger("namel3ss.sandbox")
+        self.app = _with_drop(self.app, functools.partial(_drop, transport))
+
+
+def _with_drop(app: ASGI3Application, drop: Callable[[bool], None]) -> ASGI3Application:
+    """The application, which also learns how to end this connection."""
+
+    async def called(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        cast("dict[str, object]", scope)[DROP] = drop
+        await app(scope, receive, send)
+
+    return called
+
+
+def _drop(transport: asyncio.Transport, reset: bool) -> None:
+    if reset:
+        # Closing a socket that does not linger resets its connection.
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    else:
+        transport.close()
 
 
 class _Server(uvicorn.Server):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from namel3ss.sandbox.downloads import Downloads
 from namel3ss.sandbox.engine import Engine
+from namel3ss.sandbox.laboratory import Laboratory
 from namel3ss.sandbox.library import Library
 from namel3ss.sandbox.memory import Memory
 
@@ -26,6 +27,7 @@ class Service:
         self.downloads = Downloads(clock)
         self.memory = Memory(options, clock)
         self.engine = Engine(options, clock)
+        self.laboratory = Laboratory(options.fault_rules)
 
     @property
     def newer(self) -> bool:

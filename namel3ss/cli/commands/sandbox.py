@@ -51,6 +51,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Whose answers are given where versions differ.",
 )
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME[:KEY=VALUE,...]",
+    help="Fail on purpose, such as cut:after=3; docs/sandbox.md lists the names. May be repeated.",
+)
 @pass_session
 def command(
     session: Session,
@@ -61,6 +68,7 @@ def command(
     context: int,
     installed: str,
     ollama_version: OllamaVersion,
+    faults: tuple[str, ...],
 ) -> ExitCode:
     """Run the offline server that speaks Ollama's API, until Ctrl-C.
 
@@ -76,6 +84,7 @@ def command(
         context=context,
         installed=tuple(name.strip() for name in installed.split(",") if name.strip()),
         ollama_version=ollama_version,
+        faults=faults,
     )
     try:
         with SandboxServer(options) as server:
