@@ -437,6 +437,20 @@ def test_only_evidence_about_a_server_makes_it_avoided(error: OllamaError, opens
     assert opened == opens_after
 
 
+@pytest.mark.fault(20, 58)
+def test_refusal_of_a_server_that_was_avoided_shows_that_it_is_back() -> None:
+    clock = ManualClock()
+    circuit = Circuit(clock=clock)
+    circuit.failed(OllamaServerUnreachableError("no"))
+    clock.advance(6)
+    circuit.trying()
+    assert circuit.is_open, "others avoid it until the one request has ended"
+
+    circuit.failed(OllamaRequestError("no", status=400))
+
+    assert not circuit.is_open
+
+
 @pytest.mark.fault(58)
 def test_server_that_goes_on_failing_is_avoided_for_longer_and_longer_but_never_for_long_after_it_is_back():
     clock = ManualClock()

@@ -24,9 +24,11 @@ from tests.support.ollama_lines import chat_answer
 from tests.support.scripted_server import (
     Close,
     Gate,
+    Reset,
     ScriptedServer,
     Send,
     black_hole_url,
+    cut,
     document,
     head,
     lines,
@@ -318,6 +320,18 @@ async def test_server_that_failed_is_passed_over_until_its_rest_is_over(connect,
 
         assert served_by == [second.url, second.url, second.url, first.url]
         assert (len(first.requests), len(second.requests)) == (2, 3)
+
+
+@pytest.mark.fault(29, 58)
+async def test_server_that_breaks_three_answers_in_a_row_is_passed_over(connect, ask):
+    broken = cut(ANSWER, 300, Reset())
+    with ScriptedServer(broken) as first, ScriptedServer(ANSWER) as second:
+        first.on("/api/chat", broken, broken, ANSWER, broken)
+        provider = connect(first, second)
+
+        texts = [(await ask(provider)).text for _ in range(8)]
+
+        assert (len(first.requests), len(second.requests)) == (6, 2), texts
 
 
 @pytest.mark.fault(1)

@@ -59,7 +59,7 @@ MEASURES = (
 )
 # Few, because the slow ones need seconds for what the others do in milliseconds.
 SLOW = {"litellm": 10, "openai on /v1": 3, "langchain-ollama": 2}
-PACED_STREAMS, PACED = 64, "paced-200-40"
+PACED_STREAMS, PACED, PACED_ROUNDS = 64, "paced-200-40", 7
 MILLION = "flush-1000000"
 
 
@@ -166,12 +166,10 @@ def measure_all(python: str, rounds: int, peers: list[str]) -> tuple[list[str], 
         for worker in workers.values():
             stack.callback(worker.end)
         found = costs(workers, rounds)
-        paced = {
-            name: [
-                workers[name].do({"do": "paced", "model": PACED, "times": PACED_STREAMS}) for _ in range(5)
-            ]
-            for name in (OURS, FLOOR, BASE)
-        }
+        paced: dict[str, list[dict[str, Any]]] = {name: [] for name in (OURS, FLOOR, BASE)}
+        for _ in range(PACED_ROUNDS):
+            for name, runs in paced.items():
+                runs.append(workers[name].do({"do": "paced", "model": PACED, "times": PACED_STREAMS}))
         memory = workers[OURS].do({"do": "memory", "model": MILLION, "times": 1})
     ours_import, their_import = import_time.measure(python)
 

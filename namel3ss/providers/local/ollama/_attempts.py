@@ -116,8 +116,12 @@ class Attempts:
                 host.circuit.failed(error)
                 await self._after(error, request, host)
             else:
-                host.circuit.succeeded()
+                host.circuit.answered()
                 return answer
+
+    def completed(self, base_url: str | None) -> None:
+        """An answer of that server is whole."""
+        self.host_at(base_url).circuit.succeeded()
 
     def broke_off(self, base_url: str | None, error: OllamaError) -> None:
         """An answer of that server failed after it had begun."""

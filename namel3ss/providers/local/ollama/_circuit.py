@@ -1,8 +1,8 @@
 """Which of several servers to leave alone for a while, and how much may be tried again: pure, with the clock given.
 
-A circuit opens on evidence about the server: it could not be reached (at once), or it failed three times in a row. A
-refused request, a missing model or a crashed runner says nothing about the server and changes nothing. An open circuit
-lets one request through after a while; that one closes it or opens it for twice as long.
+A circuit opens on evidence about the server: it could not be reached (at once), or it failed three times in a row
+without one whole answer between. A refused request, a missing model or a crashed runner says nothing against a server:
+it answers. An open circuit lets one request through after a while; that one closes it or opens it for twice as long.
 """
 
 from __future__ import annotations
@@ -51,8 +51,13 @@ class Circuit:
         if self.open_until is not None:
             self.open_until = self._clock() + self._rest_s()
 
+    def answered(self) -> None:
+        """The server has begun to answer: it may be asked, but what failed before is not forgotten yet."""
+        self._failures = min(self._failures, _FAILURES_TO_OPEN - 1)
+        self.open_until = None
+
     def succeeded(self) -> None:
-        """The server has answered."""
+        """The server has given a whole answer."""
         self._failures = self._openings = 0
         self.open_until = None
 
@@ -63,6 +68,8 @@ class Circuit:
         elif _blames_the_server(error):
             self._failures += 1
         else:
+            if error.status is not None:
+                self.answered()
             return
         if self._failures >= _FAILURES_TO_OPEN:
             self._openings += 1

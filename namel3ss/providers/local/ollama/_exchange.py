@@ -87,7 +87,9 @@ class Exchange:
 
         self.check_open()
         await load_images(call.messages)
-        return await self._run(send, call)
+        answer, served_by = await self._run(send, call)
+        self.attempts.completed(served_by)
+        return answer, served_by
 
     async def _run(self, send: Callable[[Host], Awaitable[T]], call: Call) -> T:
         return await self.attempts.run(

@@ -196,6 +196,7 @@ class OllamaStream(ProviderStream):
             if self._is("told"):
                 await self._finish()
             raise StopAsyncIteration
+        self._exchange.attempts.completed(self._answer.base_url)
         await self._exchange.check_context(self._call, self._answer)
         self._state = "told"
         self._record()
