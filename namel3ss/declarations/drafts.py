@@ -15,11 +15,11 @@ from namel3ss.language import Label, Severity, Step
 from namel3ss.providers.setting_problems import same_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from namel3ss.declarations.findings import Findings
     from namel3ss.declarations.written import Written
-    from namel3ss.language import Declaration, Diagnostic, Source, Span, SyntaxTree
+    from namel3ss.language import Declaration, Diagnostic, ParseResult, Source, Span
 
 __all__ = ["BLOCKS", "DEFAULT_NAME", "MODEL_KEYS", "Draft", "draft_models"]
 
@@ -45,21 +45,18 @@ class Draft:
 
 
 def draft_models(
-    tree: SyntaxTree, syntax: Iterable[Diagnostic], findings: Findings
+    files: Iterable[ParseResult], findings: Findings
 ) -> tuple[dict[str, Draft], tuple[str, ...]]:
     """The drafts by name, and the names that are declared again. Of several with one name the first counts."""
-    faults = _Faults(syntax)
     drafts: dict[str, Draft] = {}
     unnamed: Declaration | None = None
     again: list[str] = []
-    for declaration in tree.declarations():
-        if declaration.kind != "ai model":
-            continue
+    for declaration, source, faults in _model_declarations(files):
         name = declaration.name.text if declaration.name is not None else DEFAULT_NAME
-        place = Location(tree.source, declaration.name.span if declaration.name else declaration.keyword)
+        place = Location(source, declaration.name.span if declaration.name else declaration.keyword)
         known = drafts.get(name)
         if known is None:
-            drafts[name] = _draft(name, place, declaration, tree.source, faults, findings)
+            drafts[name] = _draft(name, place, declaration, source, faults, findings)
         else:
             both_unnamed = declaration.name is None and unnamed is not None
             _report_again(name, place, known.place, findings, both_unnamed=both_unnamed)
@@ -67,6 +64,14 @@ def draft_models(
         if declaration.name is None and unnamed is None:
             unnamed = declaration
     return drafts, tuple(again)
+
+
+def _model_declarations(files: Iterable[ParseResult]) -> Iterator[tuple[Declaration, Source, _Faults]]:
+    for file in files:
+        faults = _Faults(file.diagnostics)
+        for declaration in file.tree.declarations():
+            if declaration.kind == "ai model":
+                yield declaration, file.tree.source, faults
 
 
 def _report_again(

@@ -26,10 +26,13 @@ def parent_names(drafts: dict[str, Draft]) -> set[str]:
     return {parent for draft in drafts.values() if (parent := _parent(draft)) is not None}
 
 
-def resolve_extends(drafts: dict[str, Draft], findings: Findings) -> dict[str, Draft]:
+def resolve_extends(
+    drafts: dict[str, Draft], findings: Findings, *, is_whole: bool = True
+) -> dict[str, Draft]:
     """The drafts with everything they inherit, in the same order.
 
-    What extends something unknown, itself or something broken is broken; each circle is reported once.
+    What extends something unknown, itself or something broken is broken; each circle is reported once. Where a file
+    of the program is missing (`is_whole` is False), an unknown name is its consequence and not reported again.
     """
     resolved: dict[str, Draft] = {}
     depths: dict[str, int] = {}
@@ -38,7 +41,7 @@ def resolve_extends(drafts: dict[str, Draft], findings: Findings) -> dict[str, D
         current: Draft | None = draft
         while current is not None and current.name not in resolved and current.name not in chain:
             chain[current.name] = current
-            current = _find_parent(current, drafts, findings)
+            current = _find_parent(current, drafts, findings, is_whole=is_whole)
         if current is not None and current.name in chain:
             _report_circle([*chain.values()][[*chain].index(current.name) :], findings)
             _settle_circle(chain, current.name, resolved, depths)
@@ -54,7 +57,9 @@ def _parent(draft: Draft) -> str | None:
     return written.content if written is not None and isinstance(written.content, str) else None
 
 
-def _find_parent(draft: Draft, drafts: dict[str, Draft], findings: Findings) -> Draft | None:
+def _find_parent(
+    draft: Draft, drafts: dict[str, Draft], findings: Findings, *, is_whole: bool
+) -> Draft | None:
     written = draft.keys.get("extends")
     if written is None or written.content is None:
         return None
@@ -63,7 +68,7 @@ def _find_parent(draft: Draft, drafts: dict[str, Draft], findings: Findings) -> 
         findings.report("N3108", "extends must be the name of an ai model.", written.place)
         return None
     parent = drafts.get(name)
-    if parent is None:
+    if parent is None and is_whole:
         others = (other for other in itertools.islice(drafts, _MOST_COMPARED) if other != draft.name)
         near = closest(name, others) if findings.is_short else []
         findings.report(

@@ -1,15 +1,15 @@
-"""Reads one `.ai` file from the disk: whatever stands at the path, the answer is a `ProgramFile`."""
+"""The one place of this room that opens files: `read_program`."""
 
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING
 
-from namel3ss.declarations.checking import check_text
+from namel3ss.declarations.checking import check_program
 from namel3ss.declarations.findings import Findings
+from namel3ss.declarations.folders import FolderReader, load_file, reason_of
 from namel3ss.declarations.model import Location, ProgramFile
-from namel3ss.language import Source, Span, decode_source
+from namel3ss.language import Source, Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,48 +18,31 @@ if TYPE_CHECKING:
 
 __all__ = ["read_program"]
 
-_LARGEST_BYTES = 8 * 1024 * 1024
-
 
 def read_program(
     path: str | os.PathLike[str],
     *,
     environ: Mapping[str, str] | None = None,
     registry: ProviderRegistry | None = None,
+    root: str | os.PathLike[str] | None = None,
 ) -> ProgramFile:
-    """What the file at `path` declares. A file that cannot be read or is no text gives a diagnostic.
+    """What the file at `path` and its imports declare. A file that cannot be read or is no text gives a diagnostic.
 
-    `environ` is the process's environment unless given. Reads at most 8 MB and one byte.
+    `environ` is the process's environment unless given. Imports may lead to files below `root`, which is the folder
+    of the file unless given. Reads at most 8 MB and one byte of each file.
     """
     shown = os.fspath(path)
     try:
-        data = _read(shown)
+        main = load_file(shown, shown)
+        read_import = FolderReader(os.path.dirname(shown) if root is None else os.fspath(root))
     except (OSError, ValueError) as error:
         return _unreadable(shown, error)
-    source, diagnostics = decode_source(data, shown)
-    if source is None:
-        return ProgramFile(shown, diagnostics=diagnostics)
-    return check_text(
-        source.text, shown, environ=os.environ if environ is None else environ, registry=registry
+    return check_program(
+        main,
+        environ=os.environ if environ is None else environ,
+        registry=registry,
+        read_import=read_import,
     )
-
-
-def _read(path: str) -> bytes:
-    # Without O_NONBLOCK, opening a named pipe that nobody writes to would wait for ever.
-    flags = (
-        os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-    )
-    descriptor = os.open(path, flags)
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError
-        if not stat.S_ISREG(mode):
-            raise ValueError("it is not a regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(_LARGEST_BYTES + 1)
-    finally:
-        os.close(descriptor)
 
 
 def _unreadable(path: str, error: OSError | ValueError) -> ProgramFile:
@@ -72,6 +55,5 @@ def _unreadable(path: str, error: OSError | ValueError) -> ProgramFile:
     elif isinstance(error, IsADirectoryError) or os.path.isdir(path):
         findings.report("N3908", f"`{path}` is a folder", place, help="name a .ai file inside it")
     else:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        findings.report("N3909", f"`{path}` cannot be read: {reason}", place)
+        findings.report("N3909", f"`{path}` cannot be read: {reason_of(error)}", place)
     return ProgramFile(path, diagnostics=findings.sorted())

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from namel3ss.declarations import read_program
+
+if TYPE_CHECKING:
+    from namel3ss.language import Diagnostic
 
 _CORPUS = Path(__file__).parents[2] / "grammar/corpus"
 _VALID = sorted((_CORPUS / "valid").glob("*.ai"))
@@ -24,14 +28,22 @@ def test_every_invalid_file_says_what_is_expected():
     assert [path.name for path in _INVALID if not path.with_suffix(".expected.json").exists()] == []
 
 
+def _file(found: Diagnostic, main: Path) -> dict[str, str]:
+    """Where a finding is in an imported file, which one."""
+    there = Path(found.source.path)
+    return {} if there == main else {"file": there.relative_to(main.parent).as_posix()}
+
+
 @pytest.mark.parametrize("path", _EXPECTED, ids=lambda path: path.name.removesuffix(".expected.json"))
 def test_a_check_finds_what_the_corpus_says(path: Path):
     expected = json.loads(path.read_text(encoding="utf-8"))
 
-    program = read_program(path.with_name(path.name.removesuffix(".expected.json") + ".ai"), environ={})
+    main = path.with_name(path.name.removesuffix(".expected.json") + ".ai")
+    program = read_program(main, environ={})
 
     found = [
         {
+            **_file(each, main),
             "code": each.code,
             "severity": each.severity.value,
             "line": each.source.position(each.span.start).line,
@@ -39,7 +51,7 @@ def test_a_check_finds_what_the_corpus_says(path: Path):
         }
         for each in program.diagnostics
     ]
-    found.sort(key=lambda each: (each["line"], each["column"], each["code"]))
+    found.sort(key=lambda each: (each.get("file", ""), each["line"], each["column"], each["code"]))
     assert found == expected["diagnostics"]
     if "models" in expected:
         assert list(program.models) == expected["models"]

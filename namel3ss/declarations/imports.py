@@ -1,0 +1,194 @@
+"""`import "./models.ai"`: which files make up a program.
+
+Names are flat: the declarations of all files are one program's. Reading is left to a callback, so that this stays
+pure; `namel3ss.declarations.folders` reads from a folder.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from namel3ss.declarations.model import Location
+from namel3ss.declarations.written import shortened
+from namel3ss.language import Import, Label, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from namel3ss.declarations.findings import Findings
+    from namel3ss.language import Diagnostic, ParseResult, Source
+
+__all__ = ["Files", "ImportProblem", "ImportReader", "ImportedFile", "gather"]
+
+# Far beyond what people keep in order by hand; they bound the work that one small file can ask for.
+_DEEPEST: Final = 32
+_MOST_FILES: Final = 256
+_MOST_CHARACTERS: Final = 32 * 1024 * 1024
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedFile:
+    """A file of the program. `text` is None where it is no text; `diagnostics` then say why.
+
+    `identity` is the same however the file was reached; `path` is what people are shown.
+    """
+
+    identity: str
+    path: str
+    text: str | None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportProblem:
+    """Why a file cannot be imported: the code and texts of the finding at the import."""
+
+    code: str
+    message: str
+    help: str | None = None
+
+
+class ImportReader(Protocol):
+    """Finds and reads what an import names."""
+
+    def __call__(self, written: str, importer: str) -> ImportedFile | ImportProblem:
+        """The file that `written` leads to from the file whose path is `importer`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of a program as syntax, what is imported before what imports it.
+
+    `is_whole`: nothing that was imported is missing, so that an unknown name is a mistake of its own.
+    """
+
+    parsed: tuple[ParseResult, ...]
+    is_whole: bool
+
+
+def gather(main: ImportedFile, read: ImportReader | None, findings: Findings) -> Files:
+    """Parse a file and everything it imports, each file once. Without a reader imports are not followed."""
+    gathering = _Gathering(read, findings)
+    gathering.enter(main)
+    return Files(tuple(gathering.parsed), gathering.is_whole)
+
+
+class _Gathering:
+    """One walk over the imports of a program, depth first."""
+
+    def __init__(self, read: ImportReader | None, findings: Findings) -> None:
+        self.parsed: list[ParseResult] = []
+        self.is_whole = True
+        self._read = read
+        self._findings = findings
+        self._characters = 0
+        self._known: set[str] = set()
+        # The files between the first one and the present one, each with the import that leads on from it.
+        self._way: dict[str, tuple[str, Location | None]] = {}
+
+    def enter(self, file: ImportedFile) -> None:
+        self._known.add(file.identity)
+        self._findings.add(file.diagnostics)
+        if file.text is None:
+            self.is_whole = False
+            return
+        self._characters += len(file.text)
+        result = parse(file.text, file.path)
+        self._findings.add(result.diagnostics)
+        source = result.tree.source
+        for item in result.tree.items:
+            if isinstance(item, Import):
+                self._way[file.identity] = (file.path, Location(source, item.path.span))
+                self._follow(item, source)
+        self._way.pop(file.identity, None)
+        self.parsed.append(result)
+
+    def _follow(self, item: Import, source: Source) -> None:
+        place = Location(source, item.path.span)
+        if place.span.start == place.span.end:  # the path is missing, which the syntax check has reported
+            self.is_whole = False
+            return
+        problem = _path_problem(item.path.value)
+        if problem is None and self._read is None:
+            problem = ImportProblem(
+                "N3407", "This import is not followed: the text was read without its folder."
+            )
+        if problem is not None or self._read is None:
+            self._refuse(problem, place)
+            return
+        found = self._read(item.path.value, source.path)
+        if isinstance(found, ImportProblem):
+            self._refuse(found, place)
+        elif found.identity in self._way:
+            self._report_circle(found.identity)
+        elif found.identity not in self._known:
+            limit = self._limit(found)
+            if limit is None:
+                self.enter(found)
+            else:
+                self._refuse(limit, place)
+
+    def _limit(self, found: ImportedFile) -> ImportProblem | None:
+        if len(self._way) >= _DEEPEST:
+            what = f"More than {_DEEPEST} files import each other in one chain."
+        elif len(self._known) >= _MOST_FILES:
+            what = f"The program has more than {_MOST_FILES} files."
+        elif self._characters + len(found.text or "") > _MOST_CHARACTERS:
+            what = f"The files of the program have more than {_MOST_CHARACTERS // 1024 // 1024} MB together."
+        else:
+            return None
+        return ImportProblem("N3404", what, "Import fewer files.")
+
+    def _refuse(self, problem: ImportProblem | None, place: Location) -> None:
+        self.is_whole = False
+        if problem is not None:
+            self._findings.report(problem.code, problem.message, place, help=problem.help)
+
+    def _report_circle(self, identity: str) -> None:
+        steps = list(self._way.values())[list(self._way).index(identity) :]
+        names = [shortened(path) for path, _ in steps]
+        places = [place for _, place in steps if place is not None]
+        *earlier, last = places
+        self._findings.report(
+            "N3403",
+            f"`{names[0]}` imports itself."
+            if len(names) == 1
+            else f"These files import each other in a circle: {' → '.join([*names, names[0]])}.",
+            last,
+            label="closes the circle" if earlier else "",
+            labels=_labels(earlier, last.source),
+            help="Leave out one of the imports: names are shared by all files of a program.",
+        )
+
+
+def _labels(places: Sequence[Location], home: Source) -> tuple[Label, ...]:
+    return tuple(
+        Label(place.span, "goes on here", None if place.source is home else place.source)
+        for place in places[:4]
+    )
+
+
+def _path_problem(written: str) -> ImportProblem | None:
+    """What is wrong with a path wherever it is read."""
+    if not written.strip():
+        return ImportProblem("N3401", "This import names no file.", 'Write `import "./models.ai"`')
+    if _CONTROL.search(written) or len(written) > 4096:
+        return ImportProblem("N3401", "No file can have this path.", 'Write `import "./models.ai"`')
+    if written.startswith(("/", "\\", "~")) or _SCHEME.match(written):
+        return ImportProblem(
+            "N3402",
+            f"`{shortened(written)}` is not a path inside the project.",
+            'Name the file from this one, such as `import "./models.ai"`',
+        )
+    if "\\" in written:
+        return ImportProblem(
+            "N3401",
+            f"`{shortened(written)}` has a backslash in it.",
+            f'Write `import "{shortened(written.replace(chr(92), "/"))}"`',
+        )
+    return None
