@@ -42,7 +42,7 @@ from namel3ss.scheduling.errors import (
 )
 from namel3ss.scheduling.estimates import Pace
 from namel3ss.scheduling.fairness import FairQueue
-from namel3ss.scheduling.forecast import Arrived, Busy, Forecast
+from namel3ss.scheduling.forecast import Busy, Forecast
 from namel3ss.scheduling.placement import Model, Pool, Residency
 from namel3ss.scheduling.selection import Choice, choose, settle_in
 from namel3ss.scheduling.tickets import Event, Ticket, TicketState
@@ -104,7 +104,7 @@ class SchedulerCore:
         self.now = -math.inf
         self._closed = False
         self._forecast: Forecast | None = None
-        self._recent: deque[Arrived] = deque(maxlen=256)
+        self._recent: deque[Ticket] = deque(maxlen=256)
         # Sums for the statistics and for the reasons of moves.
         self._arrivals = [0] * len(policy.classes)
         self._settlements = self._overtakings = self._server_changes = 0
@@ -147,7 +147,7 @@ class SchedulerCore:
             if deadline is not None:
                 self._alarms.set(deadline, ticket)
         self._arrivals[level] += 1
-        self._recent.append(Arrived(now, request.user, level, request.model, cost))
+        self._recent.append(ticket)
         return ticket
 
     def release(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from namel3ss.scheduling.fairness import FairQueue
     from namel3ss.scheduling.placement import Pool, Residency
 
-__all__ = ["LIMIT", "Arrived", "Busy", "Forecast"]
+__all__ = ["LIMIT", "Busy", "Forecast"]
 
 LIMIT = 1000
 # The waiting times are played for so many starts; beyond, the queue is taken to go on at the pace of those.
@@ -57,16 +57,6 @@ class Busy(NamedTuple):
         return cls(residency.server.spec.name, residency.model.name, ordinary, None, until)
 
 
-class Arrived(NamedTuple):
-    """What is remembered of an arrival, to expect more like it."""
-
-    at: float
-    user: str
-    level: int
-    model: str
-    cost: float
-
-
 class _Start(NamedTuple):
     at_s: float
     variance: float
@@ -80,7 +70,7 @@ class Forecast:
         queue: FairQueue,
         pool: Pool,
         busy: Iterable[Busy],
-        recent: Iterable[Arrived],
+        recent: Iterable[Ticket],
         waiting: int,
         now: float,
         batch_wait_s: float,
@@ -188,18 +178,18 @@ class Forecast:
             else:
                 return
 
-    def _repeat(self, recent: Sequence[Arrived]) -> Iterator[tuple[float, Ticket]]:
+    def _repeat(self, recent: Sequence[Ticket]) -> Iterator[tuple[float, Ticket]]:
         """The arrivals of the last while, again and again."""
-        known = [arrived for arrived in recent if arrived.at > self.valid_from - _LATELY_S]
+        known = [arrived for arrived in recent if arrived.since > self.valid_from - _LATELY_S]
         if len(known) < _ENOUGH:
             return
-        first = known[0].at
+        first = known[0].since
         period = self.valid_from - first + (self.valid_from - first) / len(known)
         if period <= 0:
             return
         for turn in itertools.count():
             for number, arrived in enumerate(known):
-                at_s = arrived.at - first + period * (turn + 0.5 / len(known))
+                at_s = arrived.since - first + period * (turn + 0.5 / len(known))
                 # Without an id, and younger than anybody who is really there.
                 seq = _LATER + turn * len(known) + number
                 cost = arrived.cost

@@ -29,9 +29,9 @@ servers = st.builds(
     slots=st.integers(1, 3),
     max_loaded_models=st.integers(1, 2),
     weight=st.sampled_from([1.0, 2.0]),
-    models=st.sampled_from([None, None, frozenset(MODELS), frozenset({"llama", "qwen"})]),
+    models=st.sampled_from([None] * 5 + [frozenset(MODELS), frozenset({"llama", "qwen"})]),
     model_slots=st.sampled_from([{}, {"embed": 1}]),
-    accepting=st.sampled_from([True, True, True, False]),
+    accepting=st.sampled_from([True] * 7 + [False]),
 )
 requests = st.builds(
     Request,
@@ -143,7 +143,7 @@ class CoreFollowsTheReference(RuleBasedStateMachine):
         self.reference.at(now)
         self.core.tick(now)
 
-    @precondition(lambda self: self.operations % 4 == 0)
+    @precondition(lambda self: self.operations % 8 == 7)
     @rule(server=servers)
     def change_server(self, server: Server) -> None:
         now = self.step()
@@ -151,7 +151,7 @@ class CoreFollowsTheReference(RuleBasedStateMachine):
         self.reference.put_server(server)
         self.core.put_server(server, now)
 
-    @precondition(lambda self: self.operations % 8 == 0)
+    @precondition(lambda self: self.operations % 16 == 15)
     @rule(data=st.data())
     def drop_server(self, data: st.DataObject) -> None:
         now = self.step()
@@ -162,7 +162,7 @@ class CoreFollowsTheReference(RuleBasedStateMachine):
             self.reference.drop_server(name)
             self.core.drop_server(name, now)
 
-    @precondition(lambda self: self.operations % 4 == 0)
+    @precondition(lambda self: self.operations % 4 == 3)
     @rule(data=st.data(), models=st.lists(st.sampled_from(MODELS), unique=True))
     def report_loaded(self, data: st.DataObject, models: list[str]) -> None:
         now = self.step()
