@@ -41,7 +41,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _http_library_is_loaded() -> None:
-    importlib.import_module("namel3ss.providers.local.ollama._transport")
+    for module in ("_transport", "_config"):  # both load large libraries; a test is not to be blamed for that
+        importlib.import_module(f"namel3ss.providers.local.ollama.{module}")
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ class Answer:
         "_texts_before",
         "_thoughts",
         "_thoughts_before",
+        "_timings",
         "_tool_calls",
         "_totals",
         "base_url",
@@ -67,6 +68,7 @@ class Answer:
         "context",
         "first_token_s",
         "is_complete",
+        "usage",
         "wall_s",
     )
 
@@ -87,6 +89,8 @@ class Answer:
         self._tool_calls: list[ToolCall] = []
         self._logprobs: list[dict[str, Any]] = []
         self._totals = Totals()
+        self._timings: Timings | None = None
+        self.usage = Usage()
         self.base_url: str | None = None
         self.context: dict[str, Any] = {}
         self.chunks = 0
@@ -142,6 +146,7 @@ class Answer:
             self.wall_s = self._clock() - self._started_at
             try:
                 self._totals = decode_totals(line)
+                self.usage = self._totals.usage()
             except (ValueError, RecursionError):
                 logger.debug("the totals of an answer cannot be read")
 
@@ -206,11 +211,13 @@ class Answer:
 
     @property
     def timings(self) -> Timings:
-        return self._totals.timings(first_token_s=self.first_token_s, wall_s=self.elapsed_s)
-
-    @property
-    def usage(self) -> Usage:
-        return self._totals.usage()
+        """Where the time went; once the answer is complete they no longer change."""
+        if self._timings is not None:
+            return self._timings
+        timings = self._totals.timings(first_token_s=self.first_token_s, wall_s=self.elapsed_s)
+        if self.is_complete:
+            self._timings = timings
+        return timings
 
     @property
     def tokens_per_second(self) -> float | None:
