@@ -52,8 +52,12 @@ ERRORS: Final[dict[str, ExitCode]] = {
     "ProgramError": ExitCode.PROGRAM,
     "PluginError": ExitCode.PROGRAM,
     "UsageError": ExitCode.USAGE,
+    "TemplateError": ExitCode.PROGRAM,
+    "StepError": ExitCode.ANSWER,
+    "StepTimeoutError": ExitCode.TIMEOUT,
     "OutputError": ExitCode.INPUT_OUTPUT,
     "ProviderError": ExitCode.ANSWER,
+    "StructuredOutputError": ExitCode.ANSWER,
     "OllamaError": ExitCode.ANSWER,
     "OllamaServerUnreachableError": ExitCode.SERVER,
     "OllamaServerNotInstalledError": ExitCode.SERVER,
@@ -84,7 +88,12 @@ ERRORS: Final[dict[str, ExitCode]] = {
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
-    """The number for an error: of its class or nearest listed ancestor; a bug where there is none."""
+    """The number for an error: of its class or nearest listed ancestor; a bug where there is none.
+
+    A failed step of a chain has the number of what failed in it.
+    """
+    if type(error).__name__ == "StepError" and isinstance(error.__cause__, N3Error):
+        return exit_code_of(error.__cause__)
     if isinstance(error, N3Error):
         for kind in type(error).__mro__:
             if kind.__module__.partition(".")[0] == "namel3ss" and kind.__name__ in ERRORS:

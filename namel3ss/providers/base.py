@@ -28,6 +28,7 @@ __all__ = [
     "ProviderResponse",
     "ProviderStream",
     "Role",
+    "StructuredOutputError",
     "Timings",
     "ToolCall",
     "Usage",
@@ -38,6 +39,22 @@ Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 class ProviderError(N3Error):
     """The world failed: a server, a network, a model. Each provider has its own tree below this."""
+
+
+class StructuredOutputError(ProviderError):
+    """The answer does not fit the schema. `raw_text` is the answer, `problems` says what is wrong with it."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        suggestion: str | None = None,
+        raw_text: str = "",
+        problems: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, suggestion=suggestion)
+        self.raw_text = raw_text
+        self.problems = tuple(problems)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,18 +30,21 @@ def load(
     base_url: str | None = None,
     sandbox_url: str | None = None,
     registry: ProviderRegistry | None = None,
+    profile: str | None = None,
+    root: str | os.PathLike[str] | None = None,
 ) -> Program:
     """The program of a `.ai` file. Reads the file, and opens nothing else.
 
     `environ` answers references to the environment (the process's own unless given). `base_url` or `sandbox_url`
-    replaces every address, those of the file and of the environment included. Raises ProgramError, which shows the
+    replaces every address, those of the file and of the environment included. `profile` lays `app.prod.ai` over
+    `app.ai`; imports may lead to files below `root`, the file's own folder unless given. Raises ProgramError, which shows the
     first findings and holds them all, when the file has no model that can be used.
     """
     if base_url is not None and sandbox_url is not None:
         raise UsageError("base_url and sandbox_url both replace the address; give one of them.")
     variables = os.environ if environ is None else environ
     providers = registry or installed_providers()
-    file = read_program(path, environ=variables, registry=providers)
+    file = read_program(path, environ=variables, registry=providers, root=root, profile=profile)
     if not file.models:
         raise _unusable(file)
     address = base_url if sandbox_url is None else sandbox_url
@@ -55,9 +58,13 @@ async def open_program(
     environ: Mapping[str, str] | None = None,
     base_url: str | None = None,
     sandbox_url: str | None = None,
+    profile: str | None = None,
+    root: str | os.PathLike[str] | None = None,
 ) -> AsyncIterator[Program]:
     """`load` as a context: everything the program opened is closed at its end."""
-    async with load(path, environ=environ, base_url=base_url, sandbox_url=sandbox_url) as program:
+    async with load(
+        path, environ=environ, base_url=base_url, sandbox_url=sandbox_url, profile=profile, root=root
+    ) as program:
         yield program
 
 

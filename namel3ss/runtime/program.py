@@ -1,4 +1,4 @@
-"""A program: the models of one `.ai` file, and everything they open, closed together."""
+"""A program: the models, prompts and chains of one `.ai` file, and everything they open, closed together."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ if TYPE_CHECKING:
     from namel3ss.language import Diagnostic
     from namel3ss.providers.base import Messages, N3Provider, ProviderResponse, ProviderStream
     from namel3ss.providers.registry import ProviderPlugin, ProviderRegistry
+    from namel3ss.runtime.chains import RunnableChain
+    from namel3ss.runtime.prompts import RunnablePrompt
 
 __all__ = ["Program"]
 
 _DEFAULT = "default"
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Program:
     """The healthy models of a `.ai` file. Made by `load`; opens nothing before a model is used.
 
-    `aclose()`, leaving ``async with``, or ``sync.close()`` closes every provider, the last opened first. `models`
-    are in the order of the file; `diagnostics` hold what the check found.
+    `aclose()`, leaving ``async with``, or ``sync.close()`` closes every provider, the last opened first. `models`,
+    `prompts` and `chains` are in the order of the file; `diagnostics` hold what the check found.
     """
 
     def __init__(
@@ -47,6 +50,10 @@ class Program:
         self.models: Mapping[str, RunnableModel] = MappingProxyType(
             {name: RunnableModel(declared, self._open_provider) for name, declared in file.models.items()}
         )
+        self.prompts: Mapping[str, RunnablePrompt] = _NONE
+        self.chains: Mapping[str, RunnableChain] = _NONE
+        if file.prompts or file.chains:
+            self._make_parts(file)
         self._file = file
         self._environ = environ
         self._registry = registry
@@ -74,17 +81,19 @@ class Program:
                 )
         if name in self.models:
             return self.models[name]
-        if name in self._file.broken:
-            raise ProgramError(
-                f"ai model {name!r} of {self.path} does not load.",
-                suggestion=f"Run: namel3ss check {self.path}",
-                diagnostics=self._file.errors,
-            )
-        near = closest(name, self.models)
-        raise UsageError(
-            f"{self.path} declares no ai model {name!r}. It declares: {', '.join(self.models)}.",
-            suggestion=f"Did you mean {near[0]}?" if near else None,
-        )
+        raise self._no_such("ai model", name, self.models, self._file.broken)
+
+    def prompt(self, name: str) -> RunnablePrompt:
+        """The prompt of that name. Raises UsageError that lists them, and ProgramError for one that does not load."""
+        if name in self.prompts:
+            return self.prompts[name]
+        raise self._no_such("prompt", name, self.prompts, self._file.broken_prompts)
+
+    def chain(self, name: str) -> RunnableChain:
+        """The chain of that name. Raises UsageError that lists them, and ProgramError for one that does not load."""
+        if name in self.chains:
+            return self.chains[name]
+        raise self._no_such("chain", name, self.chains, self._file.broken_chains)
 
     async def run(
         self,
@@ -140,6 +149,34 @@ class Program:
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else f"{len(self._providers)} open"
         return f"<Program {self.path}: {', '.join(self.models)}; {state}>"
+
+    def _make_parts(self, file: ProgramFile) -> None:
+        # Here, because most programs have none, and these bring what only they need.
+        from namel3ss.runtime.chains import RunnableChain
+        from namel3ss.runtime.prompts import RunnablePrompt
+
+        self.prompts = MappingProxyType(
+            {name: RunnablePrompt(declared, self.model) for name, declared in file.prompts.items()}
+        )
+        self.chains = MappingProxyType(
+            {name: RunnableChain(declared, self) for name, declared in file.chains.items()}
+        )
+
+    def _no_such(
+        self, what: str, name: str, there: Mapping[str, object], broken: Sequence[str]
+    ) -> ProgramError | UsageError:
+        if name in broken:
+            return ProgramError(
+                f"{what} {name!r} of {self.path} does not load.",
+                suggestion=f"Run: namel3ss check {self.path}",
+                diagnostics=self._file.errors,
+            )
+        near = closest(name, there)
+        declares = f" It declares: {', '.join(there)}." if there else ""
+        return UsageError(
+            f"{self.path} declares no {what} {name!r}.{declares}",
+            suggestion=f"Did you mean {near[0]}?" if near else None,
+        )
 
     def _open_provider(self, declaration: ModelDeclaration) -> N3Provider:
         with self._lock:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 from namel3ss.providers.loop_thread import LoopThread, SyncStream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from namel3ss.providers.base import Messages, ProviderResponse
     from namel3ss.runtime.program import Program
+    from namel3ss.runtime.sync_parts import SyncChain, SyncPrompt
 
 __all__ = ["SyncProgram"]
 
@@ -55,6 +56,20 @@ class SyncProgram:
             self._thread,
             lambda: self._program.stream(prompt, model=model, system=system, images=images, **overrides),
         )
+
+    @property
+    def prompts(self) -> Mapping[str, SyncPrompt]:
+        """The prompts of the program, blocking."""
+        from namel3ss.runtime.sync_parts import SyncPrompt
+
+        return {name: SyncPrompt(prompt, self._thread) for name, prompt in self._program.prompts.items()}
+
+    @property
+    def chains(self) -> Mapping[str, SyncChain]:
+        """The chains of the program, blocking."""
+        from namel3ss.runtime.sync_parts import SyncChain
+
+        return {name: SyncChain(chain, self._thread) for name, chain in self._program.chains.items()}
 
     def close(self) -> None:
         """Close everything the program opened, and end the private event loop. Idempotent."""

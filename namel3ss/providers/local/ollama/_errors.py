@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from namel3ss.providers.base import ProviderError
+from namel3ss.providers.base import ProviderError, StructuredOutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -332,7 +332,7 @@ class OllamaManifestUnknownError(OllamaModelPullError):
     error_type = "model_not_found"
 
 
-class OllamaStructuredOutputError(OllamaError):
+class OllamaStructuredOutputError(OllamaError, StructuredOutputError):
     """The answer does not fit the schema. `raw_text` is the answer, `problems` says what is wrong with it."""
 
     error_type = "invalid_response"
