@@ -26,6 +26,7 @@ PUBLIC_MODULES = [
     "namel3ss.runtime",
     "namel3ss.sandbox",
     "namel3ss.scheduling",
+    "namel3ss.testing",
 ]
 TOP_LEVEL = {
     "namel3ss",

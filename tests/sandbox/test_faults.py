@@ -242,7 +242,7 @@ def test_a_fault_is_read_from_text(text: str, meant: Fault | FaultRule) -> None:
         ("cutt", "There is no fault `cutt`: did you mean `cut`?"),
         ("zzz", "there are busy, cut, drip"),
         ("", "There is no fault ``"),
-        ("cut:afer=1", "The fault `cut` has no key `afer`"),
+        ("cut:afterwards=1", "The fault `cut` has no key `afterwards`"),
         ("cut:after", "`after` after the fault `cut` is no key=value"),
         ("cut:after=1,after=2", "is given `after` twice"),
         ("cut:after=-1", "`after=-1`, which is not a whole number"),
