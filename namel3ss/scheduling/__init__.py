@@ -1,7 +1,7 @@
 """The admission queue: who may send a request to which server, and when.
 
 `Scheduler` is for asyncio, `SyncScheduler` for threads; both follow the rules at the head of
-`namel3ss.scheduling.core`.
+`namel3ss.scheduling.core`. `RequestQueue` sends requests to Ollama by the same rules, for applications with threads.
 """
 
 from namel3ss.scheduling.engine import Engine, MemoryEngine
@@ -10,12 +10,16 @@ from namel3ss.scheduling.errors import (
     LeaseLostError,
     NoServerError,
     QueueFullError,
+    QueueMemoryError,
     RequestCancelledError,
     SchedulerClosedError,
     SchedulingError,
     WaitTimeoutError,
 )
 from namel3ss.scheduling.leases import HeldLease
+from namel3ss.scheduling.queue_requests import ChatRequest
+from namel3ss.scheduling.queue_shelf import ShelfLimits
+from namel3ss.scheduling.request_queue import RequestQueue
 from namel3ss.scheduling.scheduler import Move, Scheduler
 from namel3ss.scheduling.sync import SyncScheduler
 from namel3ss.scheduling.values import (
@@ -30,6 +34,7 @@ from namel3ss.scheduling.values import (
 )
 
 __all__ = [
+    "ChatRequest",
     "DuplicateRequestError",
     "Engine",
     "HeldLease",
@@ -42,12 +47,15 @@ __all__ = [
     "Policy",
     "Position",
     "QueueFullError",
+    "QueueMemoryError",
     "Request",
     "RequestCancelledError",
+    "RequestQueue",
     "Scheduler",
     "SchedulerClosedError",
     "SchedulingError",
     "Server",
+    "ShelfLimits",
     "Statistics",
     "SyncScheduler",
     "WaitEstimate",

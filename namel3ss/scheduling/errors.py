@@ -3,6 +3,7 @@
 N3Error
 └── SchedulingError              a request could not be admitted, or lost its place
     ├── QueueFullError           a cap is reached: come back after `retry_after_s`
+    ├── QueueMemoryError         the waiting requests would take more memory than they may
     ├── NoServerError            no server that accepts work offers the model
     ├── WaitTimeoutError         it waited as long as it may (also a TimeoutError)
     ├── RequestCancelledError    somebody cancelled it by its id
@@ -23,6 +24,7 @@ __all__ = [
     "LeaseLostError",
     "NoServerError",
     "QueueFullError",
+    "QueueMemoryError",
     "RequestCancelledError",
     "SchedulerClosedError",
     "SchedulingError",
@@ -53,6 +55,17 @@ class QueueFullError(SchedulingError):
         self.scope = scope
         self.limit = limit
         self.retry_after_s = retry_after_s
+
+
+class QueueMemoryError(SchedulingError):
+    """The bodies of all requests that wait or run would take more memory than they may."""
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"The queue is full: a request of {size_bytes} bytes would take it beyond {limit_bytes} bytes.",
+            suggestion="Try again when others have ended, or send smaller requests.",
+        )
+        self.limit_bytes = limit_bytes
 
 
 class NoServerError(SchedulingError):

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         OllamaStructuredOutputError,
     )
     from namel3ss.providers.local.ollama._models import OllamaModelManager
+    from namel3ss.providers.local.ollama._native import OllamaConnection, native_body
     from namel3ss.providers.local.ollama._provider import OllamaProvider
     from namel3ss.providers.local.ollama._pull_progress import PullProgress
     from namel3ss.providers.local.ollama._server import OllamaServerManager
@@ -88,6 +89,7 @@ _MODULES = {
         "OllamaStructuredOutputError",
     ),
     "_models": ("OllamaModelManager",),
+    "_native": ("OllamaConnection", "native_body"),
     "_provider": ("OllamaProvider",),
     "_pull_progress": ("PullProgress",),
     "_server": ("OllamaServerManager",),
@@ -103,6 +105,7 @@ __all__ = [  # noqa: RUF022  # sorted plainly, as every public module's list is
     "OllamaBadResponseError",
     "OllamaCapabilityError",
     "OllamaConnectTimeoutError",
+    "OllamaConnection",
     "OllamaContextTruncatedError",
     "OllamaContextWindowExceededError",
     "OllamaDiskFullError",
@@ -130,6 +133,7 @@ __all__ = [  # noqa: RUF022  # sorted plainly, as every public module's list is
     "OllamaStreamInterruptedError",
     "OllamaStructuredOutputError",
     "PullProgress",
+    "native_body",
     "resolve_address",
 ]
 

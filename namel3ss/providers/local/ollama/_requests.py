@@ -20,12 +20,12 @@ from namel3ss.providers.local.ollama._messages import WireMessage, to_image, to_
 if TYPE_CHECKING:
     from namel3ss.providers.local.ollama._config import OllamaConfig
 
-__all__ = ["Call", "check_count", "check_options", "embed_call", "message_call"]
+__all__ = ["OPTION_NAMES", "Call", "check_count", "check_options", "embed_call", "message_call"]
 
 logger = logging.getLogger(__name__)
 
 # Ollama ignores an option that it does not know, without a word.
-_OPTIONS: Final = frozenset(
+OPTION_NAMES: Final = frozenset(
     [
         "num_ctx",
         "num_batch",
@@ -199,12 +199,12 @@ def check_count(value: object, name: str) -> None:
 def check_options(options: Mapping[str, Any]) -> None:
     """Warn about options that Ollama ignores: it does so without a word."""
     for name in options:
-        if name in _OPTIONS:
+        if name in OPTION_NAMES:
             continue
         if name in _REMOVED_OPTIONS:
             logger.warning("Ollama no longer knows the option %r and ignores it.", name)
             continue
-        close = difflib.get_close_matches(name, _OPTIONS, n=1)
+        close = difflib.get_close_matches(name, OPTION_NAMES, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         logger.warning("Ollama does not know the option %r and ignores it.%s", name, hint)
 
@@ -225,7 +225,7 @@ def _split(
             call[name] = value
         elif name == "num_predict":
             settings["max_tokens"] = value
-        elif name in _OPTIONS and name not in known:
+        elif name in OPTION_NAMES and name not in known:
             options[name] = value
         else:
             settings[name] = value
@@ -243,6 +243,8 @@ def _split(
 
 def _set_system(wire: list[WireMessage], system: object) -> None:
     """Put the instruction first, in place of one that the conversation begins with."""
+    if not isinstance(system, str):
+        raise UsageError(f"system must be a text, not a value of type {type(system).__name__}.")
     (message,) = to_wire_messages([{"role": "system", "content": system}])
     if wire[0]["role"] == "system":
         wire[0] = message

@@ -1,0 +1,131 @@
+"""One request of a `RequestQueue`, from its arrival until its answer is forgotten.
+
+    pending → processing → completed | error | cancelled | timeout
+    pending → error | cancelled | timeout
+
+A request ends once: whoever comes first decides how, everybody else changes nothing. The pieces of a streamed answer
+are kept until they are read; once somebody waits for the whole answer instead, no more of them are kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from namel3ss.errors import N3Error
+    from namel3ss.scheduling.queue_loop import Started
+    from namel3ss.scheduling.queue_requests import Outgoing
+
+__all__ = ["Entry", "Failure", "Status"]
+
+Status: TypeAlias = Literal["pending", "processing", "completed", "error", "cancelled", "timeout"]
+
+_LIVE: Final = ("pending", "processing")
+_MAX_UNREAD_PIECES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a request has no answer. `kind` is a word for programs; `error` what was raised, if anything was."""
+
+    message: str
+    kind: str
+    error: N3Error | None = None
+    details: dict[str, object] = field(default_factory=dict)
+
+    def as_result(self, request_id: str) -> dict[str, Any]:
+        """What the caller gets in place of an answer."""
+        return {"error": self.message, "kind": self.kind, "request_id": request_id, **self.details}
+
+
+class Entry:
+    """A request's state, safe under threads. `callback` gets the pieces of a streamed answer."""
+
+    def __init__(
+        self, request_id: str, request: Outgoing, callback: Callable[[dict[str, Any]], object] | None
+    ) -> None:
+        self.id = request_id
+        self.request = request
+        self.callback = callback
+        self.status: Status = "pending"
+        self.failure: Failure | None = None
+        # Set by whoever begins to send it, for whoever stops it.
+        self.sending: Started | None = None
+        self._answer: bytes | None = None
+        self._pieces: deque[dict[str, Any]] = deque()
+        self._are_pieces_kept = request.is_streamed and callback is None
+        # A plain lock inside: nobody who holds it calls anything that takes it.
+        self._changed = threading.Condition(threading.Lock())
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status not in _LIVE
+
+    @property
+    def size_bytes(self) -> int:
+        """What its answer takes in memory."""
+        return len(self._answer) if self._answer is not None else 0
+
+    def begin(self) -> bool:
+        """It is being sent now; False if it has ended already."""
+        with self._changed:
+            if self.status == "pending":
+                self.status = "processing"
+            return self.status == "processing"
+
+    def complete(self, answer: dict[str, Any]) -> bool:
+        """End with an answer; False if it has ended already."""
+        content = msgspec.json.encode(answer)
+        with self._changed:
+            if self.has_ended:
+                return False
+            self.status, self._answer = "completed", content
+            self._changed.notify_all()
+            return True
+
+    def fail(self, status: Status, failure: Failure) -> bool:
+        """End without an answer; False if it has ended already."""
+        with self._changed:
+            if self.has_ended:
+                return False
+            self.status, self.failure = status, failure
+            self._changed.notify_all()
+            return True
+
+    def add_piece(self, piece: dict[str, Any]) -> bool:
+        """Keep a piece for `iter_pieces`; False when too many are waiting to be read."""
+        with self._changed:
+            if self._are_pieces_kept:
+                if len(self._pieces) >= _MAX_UNREAD_PIECES:
+                    return False
+                self._pieces.append(piece)
+                self._changed.notify_all()
+            return True
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Wait until it has ended; False if it has not within that time."""
+        with self._changed:
+            self._are_pieces_kept = False
+            return self._changed.wait_for(lambda: self.has_ended, timeout_s)
+
+    def result(self) -> dict[str, Any]:
+        """The answer, a new object each time, or the failure."""
+        if self._answer is None:
+            assert self.failure is not None  # asked only for what has ended
+            return self.failure.as_result(self.id)
+        answer: dict[str, Any] = msgspec.json.decode(self._answer)
+        return answer
+
+    def next_piece(self, timeout_s: float | None) -> dict[str, Any] | None:
+        """The next piece of a streamed answer; None at its end. TimeoutError if none comes in time."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._pieces or self.has_ended, timeout_s):
+                raise TimeoutError
+            return self._pieces.popleft() if self._pieces else None

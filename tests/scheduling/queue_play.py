@@ -1,0 +1,178 @@
+"""A request queue under load and under random operations, with everything that must hold looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from namel3ss.providers.local.ollama import OllamaServerUnreachableError
+from namel3ss.scheduling import RequestQueue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from namel3ss.scheduling.queue_requests import Outgoing
+
+SERVER = "http://127.0.0.1:9"
+
+
+def request(
+    server: str = SERVER, *, stream: bool = False, model: str = "m", tokens: int = 3
+) -> dict[str, Any]:
+    body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": tokens}
+    return {"base_url": server, "body": body, "stream": stream}
+
+
+class ScriptedSender:
+    """Answers by chance: at once or a little later, with an error, in pieces. Counts what is under way."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)
+        self.under_way = 0
+        self.most = 0
+        self.sent = 0
+        self.is_closed = False
+
+    async def fetch(self, request: Outgoing) -> dict[str, Any]:
+        self._enter()
+        try:
+            await self._dawdle()
+            return {"message": {"role": "assistant", "content": "yes"}, "done": True, "eval_count": 2}
+        finally:
+            self.under_way -= 1
+
+    async def stream(self, request: Outgoing) -> AsyncGenerator[dict[str, Any], None]:
+        self._enter()
+        try:
+            for text in ("y", "es"):
+                await self._dawdle()
+                yield {"message": {"role": "assistant", "content": text}, "done": False}
+            yield {"message": {"role": "assistant", "content": ""}, "done": True, "eval_count": 2}
+        finally:
+            self.under_way -= 1
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+    def _enter(self) -> None:
+        self.under_way += 1
+        self.sent += 1
+        self.most = max(self.most, self.under_way)
+
+    async def _dawdle(self) -> None:
+        chance = self._chance.random()
+        if chance < 0.1:
+            raise OllamaServerUnreachableError("No server answers.", base_url=SERVER)
+        if chance < 0.12:
+            raise KeyError("a mistake in a program")
+        if chance < 0.5:
+            await asyncio.sleep(self._chance.random() * 0.002)
+
+
+def play(operations: int, *, seed: int, threads: int = 8, slots: int = 2) -> Counter[str]:
+    """Random operations of several threads with cancels, short waits and faults; how the requests ended.
+
+    Asserts that every request ended exactly once, that no more were under way than there are slots, that what has
+    ended stays as it is, and that nothing is left.
+    """
+    sender = ScriptedSender(seed)
+    ends: Counter[str] = Counter()
+    ended: dict[str, str] = {}
+    lock = threading.Lock()
+
+    def note(request_id: str, status: str) -> None:
+        with lock:
+            assert ended.setdefault(request_id, status) == status, "a request ended twice"
+
+    def work(number: int) -> None:
+        chance = random.Random(f"{seed}/{number}")
+        own: list[str] = []
+        made: list[str] = []
+        for _ in range(operations // threads):
+            _operate(queue, chance, own, made, number)
+            looked_at = chance.choice(own)
+            where = queue.get_queue_position(looked_at)
+            assert where is not None
+            if where["position"] is None:
+                note(looked_at, where["status"])
+        for request_id in made:
+            result = queue.get_result(request_id, timeout=30)
+            where = queue.get_queue_position(request_id)
+            assert where is not None
+            assert where["position"] is None
+            note(request_id, where["status"])
+            assert ("error" in result) == (where["status"] != "completed")
+            assert result == queue.get_result(request_id)
+            with lock:
+                ends[where["status"]] += 1
+
+    with RequestQueue(slots=slots, open_sender=lambda: sender) as queue:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, range(threads)))
+        queue.shutdown(drain=True, timeout=30)
+        statistics = queue.get_queue_stats()
+
+    assert (statistics["queue_size"], statistics["active_requests"]) == (0, 0)
+    assert sender.under_way == 0
+    assert sender.most <= slots
+    assert sender.is_closed == (sender.sent > 0)
+    assert ends.total() == len(ended)
+    return ends
+
+
+def _operate(
+    queue: RequestQueue, chance: random.Random, own: list[str], made: list[str], number: int
+) -> None:
+    kind = chance.random()
+    if kind < 0.5 or not own:
+        wanted = request(stream=chance.random() < 0.3, model=chance.choice(("m", "n")))
+        callback = (lambda piece: None) if chance.random() < 0.1 else None
+        own.append(queue.add_request(wanted, chance.randrange(10), f"u{number % 3}", callback=callback))
+        made.append(own[-1])
+        if len(own) > 20:
+            own.pop(0)
+    elif kind < 0.65:
+        queue.cancel_request(chance.choice(own))
+    elif kind < 0.75:
+        queue.get_result(chance.choice(own), timeout=chance.random() * 0.002, keep=chance.random() < 0.5)
+    elif kind < 0.85:
+        for _ in queue.iter_result(chance.choice(own), timeout=0.001):
+            if chance.random() < 0.3:
+                break
+    else:
+        queue.get_queue_stats()
+
+
+def ask_together(server: str, *, threads: int, each: int, slots: int = 4) -> dict[str, Any]:
+    """Threads that ask at the same time and watch where they stand; the queue's last words.
+
+    Asserts that each request has one answer, and that within a user and class nobody overtakes.
+    """
+    answers: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def work(number: int) -> None:
+        for _ in range(each):
+            request_id = queue.add_request(request(server), number % 10, f"user {number % 20}")
+            where = queue.get_queue_position(request_id)
+            assert where is not None
+            if isinstance(where["position"], int):
+                assert 0 <= where["position"] < where["total"]
+            answer = queue.get_result(request_id, timeout=None)
+            assert answer.get("done") is True, answer
+            with lock:
+                answers[request_id] += 1
+
+    with RequestQueue(slots=slots) as queue:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, range(threads)))
+        statistics = queue.get_queue_stats()
+
+    assert len(answers) == threads * each
+    assert set(answers.values()) == {1}
+    assert (statistics["queue_size"], statistics["active_requests"]) == (0, 0)
+    return statistics
