@@ -44,13 +44,22 @@ _VARIABLES: Final = {
 }
 
 
-async def examine(path: str | None, environ: Mapping[str, str], *, sandbox_url: str | None = None) -> Facts:
+async def examine(
+    path: str | None,
+    environ: Mapping[str, str],
+    *,
+    sandbox_url: str | None = None,
+    profile: str | None = None,
+    root: str | None = None,
+) -> Facts:
     """The facts about a file's servers and models, or about the server that is used without a file."""
-    file = read_program(path, environ=environ) if path else None
+    file = read_program(path, environ=environ, profile=profile, root=root) if path else None
     if file is None:
         servers = [await _plain_server(environ, sandbox_url)]
     elif file.models:
-        async with load(file.path, environ=environ, sandbox_url=sandbox_url) as program:
+        async with load(
+            file.path, environ=environ, sandbox_url=sandbox_url, profile=profile, root=root
+        ) as program:
             servers = await _servers_of(program, environ, is_sandbox=sandbox_url is not None)
     else:
         servers = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from namel3ss.cli.assignments import read_assignments
-from namel3ss.declarations import read_program
+from namel3ss.cli.reading import read_file
 from namel3ss.language import Severity
 from namel3ss.runtime import load
 
@@ -34,7 +34,13 @@ def load_program(session: Session, path: str, sandbox_url: str | None = None) ->
 
     Raises ProgramError with the diagnostics when nothing in the file can be used.
     """
-    program = load(path, environ=session.environ, sandbox_url=sandbox_url)
+    program = load(
+        path,
+        environ=session.environ,
+        sandbox_url=sandbox_url,
+        profile=session.profile,
+        root=session.root,
+    )
     for finding in program.diagnostics:
         if finding.severity is Severity.ERROR:
             session.output.warn(f"{finding.location}: {finding.message} (its declaration was left out)")
@@ -76,7 +82,7 @@ def where_to_run(session: Session, path: str | None, *, sandbox: bool) -> Iterat
     from namel3ss.sandbox import SandboxOptions, SandboxServer
     from namel3ss.sandbox.names import ModelName
 
-    declared = read_program(path, environ=session.environ).models.values() if path else ()
+    declared = read_file(session, path).models.values() if path else ()
     installed = dict.fromkeys(model.model for model in declared if ModelName.parse(model.model).is_valid)
     with SandboxServer(SandboxOptions(installed=tuple(installed))) as server:
         session.output.note(_NOTICE)

@@ -21,7 +21,7 @@ __all__ = ["Command", "Group", "Session", "pass_session"]
 class Session:
     """What one invocation knows beside its arguments. `stdin` is None where it was closed before the start.
 
-    `offers_sandbox`: the command takes ``--sandbox`` and was called without it, so that an error about a missing
+    `profile` and `root` say how a file is read (see `read_program`). `offers_sandbox`: the command takes ``--sandbox`` and was called without it, so that an error about a missing
     server may point there.
     """
 
@@ -30,6 +30,8 @@ class Session:
     environ: Mapping[str, str]
     debug: bool = False
     offers_sandbox: bool = False
+    profile: str | None = None
+    root: str | None = None
 
     def show_warnings(self) -> None:
         """Show on stderr what the parts of namel3ss warn of."""

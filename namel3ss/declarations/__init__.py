@@ -5,6 +5,7 @@ Checking a file opens no connection and starts no process. Only `read_program` r
 
 from namel3ss.declarations.checking import check_text
 from namel3ss.declarations.model import EnvironmentValue, Location, ModelDeclaration, ProgramFile
+from namel3ss.declarations.profiles import base_of
 from namel3ss.declarations.reading import read_program
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Location",
     "ModelDeclaration",
     "ProgramFile",
+    "base_of",
     "check_text",
     "read_program",
 ]

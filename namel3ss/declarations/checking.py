@@ -11,7 +11,8 @@ from namel3ss.declarations.imports import ImportedFile, gather
 from namel3ss.declarations.inheritance import parent_names, resolve_extends
 from namel3ss.declarations.model import Location, ProgramFile
 from namel3ss.declarations.models import ModelCheck
-from namel3ss.language import Declaration
+from namel3ss.declarations.profiles import Origins, lay_over
+from namel3ss.language import Declaration, Severity
 from namel3ss.providers.registry import installed_providers
 
 if TYPE_CHECKING:
@@ -53,12 +54,19 @@ def check_program(
     environ: Mapping[str, str],
     registry: ProviderRegistry | None,
     read_import: ImportReader | None,
+    profile: ImportedFile | None = None,
 ) -> ProgramFile:
-    """The whole check of a file that is read already, and of what it imports."""
+    """The whole check of a file that is read already, of what it imports, and of the profile that lies over it.
+
+    With a profile that cannot be read as a whole nothing loads: half a profile is not what anybody asked for.
+    """
     findings = Findings()
-    files = gather(main, read_import, findings)
-    trees = tuple(parsed.tree for parsed in files.parsed)
-    drafts, declared_again = draft_models(files.parsed, findings)
+    files = gather(main, read_import, findings, profile)
+    every_file = files.parsed if files.profile is None else (*files.parsed, files.profile)
+    trees = tuple(parsed.tree for parsed in every_file)
+    own_drafts, declared_again = draft_models(files.parsed, findings)
+    laid_over, laid_over_again = draft_models((files.profile,) if files.profile else (), findings)
+    drafts = lay_over(own_drafts, laid_over)
     extended = parent_names(drafts)
     check = ModelCheck(registry or installed_providers(), environ, findings)
     models: dict[str, ModelDeclaration] = {}
@@ -74,12 +82,24 @@ def check_program(
             models[name] = declaration
         elif name not in extended or draft.is_broken:
             broken[name] = None
-    broken.update(dict.fromkeys(declared_again))
+    broken.update(dict.fromkeys((*declared_again, *laid_over_again)))
+    if files.profile is not None and any(
+        found.severity is Severity.ERROR for found in files.profile.diagnostics
+    ):
+        broken.update(dict.fromkeys(models))
+        models.clear()
     for tree in trees:
         _report_unsupported(tree, findings)
-    syntax = [found for parsed in files.parsed for found in parsed.diagnostics]
+    syntax = [found for parsed in every_file for found in parsed.diagnostics]
     parts = _check_parts(trees, drafts, syntax, findings)
-    return ProgramFile(main.path, MappingProxyType(models), findings.sorted(), tuple(broken), *parts)
+    return ProgramFile(
+        main.path,
+        MappingProxyType(models),
+        findings.sorted(),
+        tuple(broken),
+        *parts,
+        origins=Origins(own_drafts, laid_over),
+    )
 
 
 def _check_parts(

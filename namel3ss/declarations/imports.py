@@ -64,18 +64,26 @@ class ImportReader(Protocol):
 class Files:
     """The files of a program as syntax, what is imported before what imports it.
 
-    `is_whole`: nothing that was imported is missing, so that an unknown name is a mistake of its own.
+    `is_whole`: nothing that was imported is missing, so that an unknown name is a mistake of its own. `profile` is the
+    file that lies over the others.
     """
 
     parsed: tuple[ParseResult, ...]
     is_whole: bool
+    profile: ParseResult | None = None
 
 
-def gather(main: ImportedFile, read: ImportReader | None, findings: Findings) -> Files:
-    """Parse a file and everything it imports, each file once. Without a reader imports are not followed."""
+def gather(
+    main: ImportedFile, read: ImportReader | None, findings: Findings, profile: ImportedFile | None = None
+) -> Files:
+    """Parse a file, its profile and everything they import, each file once. Without a reader imports are not followed."""
     gathering = _Gathering(read, findings)
     gathering.enter(main)
-    return Files(tuple(gathering.parsed), gathering.is_whole)
+    if profile is None:
+        return Files(tuple(gathering.parsed), gathering.is_whole)
+    gathering.enter(profile)
+    *parsed, above = gathering.parsed
+    return Files(tuple(parsed), gathering.is_whole, above)
 
 
 class _Gathering:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from namel3ss.declarations.chains import ChainDeclaration
+    from namel3ss.declarations.profiles import Origins
     from namel3ss.declarations.prompts import PromptDeclaration
 
 __all__ = ["EnvironmentValue", "Location", "ModelDeclaration", "Path", "ProgramFile"]
@@ -104,7 +105,8 @@ def _without(block: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str,
 class ProgramFile:
     """One `.ai` file: its healthy declarations by name, in its order, and all that was found.
 
-    `broken` names the models that do not load, `broken_prompts` and `broken_chains` theirs.
+    `broken` names the models that do not load, `broken_prompts` and `broken_chains` theirs. `origins` tells what was
+    written where for each model; None where the file could not be read.
     """
 
     path: str
@@ -115,6 +117,7 @@ class ProgramFile:
     chains: Mapping[str, ChainDeclaration] = field(default_factory=lambda: MappingProxyType({}))
     broken_prompts: tuple[str, ...] = ()
     broken_chains: tuple[str, ...] = ()
+    origins: Origins | None = field(default=None, repr=False, compare=False)
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

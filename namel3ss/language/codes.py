@@ -79,6 +79,7 @@ CODES: dict[str, CodeInfo] = {
     "N3403": CodeInfo("Files that import each other in a circle", _ERROR),
     "N3404": CodeInfo("Too many imported files", _ERROR),
     "N3407": CodeInfo("An import that is not followed", _WARNING),
+    "N3410": CodeInfo("A profile that cannot be read", _ERROR),
     "N3501": CodeInfo("A prompt without a template", _ERROR),
     "N3502": CodeInfo("A template that cannot be read", _ERROR),
     "N3503": CodeInfo("An unknown name in a template", _ERROR),

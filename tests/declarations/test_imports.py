@@ -124,9 +124,8 @@ def test_a_circle_is_shown_as_a_path(tmp_path: Path):
     )
 
     found = only(program)
-    a, b = tmp_path / "a.ai", tmp_path / "b.ai"
-    assert (found.code, found.source.path) == ("N3403", str(b))
-    assert f"{a} → {b} → {a}" in found.message or "…" in found.message
+    assert (found.code, found.source.path) == ("N3403", str(tmp_path / "b.ai"))
+    assert found.message.count(" → ") == 2
     assert list(program.models) == ["b", "own"]
 
 

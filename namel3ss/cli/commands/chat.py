@@ -13,6 +13,7 @@ from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.failures import report
 from namel3ss.cli.line_reader import line_reader
 from namel3ss.cli.opening import sandbox_option, where_to_run
+from namel3ss.cli.reading import reading_options
 from namel3ss.cli.session import Command, Session, pass_session
 from namel3ss.cli.telemetry import exported_telemetry, otel_option
 from namel3ss.errors import N3Error
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--stats", is_flag=True, help="Print tokens, speed and times of each answer to stderr.")
 @click.option("--hide-thinking", is_flag=True, help="Do not show what the model thinks before it answers.")
 @otel_option
+@reading_options
 @sandbox_option
 @pass_session
 def command(

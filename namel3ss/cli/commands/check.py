@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -12,8 +13,9 @@ import click
 from namel3ss.cli.ai_files import AI_FILE, STDIN, find_ai_files
 from namel3ss.cli.diagnostic_json import diagnostic_as_json
 from namel3ss.cli.exit_codes import ExitCode
+from namel3ss.cli.reading import read_file, reading_options
 from namel3ss.cli.session import Command, Session, pass_session
-from namel3ss.declarations import check_text, read_program
+from namel3ss.declarations import base_of, check_text, read_program
 from namel3ss.language import Diagnostic, Severity, decode_source
 from namel3ss.language.render import render_concise, render_terminal
 
@@ -34,6 +36,7 @@ Format: TypeAlias = Literal["terminal", "concise", "json"]
     show_default=True,
     help="With source lines, one line each, or one JSON object.",
 )
+@reading_options
 @pass_session
 def command(session: Session, files: tuple[str, ...], strict: bool, form: Format) -> ExitCode:
     """Check .ai files and show every mistake, all at once, each at its place.
@@ -43,8 +46,9 @@ def command(session: Session, files: tuple[str, ...], strict: bool, form: Format
     """
     paths = find_ai_files(files)
     found: list[Diagnostic] = []
+    shown: set[tuple[object, ...]] = set()
     for path in paths:
-        findings = _with_severity(_check(path, session), strict=strict)
+        findings = _with_severity(_not_shown(_check(path, session), shown), strict=strict)
         found.extend(findings)
         _show(session, findings, form)
     counts = Counter(finding.severity for finding in found)
@@ -57,12 +61,31 @@ def command(session: Session, files: tuple[str, ...], strict: bool, form: Format
 
 def _check(path: str, session: Session) -> tuple[Diagnostic, ...]:
     if path != STDIN:
-        return read_program(path, environ=session.environ).diagnostics
+        return _check_file(path, session)
     data = b"" if session.stdin is None else session.stdin.buffer.read()
     source, problems = decode_source(data, "<stdin>")
     if source is None:
         return problems
     return (*problems, *check_text(source.text, "<stdin>", environ=session.environ).diagnostics)
+
+
+def _check_file(path: str, session: Session) -> tuple[Diagnostic, ...]:
+    """The findings of a file; those of a profile are found by laying it over its file."""
+    base = base_of(path) if session.profile is None else None
+    if base is None:
+        return read_file(session, path).diagnostics
+    return read_program(base[0], environ=session.environ, root=session.root, profile=base[1]).diagnostics
+
+
+def _not_shown(findings: Sequence[Diagnostic], shown: set[tuple[object, ...]]) -> list[Diagnostic]:
+    """Those that no earlier file had: files are imported by others and checked by themselves as well."""
+    new = []
+    for finding in findings:
+        key = (finding.code, os.path.normpath(finding.source.path), finding.span, finding.message)
+        if key not in shown:
+            shown.add(key)
+            new.append(finding)
+    return new
 
 
 def _with_severity(findings: Sequence[Diagnostic], *, strict: bool) -> list[Diagnostic]:

@@ -14,6 +14,7 @@ from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.examination import examine
 from namel3ss.cli.opening import sandbox_option, where_to_run
 from namel3ss.cli.output import Style
+from namel3ss.cli.reading import reading_options
 from namel3ss.cli.session import Command, Session, pass_session
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _STYLES = {"ok": Style.GOOD, "info": None, "warning": Style.WARNING, "problem": 
 @click.command(cls=Command, short_help="Find out whether everything is in place.")
 @click.argument("file", metavar="[FILE]", type=AI_FILE, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@reading_options
 @sandbox_option
 @pass_session
 def command(session: Session, file: str | None, as_json: bool, sandbox: bool) -> ExitCode:
@@ -38,7 +40,15 @@ def command(session: Session, file: str | None, as_json: bool, sandbox: bool) ->
     that `run` would exit with.
     """
     with where_to_run(session, file, sandbox=sandbox) as url, EventLoop() as loop:
-        facts = loop.run(examine(file, session.environ, sandbox_url=url))
+        facts = loop.run(
+            examine(
+                file,
+                session.environ,
+                sandbox_url=url,
+                profile=session.profile,
+                root=session.root,
+            )
+        )
     findings = diagnose(facts)
     code = verdict(findings)
     if as_json:

@@ -1,4 +1,4 @@
-"""``namel3ss run FILE [PROMPT]``: one prompt, one answer."""
+"""``namel3ss run FILE [PROMPT]``: one prompt, one answer; or a prompt or chain that the file declares."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from namel3ss.cli.answer import AnswerPrinter, answer_as_json, answer_statistics
 from namel3ss.cli.answering import answer_at_once, stream_answer
 from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.opening import open_model, sandbox_option, where_to_run
+from namel3ss.cli.part_options import Wanted, part_options
 from namel3ss.cli.prompts import assemble_prompt, text_argument
+from namel3ss.cli.reading import reading_options
 from namel3ss.cli.session import Command, Session, pass_session
 from namel3ss.cli.telemetry import exported_telemetry, otel_option
 
@@ -46,6 +48,7 @@ class Question:
 @click.argument("file", metavar="FILE", type=AI_FILE)
 @click.argument("prompt", metavar="[PROMPT]", required=False)
 @click.option("-m", "--model", metavar="NAME", help="The model to use, where the file declares several.")
+@part_options
 @click.option("--system", metavar="TEXT", help="Replace the system prompt of the file.")
 @click.option(
     "--image",
@@ -63,6 +66,7 @@ class Question:
 @click.option("--stats", is_flag=True, help="Print tokens, speed and times to stderr.")
 @click.option("--hide-thinking", is_flag=True, help="Do not show what the model thinks before it answers.")
 @otel_option
+@reading_options
 @sandbox_option
 @pass_session
 def command(
@@ -71,6 +75,9 @@ def command(
     file: str,
     prompt: str | None,
     model: str | None,
+    prompt_name: str | None,
+    chain_name: str | None,
+    inputs: tuple[str, ...],
     system: str | None,
     images: tuple[Path, ...],
     assignments: tuple[str, ...],
@@ -84,8 +91,29 @@ def command(
     """Answer one prompt with a model of a .ai file.
 
     The prompt is PROMPT, followed by what is piped in. The answer goes to stdout as it arrives, everything else to
-    stderr.
+    stderr. With --prompt or --chain the file says what is asked, and PROMPT is the one text that it needs.
     """
+    if prompt_name is not None or chain_name is not None or inputs:
+        wanted = Wanted(
+            prompt=prompt_name,
+            chain=chain_name,
+            inputs=inputs,
+            text=prompt,
+            model=model,
+            assignments=assignments,
+            as_json=as_json,
+            streamed=not no_stream,
+            with_thinking=not hide_thinking,
+            with_statistics=stats,
+        )
+        wanted.check(has_other_texts=system is not None or bool(images))
+        with (
+            exported_telemetry(session, asked=otel),
+            where_to_run(session, file, sandbox=sandbox) as url,
+            EventLoop() as loop,
+        ):
+            _start_part(loop, session, load_program(session, file, url), wanted)
+        return
     if system is not None:
         system = text_argument(system, "--system")
     question = Question(assemble_prompt(prompt, session.stdin), system, images)
@@ -97,6 +125,12 @@ def command(
     ):
         program, chosen = open_model(session, file, url, model=model, assignments=assignments)
         loop.run(_run(session, program, chosen, question, manner))
+
+
+def _start_part(loop: EventLoop, session: Session, program: Program, wanted: Wanted) -> None:
+    from namel3ss.cli.part_running import run_part  # brings what only prompts and chains need
+
+    loop.run(run_part(session, program, wanted))
 
 
 async def _run(

@@ -1,0 +1,121 @@
+"""A profile lies over its file: what it changes, and that it is never applied in part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from namel3ss.declarations import ProgramFile, base_of, read_program
+from namel3ss.errors import UsageError
+from tests.declarations.checks import codes, only
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_APP = """
+ai model base {
+    provider: ollama
+    config: { temperature: 0.1, stop: ["A", "B"], options: { one: 1, two: 2 } }
+}
+ai model chat { extends: base, model: small, config: { seed: 1 } }
+ai model other { extends: base, model: other }
+"""
+
+
+def _read(folder: Path, profile: str, app: str = _APP, name: str = "prod") -> ProgramFile:
+    (folder / "app.ai").write_text(app)
+    (folder / "app.prod.ai").write_text(profile)
+    return read_program(folder / "app.ai", environ={}, profile=name)
+
+
+def test_the_value_of_a_profile_wins_and_the_rest_stays(tmp_path: Path):
+    program = _read(tmp_path, "ai model chat { model: large, config: { temperature: 0.9 } }")
+
+    chat = program.models["chat"]
+    assert program.diagnostics == ()
+    assert (chat.model, chat.config["temperature"], chat.config["seed"]) == ("large", 0.9, 1)
+    assert program.models["other"].config["temperature"] == 0.1
+
+
+def test_maps_merge_lists_are_replaced_and_null_takes_away(tmp_path: Path):
+    program = _read(
+        tmp_path, 'ai model chat { config: { stop: ["C"], options: { two: 3, more: 4 }, seed: null } }'
+    )
+
+    assert program.models["chat"].config == {
+        "temperature": 0.1,
+        "stop": ["C"],
+        "options": {"one": 1, "two": 3, "more": 4},
+    }
+
+
+def test_what_a_profile_changes_reaches_those_who_extend_it(tmp_path: Path):
+    program = _read(tmp_path, "ai model base { config: { temperature: 0.7, seed: 5 } }")
+
+    assert program.models["other"].config["temperature"] == 0.7
+    assert program.models["chat"].config["seed"] == 1  # the model itself is nearer than what it extends
+
+
+def test_a_profile_may_add_models_and_change_what_is_extended(tmp_path: Path):
+    program = _read(
+        tmp_path,
+        "ai model far { provider: ollama, model: far, config: { seed: 9 } }\nai model chat { extends: far }",
+    )
+
+    assert codes(program) == []
+    assert program.models["far"].config == {"seed": 9}
+    assert (program.models["chat"].model, program.models["chat"].config) == ("small", {"seed": 1})
+
+
+def test_a_profile_that_takes_away_what_is_required_is_an_error(tmp_path: Path):
+    program = _read(tmp_path, "ai model other { model: null }")
+
+    assert (codes(program), list(program.models)) == (["N3102"], ["chat"])
+
+
+def test_a_mistake_in_a_profile_is_shown_in_the_profile(tmp_path: Path):
+    program = _read(tmp_path, "ai model chat {\n config: { temprature: 1 }\n}")
+
+    found = only(program)
+    assert (found.code, found.location) == ("N3201", f"{tmp_path}/app.prod.ai:2:12")
+    assert list(program.models) == ["other"]
+
+
+def test_a_profile_with_a_syntax_error_is_not_applied_in_part(tmp_path: Path):
+    program = _read(tmp_path, "ai model chat { config: { seed: 2 } }\nnonsense: here\n")
+
+    assert program.errors
+    assert (dict(program.models), program.broken) == ({}, ("chat", "other"))
+
+
+def test_without_the_file_of_the_profile_nothing_loads(tmp_path: Path):
+    program = _read(tmp_path, "", name="prd")
+
+    found = only(program)
+    assert (found.code, found.help) == ("N3410", "did you mean `prod`?")
+    assert not program.models
+
+
+@pytest.mark.parametrize("name", ["../prod", "a/b", "", ".", "x.y", "a b", "-x", "prod\n"])
+def test_what_is_no_name_is_no_profile(tmp_path: Path, name: str):
+    with pytest.raises(UsageError, match="not the name of a profile"):
+        _read(tmp_path, "", name=name)
+
+
+def test_a_file_beside_its_base_is_recognised_as_a_profile(tmp_path: Path):
+    (tmp_path / "app.ai").write_text("")
+    (tmp_path / "app.prod.ai").write_text("")
+
+    assert base_of(str(tmp_path / "app.prod.ai")) == (str(tmp_path / "app.ai"), "prod")
+    assert base_of(str(tmp_path / "app.ai")) is None
+    assert base_of(str(tmp_path / "other.prod.ai")) is None
+
+
+def test_a_profile_may_import(tmp_path: Path):
+    (tmp_path / "more.ai").write_text("ai model more { provider: ollama, model: more }")
+
+    program = _read(tmp_path, 'import "./more.ai"\nai model chat { extends: more }')
+
+    assert codes(program) == []
+    assert list(program.models) == ["chat", "other", "more"]
