@@ -28,6 +28,7 @@ _COMMANDS: Final[dict[str, str]] = {
     "chat": "Talk to a model of a .ai file.",
     "check": "Check .ai files and show every mistake.",
     "fmt": "Lay .ai files out in the one common form.",
+    "explain": "Explain a code that check reports.",
     "models": "List, show, pull and remove models.",
     "server": "Start, stop and look at the Ollama server.",
     "doctor": "Find out whether everything is in place.",
