@@ -13,9 +13,11 @@ import click
 from namel3ss.cli.ai_files import AI_FILE, STDIN, find_ai_files
 from namel3ss.cli.diagnostic_json import diagnostic_as_json
 from namel3ss.cli.exit_codes import ExitCode
+from namel3ss.cli.fixing import fix_files, show_fixes
 from namel3ss.cli.reading import read_file, reading_options
 from namel3ss.cli.session import Command, Session, pass_session
 from namel3ss.declarations import base_of, check_text, read_program
+from namel3ss.errors import UsageError
 from namel3ss.language import Diagnostic, Severity, decode_source
 from namel3ss.language.render import render_concise, render_terminal
 
@@ -36,15 +38,36 @@ Format: TypeAlias = Literal["terminal", "concise", "json"]
     show_default=True,
     help="With source lines, one line each, or one JSON object.",
 )
+@click.option("--fix", "is_fix", is_flag=True, help="Mend what can be mended safely, and show the rest.")
+@click.option(
+    "--unsafe-fixes", is_flag=True, help="With --fix or --diff: also fixes that guess what was meant."
+)
+@click.option("--diff", "is_diff", is_flag=True, help="Change nothing; show what --fix would change.")
 @reading_options
 @pass_session
-def command(session: Session, files: tuple[str, ...], strict: bool, form: Format) -> ExitCode:
+def command(
+    session: Session,
+    files: tuple[str, ...],
+    strict: bool,
+    form: Format,
+    is_fix: bool,
+    unsafe_fixes: bool,
+    is_diff: bool,
+) -> ExitCode:
     """Check .ai files and show every mistake, all at once, each at its place.
 
     FILE is a file, a folder with everything below it, or - for standard input. Nothing is run and no server is
-    asked. Exits with 0 when there are only warnings, with 1 when there are errors.
+    asked. Exits with 0 when there are only warnings, with 1 when there are errors; --diff exits with 1 when --fix
+    would change something.
     """
+    if unsafe_fixes and not (is_fix or is_diff):
+        raise UsageError("--unsafe-fixes says which fixes to make; add --fix or --diff.")
     paths = find_ai_files(files)
+    if is_diff:
+        return ExitCode.PROGRAM if show_fixes(paths, session, unsafe=unsafe_fixes) else ExitCode.OK
+    if is_fix:
+        count = fix_files(paths, session, unsafe=unsafe_fixes)
+        session.output.note(f"{count} {'mistake' if count == 1 else 'mistakes'} mended.")
     found: list[Diagnostic] = []
     shown: set[tuple[object, ...]] = set()
     for path in paths:
