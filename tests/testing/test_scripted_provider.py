@@ -60,13 +60,13 @@ async def test_a_text_is_streamed_in_words_and_complete(text: str) -> None:
 
 async def test_pieces_are_given_as_they_are_written() -> None:
     chunk = ProviderChunk(output_text="!", thinking="hm")
-    stream = ScriptedProvider(["Hel", "lo", chunk]).stream("Hi")
+    stream = ScriptedProvider(["Good", "bye", chunk]).stream("Hi")
 
     received = [each async for each in stream]
 
-    assert [each.output_text for each in received] == ["Hel", "lo", "!", ""]
+    assert [each.output_text for each in received] == ["Good", "bye", "!", ""]
     assert received[2] is chunk
-    assert (await stream.result()).output_text == "Hello!"
+    assert (await stream.result()).output_text == "Goodbye!"
 
 
 async def test_a_whole_answer_has_thinking_tools_counts_and_an_end() -> None:
@@ -98,15 +98,15 @@ async def test_an_error_is_raised_in_place_of_an_answer() -> None:
 
 
 async def test_an_error_in_the_middle_comes_after_what_had_arrived() -> None:
-    broken = ScriptedAnswer(chunks=["Hel", "lo"], error=OllamaStreamInterruptedError("cut"))
+    broken = ScriptedAnswer(chunks=["Good", "bye"], error=OllamaStreamInterruptedError("cut"))
     stream = ScriptedProvider(broken).stream("Hi")
 
     received = [(await anext(stream)).output_text, (await anext(stream)).output_text]
     with pytest.raises(OllamaStreamInterruptedError) as caught:
         await anext(stream)
 
-    assert received == ["Hel", "lo"]
-    assert (caught.value.partial_text, caught.value.chunks) == ("Hello", 2)
+    assert received == ["Good", "bye"]
+    assert (caught.value.partial_text, caught.value.chunks) == ("Goodbye", 2)
 
 
 async def test_an_answer_may_depend_on_its_call() -> None:
@@ -150,7 +150,7 @@ async def test_nothing_is_asked_before_a_stream_is_read() -> None:
 
 async def test_a_pause_holds_the_answer_until_the_test_lets_it_go() -> None:
     pause = Pause()
-    provider = ScriptedProvider(["Hel", pause, "lo"])
+    provider = ScriptedProvider(["Good", pause, "bye"])
 
     async with asyncio.TaskGroup() as group:
         task = group.create_task(provider.generate("Hi"))
@@ -158,12 +158,12 @@ async def test_a_pause_holds_the_answer_until_the_test_lets_it_go() -> None:
         assert provider.calls[0].outcome == "running"
         pause.resume()
 
-    assert task.result().output_text == "Hello"
+    assert task.result().output_text == "Goodbye"
 
 
 async def test_a_call_that_is_given_up_is_cancelled() -> None:
     pause = Pause()
-    provider = ScriptedProvider(["Hel", pause, "lo"])
+    provider = ScriptedProvider(["Good", pause, "bye"])
     task = asyncio.create_task(provider.generate("Hi"))
     await pause.reached()
 
@@ -184,7 +184,7 @@ async def test_a_stream_that_is_left_keeps_what_had_arrived() -> None:
 
 async def test_closing_the_provider_ends_what_it_runs_with_an_error_that_says_so() -> None:
     pause = Pause()
-    provider = ScriptedProvider(["Hel", pause, "lo"])
+    provider = ScriptedProvider(["Good", pause, "bye"])
     task = asyncio.create_task(provider.generate("Hi"))
     await pause.reached()
 

@@ -42,9 +42,9 @@ class Pause:
     """A place in an answer where it waits until the test lets it go on. For one event loop, and once.
 
     pause = Pause()
-    provider = ScriptedProvider(["Hel", pause, "lo"])
+    provider = ScriptedProvider(["Good", pause, "bye"])
     task = asyncio.create_task(program(provider))
-    await pause.reached()     # "Hel" was taken, and the program waits for more
+    await pause.reached()     # "Good" was taken, and the program waits for more
     pause.resume()
     """
 
