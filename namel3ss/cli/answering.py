@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from namel3ss.providers.local.ollama import PullProgress
     from namel3ss.runtime import RunnableModel
 
-__all__ = ["answer_at_once", "stream_answer"]
+__all__ = ["answer_at_once", "stream_answer", "waiting_for"]
 
 
 async def stream_answer(
@@ -32,7 +32,7 @@ async def stream_answer(
 ) -> ProviderResponse:
     """Print the answer as it arrives. Whatever ends this early closes the connection, which stops the server."""
     async with (
-        _waiting(output, model) as stop_waiting,
+        waiting_for(output, model) as stop_waiting,
         model.stream(messages, system=system, images=images) as stream,
     ):
         async for chunk in stream:
@@ -50,12 +50,12 @@ async def answer_at_once(
     images: Sequence[object] = (),
 ) -> ProviderResponse:
     """The complete answer; nothing of it is printed."""
-    async with _waiting(output, model):
+    async with waiting_for(output, model):
         return await model.run(messages, system=system, images=images)
 
 
 @contextlib.asynccontextmanager
-async def _waiting(output: Output, model: RunnableModel) -> AsyncIterator[Callable[[], None]]:
+async def waiting_for(output: Output, model: RunnableModel) -> AsyncIterator[Callable[[], None]]:
     """Something moves on stderr while nothing of the answer is there: a spinner, or the bar of a pull."""
     spinner = Spinner(output, f"Waiting for {model.model}")
     display = PullDisplay(output)

@@ -216,6 +216,8 @@ class _Checking:
             return None
         if isinstance(node, nodes.Name):
             return self._name(node, scope)
+        if isinstance(node, nodes.Const) and isinstance(node.value, str):
+            return ScalarType("str")
         if isinstance(node, nodes.Getattr):
             return self._key(node, node.node, node.attr, scope, depth)
         if isinstance(node, nodes.Getitem):

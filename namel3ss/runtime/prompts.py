@@ -163,7 +163,7 @@ def fit_inputs(inputs: Mapping[str, Any], wanted: ObjectType, owner: str) -> dic
     """The inputs as plain data of their types, defaults filled in. Raises UsageError that lists what does not fit."""
     fitted = fit(inputs, wanted, "the input")
     if fitted.problems:
-        shown = "; ".join(fitted.problems[:5])
+        shown = "; ".join(fitted.problems[:5]).rstrip("?")
         raise UsageError(
             f"The input of {owner} does not fit: {shown}.",
             suggestion=f"It takes: {', '.join(wanted.names)}." if wanted.names else "It takes no input.",

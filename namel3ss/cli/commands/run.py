@@ -12,7 +12,7 @@ from namel3ss.cli.ai_files import AI_FILE
 from namel3ss.cli.answer import AnswerPrinter, answer_as_json, answer_statistics
 from namel3ss.cli.answering import answer_at_once, stream_answer
 from namel3ss.cli.event_loop import EventLoop
-from namel3ss.cli.opening import open_model, sandbox_option, where_to_run
+from namel3ss.cli.opening import load_program, open_model, sandbox_option, where_to_run
 from namel3ss.cli.part_options import Wanted, part_options
 from namel3ss.cli.prompts import assemble_prompt, text_argument
 from namel3ss.cli.reading import reading_options

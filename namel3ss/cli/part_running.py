@@ -1,0 +1,176 @@
+"""``run --prompt NAME`` and ``run --chain NAME``: declared prompts and chains from the command line."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from namel3ss.cli.answer import AnswerPrinter, answer_as_json, answer_statistics
+from namel3ss.cli.answering import stream_answer, waiting_for
+from namel3ss.cli.assignments import read_assignments
+from namel3ss.cli.output import printable
+from namel3ss.cli.prompts import read_piped_text, text_argument
+from namel3ss.declarations.value_types import ScalarType, without_optional
+from namel3ss.errors import UsageError
+from namel3ss.runtime.asking import as_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from namel3ss.cli.part_options import Wanted
+    from namel3ss.cli.session import Session
+    from namel3ss.declarations.value_types import ObjectType
+    from namel3ss.runtime import Program
+    from namel3ss.runtime.chains import ChainResult, RunnableChain, StepEvent
+    from namel3ss.runtime.prompts import PromptResult, RunnablePrompt
+
+__all__ = ["run_part"]
+
+_TEXT = ScalarType("str")
+
+
+async def run_part(session: Session, program: Program, wanted: Wanted) -> None:
+    """Run it, and print what comes of it. Closes the program."""
+    async with program:
+        for model in program.models.values():
+            settings = read_assignments(
+                wanted.assignments, model.declaration.config_model, chosen=model.name, declared=program.models
+            )
+            if settings:
+                model.override(settings)
+        if wanted.prompt is not None:
+            await _run_prompt(session, program.prompt(wanted.prompt), wanted)
+        elif wanted.chain is not None:
+            await _run_chain(session, program.chain(wanted.chain), wanted)
+
+
+async def _run_prompt(session: Session, prompt: RunnablePrompt, wanted: Wanted) -> None:
+    output = session.output
+    inputs = _read_inputs(session, prompt.declaration.input, wanted)
+    if prompt.declaration.output is None and wanted.streamed and not wanted.as_json:
+        question = prompt.question(inputs, model=wanted.model)
+        printer = AnswerPrinter(output, show_thinking=wanted.with_thinking)
+        response = await stream_answer(output, question.model, question.text, printer, system=question.system)
+        printer.finish()
+        if response.finish_reason == "length":
+            output.warn("the answer was cut: max_tokens or the context window was reached.")
+    else:
+        question = prompt.question(inputs, model=wanted.model)
+        async with waiting_for(output, question.model):
+            result = await prompt.run(inputs, model=wanted.model)
+        response = result.response
+        if result.repaired:
+            output.warn(
+                "the first answer did not have the form that the prompt declares; this is the second."
+            )
+        _print_prompt_result(session, result, wanted)
+    if wanted.with_statistics:
+        output.note(answer_statistics(response))
+
+
+def _print_prompt_result(session: Session, result: PromptResult, wanted: Wanted) -> None:
+    output = session.output
+    ascii_only = not output.encodes_unicode
+    if not wanted.as_json:
+        _print_value(session, result.output)
+        return
+    document = json.loads(answer_as_json(result.response, ascii_only=ascii_only))
+    document = {"output": result.output, "repaired": result.repaired, **document}
+    output.line(json.dumps(document, ensure_ascii=ascii_only))
+
+
+async def _run_chain(session: Session, chain: RunnableChain, wanted: Wanted) -> None:
+    inputs = _read_inputs(session, chain.declaration.input, wanted)
+    result = await chain.run(inputs, on_step=_progress(session, len(chain.declaration.steps)))
+    if wanted.as_json:
+        session.output.line(
+            json.dumps(_chain_document(result), ensure_ascii=not session.output.encodes_unicode)
+        )
+    elif len(result.output) == 1:
+        _print_value(session, next(iter(result.output.values())))
+    else:
+        _print_value(session, result.output)
+    if wanted.with_statistics:
+        for step in result.steps.values():
+            if step.response is not None:
+                session.output.note(f"{step.name}: {answer_statistics(step.response)}")
+
+
+def _chain_document(result: ChainResult) -> dict[str, Any]:
+    steps = {
+        step.name: {
+            "output": step.output,
+            "is_skipped": step.is_skipped,
+            "tries": step.tries,
+            "seconds": round(step.seconds, 3),
+            "model": step.response.model if step.response is not None else None,
+            "usage": dict(step.response.usage) if step.response is not None else {},
+        }
+        for step in result.steps.values()
+    }
+    return {"output": result.output, "steps": steps}
+
+
+def _progress(session: Session, count: int) -> Callable[[StepEvent], None]:
+    """Says on stderr what happens to each step, and how many have ended."""
+    ended = 0
+
+    def show(event: StepEvent) -> None:
+        nonlocal ended
+        ended += event.kind in ("finished", "skipped")
+        said = {
+            "started": "started",
+            "finished": f"done in {event.seconds:.1f} s",
+            "skipped": "skipped",
+            "retrying": f"failed after {event.seconds:.1f} s, tried again: {_first_line(event.error)}",
+            "failed": f"failed after {event.seconds:.1f} s",
+        }[event.kind]
+        session.output.note(f"[{ended}/{count}] {event.step}: {said}")
+
+    return show
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _read_inputs(session: Session, wanted: ObjectType, part: Wanted) -> dict[str, Any]:
+    """``key=value`` by the types of the inputs. The prompt and what is piped in are the one text that is missing."""
+    found: dict[str, Any] = {}
+    for text in part.inputs:
+        key, equals, value = text_argument(text, "--input").partition("=")
+        if not equals or not key:
+            raise UsageError(f"{text!r} is not an input.", suggestion="Write key=value, such as text=Hello")
+        field = wanted.get(key)
+        found[key] = as_type(value, field.type) if field is not None else value
+    missing = [each for each in wanted.fields if each.is_required and each.name not in found]
+    if len(missing) == 1 and without_optional(missing[0].type) == _TEXT:
+        found[missing[0].name] = _given_text(session, part.text, missing[0].name)
+    elif part.text is not None:
+        raise UsageError(
+            "There is no input for the text on the command line.",
+            suggestion="Say which input it is: --input NAME=TEXT",
+        )
+    return found
+
+
+def _given_text(session: Session, text: str | None, name: str) -> str:
+    stdin = session.stdin
+    piped = "" if stdin is None or stdin.isatty() else read_piped_text(stdin.buffer)
+    parts = [part.strip("\n") for part in (text_argument(text or "", name), piped) if part.strip()]
+    if not parts:
+        raise UsageError(
+            f"The input `{name}` is missing.", suggestion=f"Add --input {name}=…, or pipe the text in."
+        )
+    return "\n\n".join(parts)
+
+
+def _print_value(session: Session, value: object) -> None:
+    """Text as it is, everything else as JSON."""
+    output = session.output
+    if isinstance(value, str):
+        output.answer(value)
+    else:
+        text = json.dumps(value, ensure_ascii=not output.encodes_unicode, indent=2)
+        output.result(printable(text))
+    output.end_line()
