@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 PUBLIC_MODULES = [
     "namel3ss",
+    "namel3ss.bridge",
     "namel3ss.declarations",
     "namel3ss.errors",
     "namel3ss.language",

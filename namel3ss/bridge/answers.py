@@ -1,0 +1,105 @@
+"""Ollama's answer in Anthropic's shape."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+__all__ = ["BridgeResponse", "ContentBlock", "StopReason", "Usage", "blocks_of", "part_of", "to_response"]
+
+StopReason: TypeAlias = Literal["end_turn", "max_tokens", "tool_use"]
+
+_REASONS: Final[Mapping[object, StopReason]] = {"length": "max_tokens"}
+
+
+class ContentBlock(dict[str, Any]):
+    """One block of content, to be read either way: ``block["type"]`` and ``block.type``.
+
+    Kinds: ``text`` (`text`), ``thinking`` (`thinking`), ``tool_use`` (`id`, `name`, `input`).
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"a {self.get('type')} block has no {name!r}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens, as the server counted them; 0 where it did not."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeResponse:
+    """One message of the model. `tool_calls` are Ollama's own, each with an ``id``."""
+
+    content: list[ContentBlock]
+    tool_calls: list[dict[str, Any]]
+    usage: Usage
+    stop_reason: StopReason
+    model: str
+    id: str = field(default_factory=lambda: f"msg_{uuid.uuid4().hex}")
+    type: Literal["message"] = "message"
+    role: Literal["assistant"] = "assistant"
+
+
+def to_response(answer: Mapping[str, Any], model: str) -> BridgeResponse:
+    """The message that a whole answer of ``/api/chat`` is. A call keeps its id; one without gets a new one."""
+    message = answer.get("message") or {}
+    calls = [_with_id(call) for call in message.get("tool_calls") or ()]
+    blocks = []
+    if thinking := message.get("thinking"):
+        blocks.append(ContentBlock(type="thinking", thinking=thinking, signature=""))
+    text = message.get("content") or ""
+    if text or not calls:
+        blocks.append(ContentBlock(type="text", text=text))
+    for call in calls:
+        function = call["function"]
+        blocks.append(
+            ContentBlock(
+                type="tool_use",
+                id=call["id"],
+                name=function.get("name", ""),
+                input=function.get("arguments") or {},
+            )
+        )
+    return BridgeResponse(
+        content=blocks,
+        tool_calls=calls,
+        usage=Usage(_count(answer, "prompt_eval_count"), _count(answer, "eval_count")),
+        stop_reason="tool_use" if calls else _REASONS.get(answer.get("done_reason"), "end_turn"),
+        model=str(answer.get("model", model)),
+    )
+
+
+def blocks_of(response: object) -> Sequence[object]:
+    """The content blocks of a response, whoever made it."""
+    content = getattr(response, "content", None)
+    if isinstance(response, Mapping):
+        content = response.get("content")
+    return content if isinstance(content, Sequence) and not isinstance(content, str) else ()
+
+
+def part_of(block: object, name: str) -> Any:
+    """A field of a block, which may be a dict or an object; None where it has none."""
+    return block.get(name) if isinstance(block, Mapping) else getattr(block, name, None)
+
+
+def _with_id(call: Mapping[str, Any]) -> dict[str, Any]:
+    function = call.get("function")
+    return {
+        **call,
+        "id": call.get("id") or f"toolu_{uuid.uuid4().hex[:24]}",
+        "function": function if isinstance(function, dict) else {},
+    }
+
+
+def _count(answer: Mapping[str, Any], name: str) -> int:
+    count = answer.get(name)
+    return count if isinstance(count, int) else 0

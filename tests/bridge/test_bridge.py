@@ -1,0 +1,214 @@
+"""`OllamaBridge` from the call to the answer, on scripted servers and the sandbox."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from namel3ss.bridge import BridgeTimeoutError, OllamaBridge, bridge_for, waiting_message
+from namel3ss.errors import UsageError
+from namel3ss.providers.local.ollama import OllamaModelNotFoundError
+from namel3ss.sandbox import SandboxServer
+from namel3ss.scheduling import RequestQueue, SchedulerClosedError
+from tests.support.scripted_server import Gate, ScriptedServer, document, lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HELLO = [{"role": "user", "content": "Hello"}]
+TOOL = {"name": "weather", "description": "d", "input_schema": {"type": "object"}}
+
+
+def answer(text: str = "Hi", *, done_reason: str = "stop", **message: Any) -> dict[str, Any]:
+    return {
+        "model": "m",
+        "message": {"role": "assistant", "content": text, **message},
+        "done": True,
+        "done_reason": done_reason,
+        "prompt_eval_count": 7,
+        "eval_count": 2,
+    }
+
+
+@pytest.fixture
+def queue() -> Iterator[RequestQueue]:
+    with RequestQueue() as queue:
+        yield queue
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as server:
+        yield server
+
+
+def test_answer_has_anthropics_shape(server: ScriptedServer, queue: RequestQueue) -> None:
+    server.on("/api/chat", document(answer(thinking="hm")))
+    bridge = OllamaBridge(server.url, "m", queue)
+
+    response = bridge.generate_response(
+        HELLO, "Be kind.", temperature=0.0, max_tokens=5, dynamic_content="Now."
+    )
+
+    assert [block.type for block in response.content] == ["thinking", "text"]
+    assert response.content[1]["text"] == response.content[1].get("text") == response.content[1].text == "Hi"
+    assert (response.usage.input_tokens, response.usage.output_tokens) == (7, 2)
+    assert (response.stop_reason, response.role, response.model) == ("end_turn", "assistant", "m")
+    assert bridge.extract_text_content(response) == "Hi"
+    assert bridge.extract_tool_calls(response) == response.tool_calls == []
+    assert server.requests[0].json == {
+        "model": "m",
+        "messages": [{"role": "system", "content": "Be kind.\n\nNow."}, *HELLO],
+        "options": {"temperature": 0.0, "num_predict": 5},
+        "stream": False,
+    }
+
+
+def test_tool_calls_keep_their_ids_and_one_without_gets_one(
+    server: ScriptedServer, queue: RequestQueue
+) -> None:
+    calls = [
+        {"id": "call_1", "function": {"name": "weather", "arguments": {"city": "Paris"}}},
+        {"function": {"name": "weather", "arguments": {}}},
+    ]
+    server.on("/api/chat", document(answer("", tool_calls=calls)))
+    bridge = OllamaBridge(server.url, "m", queue)
+
+    response = bridge.generate_response(HELLO, tools=[TOOL, {"name": "no schema"}])
+
+    first, second = bridge.extract_tool_calls(response)
+    assert first == {"id": "call_1", "tool_name": "weather", "input": {"city": "Paris"}}
+    assert second["id"].startswith("toolu_")
+    assert response.stop_reason == "tool_use"
+    assert [block.type for block in response.content] == ["tool_use", "tool_use"]
+    assert [call["id"] for call in response.tool_calls] == ["call_1", second["id"]]
+    assert [tool["function"]["name"] for tool in server.requests[0].json["tools"]] == ["weather"]
+
+
+def test_answer_that_was_cut_by_its_limit_says_so(server: ScriptedServer, queue: RequestQueue) -> None:
+    server.on("/api/chat", document(answer(done_reason="length")))
+
+    assert OllamaBridge(server.url, "m", queue).generate_response(HELLO).stop_reason == "max_tokens"
+
+
+def test_streamed_answer_comes_in_pieces_and_whole(server: ScriptedServer, queue: RequestQueue) -> None:
+    part = {"model": "m", "message": {"role": "assistant", "content": "H"}, "done": False}
+    server.on("/api/chat", lines(part, part, answer("")))
+    seen: list[str] = []
+    bridge = OllamaBridge(server.url, "m", queue)
+
+    response = bridge.generate_response(HELLO, stream=True, callback=seen.append)
+
+    assert seen == ["H", "H"]
+    assert bridge.extract_text_content(response) == "HH"
+    assert response.usage.output_tokens == 2
+
+
+def test_failing_callback_reaches_the_caller_and_stops_the_request(
+    server: ScriptedServer, queue: RequestQueue
+) -> None:
+    part = {"model": "m", "message": {"role": "assistant", "content": "H"}, "done": False}
+    server.on("/api/chat", [*lines(part)[:-1], Gate()])
+
+    def fail(text: str) -> None:
+        raise KeyError(text)
+
+    with pytest.raises(KeyError):
+        OllamaBridge(server.url, "m", queue).generate_response(HELLO, stream=True, callback=fail)
+    server.requests[0].aborted.wait()
+
+
+def test_errors_of_the_server_and_of_the_queue_come_as_they_are(queue: RequestQueue) -> None:
+    with SandboxServer() as sandbox:
+        bridge = OllamaBridge(sandbox.url, "missing", queue)
+        with pytest.raises(OllamaModelNotFoundError):
+            bridge.generate_response(HELLO)
+        with pytest.raises(OllamaModelNotFoundError):
+            bridge.generate_response(HELLO, stream=True)
+    queue.shutdown()
+    with pytest.raises(SchedulerClosedError):
+        bridge.generate_response(HELLO)
+
+
+def test_timeout_tells_the_position_and_a_waiting_user_is_told_in_words(
+    server: ScriptedServer, queue: RequestQueue
+) -> None:
+    gate = Gate()
+    server.on("/api/chat", [gate, *document(answer())], document(answer()))
+    bridge = OllamaBridge(server.url, "m", queue, timeout=0.02)
+    body = {"model": "m", "messages": HELLO}
+    running = queue.add_request({"base_url": server.url, "body": body})
+    gate.arrived.wait()
+    waiting = queue.add_request({"base_url": server.url, "body": body})
+    heard: list[str] = []
+
+    with pytest.raises(BridgeTimeoutError, match="position 1 in the queue") as late:
+        bridge.generate_response(HELLO, on_waiting=heard.append)
+
+    assert late.value.position == 1
+    assert heard == ["Your request is in a queue with 1 other request."]
+    assert waiting_message(queue, running) is None
+    assert waiting_message(queue, waiting) == "Your request is in a queue with 0 other requests."
+    gate.open()
+    queue.get_result(waiting)
+
+
+def test_words_for_a_waiting_user_hold_the_learnt_estimate() -> None:
+    where = {"position": 2, "total": 4, "estimated_wait_s": 11.2}
+    queue: Any = SimpleNamespace(get_queue_position=lambda request_id: where)
+
+    assert waiting_message(queue, "r") == (
+        "Your request is in a queue with 3 other requests. Estimated wait time: 12 seconds."
+    )
+
+
+def test_responses_of_other_libraries_can_be_read_too() -> None:
+    content = [
+        SimpleNamespace(type="text", text="a"),
+        {"type": "tool_use", "id": "i", "name": "n", "input": {}},
+    ]
+    bridge = OllamaBridge(model="m")
+
+    for response in (SimpleNamespace(content=content), {"content": content}):
+        assert bridge.extract_text_content(response) == "a"
+        assert bridge.extract_tool_calls(response) == [{"id": "i", "tool_name": "n", "input": {}}]
+    assert bridge.extract_text_content(None) == ""
+
+
+def test_settings_of_the_application_choose_the_bridge(server: ScriptedServer, queue: RequestQueue) -> None:
+    server.on("/api/chat", document(answer()))
+    api = {
+        "provider": "Ollama",
+        "model": "claude-3-sonnet-20240229",
+        "ollama_url": server.url,
+        "ollama_model": "qwen",
+        "temperature": 0.2,
+        "max_tokens": 9,
+        "timeout": 30,
+    }
+
+    bridge_for({"api": api}, queue=queue).generate_response(HELLO)
+
+    sent = server.requests[0].json
+    assert sent["model"] == "qwen"
+    assert sent["options"] == {"temperature": 0.2, "num_predict": 9}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"api": {"ollama_model": "m"}}, "names no `provider`.*ollama"),
+        ({"provider": "olama", "ollama_model": "m"}, "no provider `olama`.*Did you mean `ollama`"),
+        ({"provider": "anthropic", "model": "claude"}, "no provider `anthropic`.*There are: ollama"),
+        ({"provider": "ollama", "model": "claude"}, "needs `ollama_model`"),
+        ({"provider": "ollama", "ollama_model": "m", "temprature": 1}, "Did you mean `temperature`"),
+        ({"provider": "ollama", "ollama_model": "m", "max_tokens": 0.5}, "max_tokens"),
+        ({"provider": "ollama", "ollama_model": "m", "timeout": 0}, "timeout"),
+        ({"api": "ollama"}, "must be a map"),
+    ],
+)
+def test_wrong_settings_are_refused_and_nothing_falls_back(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=f"(?s){words}"):
+        bridge_for(settings)
