@@ -66,6 +66,16 @@ class ProviderConfig(BaseModel):
         """Why no model of this provider can have that name, as a phrase; None where one can."""
         return None
 
+    @classmethod
+    def environment_values(
+        cls, settings: Mapping[str, object], environ: Mapping[str, str]
+    ) -> Mapping[str, tuple[str, object]]:
+        """What variables say where a file says nothing: of each such setting the variable's name and the value.
+
+        `settings` are those that the file writes.
+        """
+        return {}
+
     def advice(self, environ: Mapping[str, str]) -> tuple[Advice, ...]:
         """Warnings about these settings, made without contacting anybody."""
         return ()

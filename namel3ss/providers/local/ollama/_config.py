@@ -355,9 +355,32 @@ class OllamaConfig(ProviderConfig):
         """Why Ollama would refuse that name."""
         return name_problem(model)
 
+    @classmethod
+    def environment_values(
+        cls, settings: Mapping[str, object], environ: Mapping[str, str]
+    ) -> Mapping[str, tuple[str, object]]:
+        """The address, where a variable gives it."""
+        host, port = settings.get("host"), settings.get("port")
+        address = resolve_address(
+            None,
+            host if isinstance(host, str) else None,
+            port if isinstance(port, int) else None,
+            environ,
+        )
+        return {"base_url": (address.origin, address.url)} if address.origin in environ else {}
+
     def advice(self, environ: Mapping[str, str]) -> tuple[Advice, ...]:
         """The traps of these settings: layers taken for GPUs, a far server to be started here, a huge window."""
         found = []
+        if self.top_k == 1 and self.temperature:
+            found.append(
+                Advice(
+                    "temperature",
+                    "With top_k: 1 the most likely token is always taken, and temperature changes nothing.",
+                    "Leave one of the two out.",
+                    "N3804",
+                )
+            )
         if self.num_gpu == 1:
             found.append(
                 Advice(

@@ -1,0 +1,114 @@
+"""``namel3ss resolve FILE``: every value in force, and where it comes from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from namel3ss.cli.ai_files import AI_FILE
+from namel3ss.cli.assignments import read_assignments
+from namel3ss.cli.exit_codes import ExitCode
+from namel3ss.cli.provenance_text import model_as_json, model_as_text, value_as_json, value_as_text
+from namel3ss.cli.reading import read_file, reading_options
+from namel3ss.cli.session import Command, Session, pass_session
+from namel3ss.declarations.provenance import resolve_model
+from namel3ss.errors import UsageError
+from namel3ss.language.render import render_terminal
+from namel3ss.language.suggest import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from namel3ss.declarations import ProgramFile
+    from namel3ss.declarations.provenance import ResolvedModel
+
+
+@click.command(cls=Command, short_help="Show every value in force and where it comes from.")
+@click.argument("file", metavar="FILE", type=AI_FILE)
+@click.option("-m", "--model", metavar="NAME", help="Show this model alone.")
+@click.option("--why", metavar="NAME.KEY", help="Show all the places that were asked for one value.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting. May be repeated."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@reading_options
+@pass_session
+def command(
+    session: Session,
+    file: str,
+    model: str | None,
+    why: str | None,
+    assignments: tuple[str, ...],
+    as_json: bool,
+) -> ExitCode:
+    """Show the models of a .ai file as they run: every setting with its value and where that comes from.
+
+    Secrets are shown as the variables that they come from. Nothing is run and no server is asked.
+    """
+    program = read_file(session, file)
+    output = session.output
+    if program.errors:
+        output.aside(
+            render_terminal(program.errors, width=output.width, color=output.stderr_has_color) + "\n"
+        )
+    if why is not None:
+        name, key = _split(why, program)
+        chosen = _resolve(program, name, session, assignments)
+        if key not in chosen.values:
+            raise UsageError(f"There is no `{key}` in {name}.", suggestion=_meant(key, chosen.values))
+        value = chosen.values[key]
+        shown = (
+            json.dumps(value_as_json(value), ensure_ascii=not output.encodes_unicode)
+            if as_json
+            else value_as_text(name, value)
+        )
+        output.line(shown)
+    else:
+        names = list(program.models) if model is None else [_known(model, program)]
+        models = [_resolve(program, name, session, assignments) for name in names]
+        if as_json:
+            document = {
+                "file": program.path,
+                "profile": session.profile,
+                "models": {each.name: model_as_json(each) for each in models},
+                "prompts": list(program.prompts),
+                "chains": list(program.chains),
+            }
+            output.line(json.dumps(document, ensure_ascii=not output.encodes_unicode))
+        else:
+            output.line("\n\n".join(map(model_as_text, models)))
+    return ExitCode.PROGRAM if program.errors else ExitCode.OK
+
+
+def _resolve(
+    program: ProgramFile, name: str, session: Session, assignments: tuple[str, ...]
+) -> ResolvedModel:
+    assigned = read_assignments(
+        assignments, program.models[name].config_model, chosen=name, declared=program.models
+    )
+    return resolve_model(program, name, session.environ, assigned)
+
+
+def _split(why: str, program: ProgramFile) -> tuple[str, str]:
+    """The model and the key of ``NAME.KEY``; where there is one model, its name may be left out."""
+    name, dot, key = why.rpartition(".")
+    if dot:
+        return _known(name, program), key
+    if len(program.models) == 1:
+        return next(iter(program.models)), key
+    raise UsageError(f"{why!r} names no model.", suggestion="Write it as chat.num_ctx")
+
+
+def _known(name: str, program: ProgramFile) -> str:
+    if name in program.models:
+        return name
+    raise UsageError(
+        f"{program.path} has no ai model `{name}` that loads.", suggestion=_meant(name, program.models)
+    )
+
+
+def _meant(word: str, candidates: Iterable[str]) -> str | None:
+    near = closest(word, candidates)
+    return f"Did you mean {near[0]}?" if near else None

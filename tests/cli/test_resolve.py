@@ -1,0 +1,128 @@
+"""`namel3ss resolve`: what is in force, and where it comes from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from namel3ss.declarations import check_text
+from tests.support.command_line import Called, call
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APP = """ai model base {
+    provider: ollama
+    config: { num_ctx: 4096, api_key: env.KEY ?? null, headers: { Authorization: env.AUTH } }
+}
+ai model chat {
+    extends: base
+    model: tiny
+    config: { num_ctx: 8192, seed: 1, temperature: env.HEAT ?? 0.5 }
+}
+"""
+PROD = "ai model chat { config: { num_ctx: 16384, seed: null } }"
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    (tmp_path / "app.prod.ai").write_text(PROD)
+    path = tmp_path / "app.ai"
+    path.write_text(APP)
+    return path
+
+
+def why(program: Path, key: str, *more: str, **environ: str) -> list[tuple[str, object, str]]:
+    done = call("resolve", program, "--why", key, "--json", *more, environ=environ)
+    assert done.code == 0, done.stderr
+    asked = json.loads(done.stdout)["asked"]
+    return [(each["from"], each["value"], f"{each['line']}" if "line" in each else "") for each in asked]
+
+
+def test_chain_shows_every_place_weakest_first(program: Path) -> None:
+    assert why(program, "chat.num_ctx", "--profile", "prod", "--set", "num_ctx=5") == [
+        ("default", None, ""),
+        ("extends", 4096, "3"),
+        ("model", 8192, "8"),
+        ("profile", 16384, "1"),
+        ("--set", 5, ""),
+    ]
+
+
+def test_address_of_the_environment_stands_between_default_and_file(program: Path) -> None:
+    asked = why(program, "chat.base_url", OLLAMA_HOST="10.0.0.5")
+
+    assert asked == [("default", None, ""), ("environment", "http://10.0.0.5:11434", "")]
+
+
+def test_value_taken_away_leaves_the_default(program: Path) -> None:
+    done = call("resolve", program, "--why", "chat.seed", "--profile", "prod", environ={})
+
+    assert done.stdout.splitlines()[:2] == ["chat.seed = the model's own", "-> default  the model's own"]
+
+
+def test_variable_is_named_beside_its_value(program: Path) -> None:
+    done = call("resolve", program, "--why", "temperature", environ={"HEAT": "0.75"})
+
+    assert "chat.temperature = 0.75\n" in done.stdout
+    assert f"{program}:8:" in done.stdout
+    assert "(env.HEAT)" in done.stdout
+
+
+def test_no_secret_is_shown(program: Path) -> None:
+    environ = {"KEY": "geheim-1", "AUTH": "Bearer geheim-2"}
+
+    shown = [call("resolve", program, *more, environ=environ) for more in ([], ["--json"])]
+    shown.append(call("resolve", program, "--why", "chat.api_key", environ=environ))
+
+    assert "env.KEY" in shown[0].stdout
+    assert all("geheim" not in done.stdout + done.stderr for done in shown)
+
+
+def test_program_in_force_is_itself_a_program(program: Path) -> None:
+    done = call("resolve", program, "--profile", "prod", environ={})
+
+    again = check_text(done.stdout, environ={"AUTH": "x"})
+    assert again.errors == ()
+    assert again.models["chat"].config["num_ctx"] == 16384
+    assert again.models["chat"].config["connect_timeout"] == 5.0
+
+
+def test_json_has_every_setting_of_every_model(program: Path) -> None:
+    document = json.loads(call("resolve", program, "--json", environ={}).stdout)
+
+    chat = document["models"]["chat"]
+    assert list(document["models"]) == ["chat"]
+    assert (chat["num_ctx"]["value"], chat["num_ctx"]["from"]) == (8192, "model")
+    assert (chat["max_retries"]["value"], chat["max_retries"]["from"]) == (2, "default")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--why", "chat.numctx"], "num_ctx"),
+        (["--why", "chatt.num_ctx"], "chat"),
+        (["--model", "chatt"], "chat"),
+        (["--set", "numctx=1"], "num_ctx"),
+    ],
+)
+def test_misspelt_name_is_recognised(program: Path, arguments: list[str], said: str) -> None:
+    done: Called = call("resolve", program, *arguments, environ={})
+
+    assert done.code == 2
+    assert said in done.stderr
+
+
+def test_broken_file_shows_what_loads_and_says_what_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "app.ai"
+    path.write_text(
+        "ai model a { provider: ollama  model: tiny }\nai model b { provider: nobody  model: x }\n"
+    )
+
+    done = call("resolve", path, environ={})
+
+    assert done.code == 1
+    assert "ai model a {" in done.stdout
+    assert "N3103" in done.stderr
