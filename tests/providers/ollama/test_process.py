@@ -122,14 +122,21 @@ def test_a_process_is_known_while_it_lives(table: ProcessTable):
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc")
 def test_a_process_is_known_by_its_environment():
-    child = subprocess.Popen(["sleep", "60"], env={"TOKEN_OF_OURS": "abc"})
+    child = subprocess.Popen(
+        ["/bin/cat"], env={"TOKEN_OF_OURS": "abc"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     table = ProcTable()
     try:
+        # Between `exec` and the first answer of the program the kernel may show no environment yet.
+        child.stdin.write(b"x\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == b"x\n"
+
         assert table.has_variable(child.pid, "TOKEN_OF_OURS=abc")
         assert not table.has_variable(child.pid, "TOKEN_OF_OURS=ab")
     finally:
         child.kill()
-        child.wait()
+        child.communicate()
     assert not table.has_variable(child.pid, "TOKEN_OF_OURS=abc")
 
 
