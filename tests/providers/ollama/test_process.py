@@ -127,6 +127,8 @@ def test_a_process_is_known_by_its_environment():
     )
     table = ProcTable()
     try:
+        assert child.stdin is not None
+        assert child.stdout is not None
         # Between `exec` and the first answer of the program the kernel may show no environment yet.
         child.stdin.write(b"x\n")
         child.stdin.flush()
