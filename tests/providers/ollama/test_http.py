@@ -7,7 +7,7 @@ import gc
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Any
 
 import httpx
 import pytest
@@ -39,7 +39,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VERSION = document({"version": "0.24.0"})
-LIMITS: dict[str, float | None] = {"first_timeout_s": 5.0, "idle_timeout_s": 5.0, "total_timeout_s": None}
+
+
+class Limits(TypedDict):
+    first_timeout_s: float | None
+    idle_timeout_s: float | None
+    total_timeout_s: float | None
+
+
+LIMITS: Limits = {"first_timeout_s": 5.0, "idle_timeout_s": 5.0, "total_timeout_s": None}
 
 
 @pytest.fixture
