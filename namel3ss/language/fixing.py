@@ -31,7 +31,7 @@ def apply_fixes(text: str, fixes: Iterable[Fix]) -> Fixed:
             accepted.extend(fix.edits)
             count += 1
     line_end = "\r\n" if "\r\n" in text else "\n"
-    parts = []
+    parts: list[str] = []
     at = 0
     for edit in sorted(accepted, key=lambda edit: edit.span):
         parts += (text[at : edit.span.start], edit.text.replace("\n", line_end))

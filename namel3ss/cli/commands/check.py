@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import click
 
 from namel3ss.cli.ai_files import AI_FILE, STDIN, find_ai_files
+from namel3ss.cli.annotations import as_github, as_sarif
 from namel3ss.cli.diagnostic_json import diagnostic_as_json
 from namel3ss.cli.exit_codes import ExitCode
 from namel3ss.cli.fixing import fix_files, show_fixes
@@ -24,7 +25,7 @@ from namel3ss.language.render import render_concise, render_terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Format: TypeAlias = Literal["terminal", "concise", "json"]
+Format: TypeAlias = Literal["terminal", "concise", "json", "sarif", "github"]
 
 
 @click.command(cls=Command, short_help="Check .ai files and show every mistake.")
@@ -33,10 +34,10 @@ Format: TypeAlias = Literal["terminal", "concise", "json"]
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["terminal", "concise", "json"]),
+    type=click.Choice(["terminal", "concise", "json", "sarif", "github"]),
     default="terminal",
     show_default=True,
-    help="With source lines, one line each, or one JSON object.",
+    help="With source lines, one line each, one JSON object, a SARIF log, or GitHub annotations.",
 )
 @click.option("--fix", "is_fix", is_flag=True, help="Mend what can be mended safely, and show the rest.")
 @click.option(
@@ -77,6 +78,8 @@ def command(
     counts = Counter(finding.severity for finding in found)
     if form == "json":
         session.output.line(_as_json(paths, found, counts))
+    elif form == "sarif":
+        session.output.line(as_sarif(found))
     else:
         session.output.line(_summary(len(paths), counts))
     return ExitCode.PROGRAM if counts[Severity.ERROR] else ExitCode.OK
@@ -122,9 +125,11 @@ def _with_severity(findings: Sequence[Diagnostic], *, strict: bool) -> list[Diag
 
 def _show(session: Session, findings: Sequence[Diagnostic], form: Format) -> None:
     output = session.output
-    if form == "json" or not findings:
+    if form in ("json", "sarif") or not findings:
         return
-    if form == "concise":
+    if form == "github":
+        output.line(as_github(findings))
+    elif form == "concise":
         output.line(render_concise(findings).rstrip("\n"))
     else:
         text = render_terminal(findings, width=output.width, color=output.stdout_has_color)
