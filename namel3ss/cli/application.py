@@ -27,6 +27,8 @@ _COMMANDS: Final[dict[str, str]] = {
     "run": "Answer one prompt with a model of a .ai file.",
     "chat": "Talk to a model of a .ai file.",
     "check": "Check .ai files and show every mistake.",
+    "new": "Write a small .ai file to start from.",
+    "schema": "Print the language's values as JSON Schema.",
     "resolve": "Show every value in force and where it comes from.",
     "fmt": "Lay .ai files out in the one common form.",
     "explain": "Explain a code that check reports.",

@@ -1,0 +1,64 @@
+"""The `ai model` declaration as JSON Schema, made from the config models of the providers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from namel3ss.declarations.drafts import BLOCKS, MODEL_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from namel3ss.providers.registry import ProviderRegistry
+
+__all__ = ["language_schema"]
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_TEXTS: Final = {
+    "provider": "What the model runs on.",
+    "model": "The provider's name of the model.",
+    "extends": "Another ai model whose keys and settings hold where this one writes none.",
+    "description": "For people.",
+    "system": "The system prompt.",
+    "local_model_path": "For providers that load files.",
+}
+
+
+def language_schema(registry: ProviderRegistry, providers: Iterable[str]) -> dict[str, Any]:
+    """A schema for one `ai model` as an object, and under ``$defs`` the settings of each of `providers`.
+
+    It describes a model after `extends` and the environment are resolved. Raises PluginError for a provider that
+    cannot say its settings.
+    """
+    settings: dict[str, Any] = {}
+    cases: list[dict[str, Any]] = []
+    for name in providers:
+        model = registry.config_model(name)
+        if model is None:
+            continue
+        schema = model.model_json_schema(ref_template=f"#/$defs/{name}/$defs/{{model}}")
+        settings[name] = {**schema, "title": f"Settings of provider: {name}"}
+        block = {"$ref": f"#/$defs/{name}"}
+        cases.append(
+            {
+                "if": {"properties": {"provider": {"const": name}}, "required": ["provider"]},
+                "then": {"properties": dict.fromkeys(BLOCKS, block)},
+            }
+        )
+    return {
+        "$schema": _DIALECT,
+        "title": "ai model",
+        "type": "object",
+        "properties": {
+            "provider": {"type": "string", "enum": list(settings), "description": _TEXTS["provider"]},
+            **{key: _text(key) for key in MODEL_KEYS if key in _TEXTS and key != "provider"},
+            **{key: {"type": "object"} for key in BLOCKS},
+        },
+        "required": ["provider", "model"],
+        "allOf": cases,
+        "$defs": settings,
+    }
+
+
+def _text(key: str) -> dict[str, Any]:
+    return {"type": "string", "description": _TEXTS[key]}
