@@ -6,12 +6,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from namel3ss.declarations import read_program
+from namel3ss.declarations.value_types import ChoiceType, ListType, ValueType
 from namel3ss.sandbox import SandboxOptions, SandboxServer
 from tests.support.command_line import call
+
+if TYPE_CHECKING:
+    from namel3ss.declarations.chains import ChainDeclaration
+    from namel3ss.declarations.prompts import PromptDeclaration
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 PROGRAMS = sorted(EXAMPLES.glob("*.ai"))
@@ -32,6 +38,32 @@ def test_example_checks_without_a_warning_and_each_model_answers(file: Path) -> 
         done = call("run", file, "Hi", "--sandbox", "--model", name)
         assert done.code == 0, done.stderr
         assert "Hi" in done.stdout
+
+
+@pytest.mark.parametrize("file", PROGRAMS, ids=lambda file: file.stem)
+def test_each_prompt_and_chain_of_an_example_answers(file: Path) -> None:
+    program = read_program(file)
+    parts: list[tuple[str, PromptDeclaration | ChainDeclaration]] = [
+        ("--prompt", prompt) for prompt in program.prompts.values()
+    ]
+    parts += [("--chain", chain) for chain in program.chains.values()]
+    for option, part in parts:
+        inputs = [
+            text
+            for each in part.input.fields
+            if each.is_required
+            for text in ("--input", f"{each.name}={_something(each.type)}")
+        ]
+        done = call("run", file, "--sandbox", option, part.name, *inputs)
+        assert done.code == 0, done.stderr
+        assert "made-up" in done.stdout or done.stdout.startswith("{")
+
+
+def _something(wanted: ValueType) -> str:
+    """A value for an input, as a command line has it."""
+    if isinstance(wanted, ChoiceType):
+        return wanted.options[0]
+    return "[]" if isinstance(wanted, ListType) else "1"
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
