@@ -13,6 +13,7 @@ from namel3ss.declarations.model import Location, ProgramFile
 from namel3ss.declarations.models import ModelCheck
 from namel3ss.declarations.profiles import Origins, lay_over
 from namel3ss.language import Declaration, Severity
+from namel3ss.language.suppression import without_ignored
 from namel3ss.providers.registry import installed_providers
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def check_program(
     return ProgramFile(
         main.path,
         MappingProxyType(models),
-        findings.sorted(),
+        without_ignored(findings.sorted(), [tree.source for tree in trees]),
         tuple(broken),
         *parts,
         origins=Origins(own_drafts, laid_over),
