@@ -7,7 +7,7 @@ import gc
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, TypedDict, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import httpx
 import pytest
