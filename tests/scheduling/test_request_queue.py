@@ -173,6 +173,33 @@ def test_positions_count_from_zero_and_the_more_urgent_goes_first(gated: tuple[S
     assert (statistics["queue_size"], statistics["active_requests"]) == (2, 1)
 
 
+def test_positions_are_a_row_without_gaps_and_nobody_overtakes_inside_a_user_and_class() -> None:
+    gate = Gate()
+    with ScriptedServer() as server, RequestQueue() as queue:
+        server.on("/api/chat", [gate, *document(DONE)], document(DONE))
+        first = queue.add_request(request(server.url))
+        gate.arrived.wait()
+        ids = []
+        for number in range(40):
+            user, priority = f"u{number % 3}", number % 2
+            wanted = request(server.url, tokens=number)
+            ids.append(queue.add_request(wanted, priority, user))
+        positions = [(queue.get_queue_position(request_id) or {})["position"] for request_id in ids]
+        gate.open()
+        for request_id in (first, *ids):
+            assert queue.get_result(request_id) == DONE
+        sent = [got.json["options"]["num_predict"] for got in server.requests[1:]]
+
+    assert sorted(positions) == list(range(40))
+    assert sorted(sent) == list(range(40))
+    for line_of_one in range(6):
+        own = [number for number in sent if number % 6 == line_of_one]
+        assert own == sorted(own)
+        places = positions[line_of_one::6]
+        assert places == sorted(places)
+    assert [number % 2 for number in sent] == [0] * 20 + [1] * 20
+
+
 def test_priority_beyond_the_classes_counts_as_the_nearest(sandbox: str) -> None:
     with RequestQueue() as queue:
         for priority in (-3, 99):
@@ -442,7 +469,7 @@ def test_many_threads_get_one_answer_each(sandbox: str) -> None:
     assert statistics["recent_completions"] == 150
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_random_operations_with_cancels_and_faults_keep_the_rules(seed: int) -> None:
     ends = play(400, seed=seed)
 
