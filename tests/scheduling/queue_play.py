@@ -94,6 +94,8 @@ def play(operations: int, *, seed: int, threads: int = 8, slots: int = 2) -> Cou
         made: list[str] = []
         for _ in range(operations // threads):
             _operate(queue, chance, own, made, number)
+            if chance.random() < 0.8:
+                continue
             looked_at = chance.choice(own)
             where = queue.get_queue_position(looked_at)
             assert where is not None
