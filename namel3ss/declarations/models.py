@@ -44,7 +44,6 @@ class ModelCheck:
         A model that others extend may lack a provider or a model: it then only serves them.
         """
         errors_before = self._findings.errors
-        is_complete = all(self._has(draft, key, is_extended=is_extended) for key in ("provider", "model"))
         texts = {
             key: self._text(draft, key)
             for key in ("provider", "model", "description", "system", "local_model_path")
@@ -54,6 +53,10 @@ class ModelCheck:
         if config_model is not None:
             self._check_name(draft, texts["model"], config_model)
             self._check_settings(draft, config_model)
+        known = setting_infos(config_model) if config_model is not None else {}
+        is_complete = all(
+            self._has(draft, key, is_extended=is_extended, known=known) for key in ("provider", "model")
+        )
         if self._findings.errors > errors_before or draft.is_broken or not is_complete:
             return None
         if not provider or config_model is None:
@@ -62,11 +65,25 @@ class ModelCheck:
 
     # -- the declaration's own keys ---------------------------------------------------------------------------
 
-    def _has(self, draft: Draft, key: str, *, is_extended: bool) -> bool:
+    def _has(self, draft: Draft, key: str, *, is_extended: bool, known: Mapping[str, SettingInfo]) -> bool:
+        """Whether a key is there. One that is misspelt is reported where it stands, and once.
+
+        `known` are the provider's settings; where there are any, an unknown one has been reported already.
+        """
         written = draft.keys.get(key)
         if written is not None and written.content is not None:
             return True
-        if not is_extended and not draft.has_gaps:
+        meant = _meant(draft, key, known)
+        if meant is not None and known:
+            return False
+        if meant is not None:
+            self._findings.report(
+                "N3101" if key == "provider" else "N3102",
+                f"ai model `{shortened(draft.name)}` has no {key}, and a key that it does not know.",
+                meant.key or meant.place,
+                label=f"is {key} meant?",
+            )
+        elif not is_extended and not draft.has_gaps:
             code, example = ("N3101", "ollama") if key == "provider" else ("N3102", "llama3:8b")
             self._findings.report(
                 code,
@@ -195,6 +212,14 @@ class ModelCheck:
             code = advice.code if advice.code in CODES else "N3800"
             place = (written.key or written.place) if written is not None else draft.place
             self._findings.report(code, advice.message, place, help=advice.suggestion)
+
+
+def _meant(draft: Draft, key: str, known: Mapping[str, SettingInfo]) -> Written | None:
+    """What stands in the declaration itself and is probably that key, misspelt or behind its own value."""
+    for name, written in draft.settings.items():
+        if not written.block and name not in known and (written.content == key or closest(name, (key,))):
+            return written
+    return None
 
 
 def _declaration(

@@ -251,3 +251,23 @@ def test_a_name_that_no_model_can_have_is_an_error(name: str):
 )
 def test_names_that_models_can_have_pass(name: str):
     assert not check(f"ai model a {{ provider: ollama, model: {name} }}").errors
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "marked_text"),
+    [
+        ("ollama: provider\nmodel: x", "N3101", "ollama"),
+        ("providr: ollama\nmodel: x", "N3101", "providr"),
+        ("provider: ollama\nmodle: x", "N3201", "modle"),
+        ("provider: ollama\nx: model", "N3201", "x"),
+        ('provider: ollama\nconfig: { stop: "model" }', "N3102", "m"),
+    ],
+)
+def test_a_misspelt_or_swapped_required_key_is_one_finding_on_its_line(
+    lines: str, code: str, marked_text: str
+):
+    program = check(f"ai model m {{\n{lines}\n}}\nai model n {{ provider: ollama, model: y }}\n")
+
+    found = only(program)
+    assert (found.code, marked(found)) == (code, marked_text)
+    assert list(program.models) == ["n"]
