@@ -12,6 +12,7 @@ from namel3ss.declarations.inheritance import parent_names, resolve_extends
 from namel3ss.declarations.model import Location, ProgramFile
 from namel3ss.declarations.models import ModelCheck
 from namel3ss.declarations.profiles import Origins, lay_over
+from namel3ss.declarations.reloads import report_reloads
 from namel3ss.language import Declaration, Severity
 from namel3ss.language.suppression import without_ignored
 from namel3ss.providers.registry import installed_providers
@@ -83,6 +84,7 @@ def check_program(
             models[name] = declaration
         elif name not in extended or draft.is_broken:
             broken[name] = None
+    report_reloads(models.values(), findings)
     broken.update(dict.fromkeys((*declared_again, *laid_over_again)))
     if files.profile is not None and any(
         found.severity is Severity.ERROR for found in files.profile.diagnostics

@@ -109,6 +109,7 @@ CODES: dict[str, CodeInfo] = {
     "N3804": CodeInfo("A temperature that changes nothing", _WARNING),
     "N3891": CodeInfo("A comment that ignores nothing", _WARNING),
     "N3892": CodeInfo("A comment that ignores without a reason", _WARNING),
+    "N3805": CodeInfo("One model with two context windows", _WARNING),
     "N3901": CodeInfo("The file is not UTF-8 text", _ERROR),
     "N3902": CodeInfo("The file is not text", _ERROR),
     "N3903": CodeInfo("The file is too large", _ERROR),

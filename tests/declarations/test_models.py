@@ -271,3 +271,24 @@ def test_a_misspelt_or_swapped_required_key_is_one_finding_on_its_line(
     found = only(program)
     assert (found.code, marked(found)) == (code, marked_text)
     assert list(program.models) == ["n"]
+
+
+@pytest.mark.parametrize(
+    ("second", "warned"),
+    [
+        ("model: x, config: { num_ctx: 8192 }", ["N3805"]),
+        ("model: x, config: { num_ctx: 4096 }", []),
+        ("model: y, config: { num_ctx: 8192 }", []),
+        ("model: x", []),
+        ('model: x, config: { num_ctx: 8192, base_url: "http://10.0.0.5:11434" }', []),
+    ],
+)
+def test_one_model_with_two_windows_on_one_server_is_a_warning(second: str, warned: list[str]):
+    program = check(
+        "ai model a { provider: ollama, model: x, config: { num_ctx: 4096 } }\n"
+        f"ai model b {{ provider: ollama, {second} }}\n"
+    )
+
+    assert codes(program) == warned
+    assert [line_of(found) for found in program.diagnostics] == [2] * len(warned)
+    assert list(program.models) == ["a", "b"]
