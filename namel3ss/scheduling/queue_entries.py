@@ -9,6 +9,7 @@ are kept until they are read; once somebody waits for the whole answer instead, 
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ class Entry:
     ) -> None:
         self.id = request_id
         self.request = request
+        self.body_bytes = len(request.content)
         self.callback = callback
         self.status: Status = "pending"
         self.failure: Failure | None = None
@@ -98,6 +100,10 @@ class Entry:
             self.status, self.failure = status, failure
             self._changed.notify_all()
             return True
+
+    def drop_body(self) -> None:
+        """Forget what was sent: nobody sends it again. Whoever is sending it has it already."""
+        self.request = dataclasses.replace(self.request, content=b"")
 
     def add_piece(self, piece: dict[str, Any]) -> bool:
         """Keep a piece for `iter_pieces`; False when too many are waiting to be read."""

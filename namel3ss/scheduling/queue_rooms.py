@@ -65,7 +65,7 @@ class Room:
 
     def admit(self, entry: Entry) -> SyncScheduler:
         """Let a new request in; the scheduler that it is to wait at."""
-        size_bytes = len(entry.request.content)
+        size_bytes = entry.body_bytes
         with self._lock:
             if self.is_closing:
                 raise SchedulerClosedError
@@ -85,6 +85,7 @@ class Room:
         """A request has ended: keep its answer for a while."""
         with self._lock:
             if self._leave(entry):
+                entry.drop_body()
                 self._shelf.put(entry, self._clock())
 
     def find(self, request_id: str) -> Entry | None:
@@ -147,7 +148,7 @@ class Room:
     def _leave(self, entry: Entry) -> bool:
         if self._living.pop(entry.id, None) is None:
             return False
-        self._living_bytes -= len(entry.request.content)
+        self._living_bytes -= entry.body_bytes
         if not self._living:
             self._idle.notify_all()
         return True

@@ -308,14 +308,15 @@ class RequestQueue:
 
     async def _send(self, room: Room, entry: Entry) -> tuple[dict[str, Any], float]:
         """The answer and how long it took."""
+        request = entry.request  # before `begin`: an ended one has no body any more
         if not entry.begin():
             raise asyncio.CancelledError
         started_at = self._clock()
-        if not entry.request.is_streamed:
-            answer = await room.sender.fetch(entry.request)
+        if not request.is_streamed:
+            answer = await room.sender.fetch(request)
             return answer, self._clock() - started_at
         gathered, last = Gathered(), dict[str, Any]()
-        pieces = room.sender.stream(entry.request)
+        pieces = room.sender.stream(request)
         async with contextlib.aclosing(pieces):
             async for last in pieces:
                 gathered.add(last)

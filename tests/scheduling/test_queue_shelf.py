@@ -81,5 +81,12 @@ def test_unread_pieces_are_bounded_and_no_more_are_kept_for_who_waits_for_the_wh
     assert all(waited_for.add_piece({}) for _ in range(10_001))
 
 
+def test_ended_request_keeps_no_body() -> None:
+    entry = ended("a")
+    entry.drop_body()
+
+    assert (entry.request.content, entry.body_bytes) == (b"", 2)
+
+
 def test_two_spellings_of_a_model_share_its_slots() -> None:
     assert REQUEST.model_key == "llama3:latest"
