@@ -94,7 +94,7 @@ async def test_what_a_user_passes_in_is_never_rendered(tmp_path: Path):
     [
         ({}, "the input lacks `text`, which is str"),
         ({"text": 3}, "`text` must be text, and is the number 3"),
-        ({"text": "x", "wrds": 3}, "the input has no `wrds`; did you mean `words`?"),
+        ({"text": "x", "wrds": 3}, "the input has no `wrds`; did you mean `words`"),
         ({"text": "x", "words": True}, "`words` must be a whole number, and is true"),
         ({"text": "x", "tags": ["a", None]}, "`tags[1]` must be text, and is null"),
         ({"text": b"x"}, "`text` must be text, and is a bytes"),
