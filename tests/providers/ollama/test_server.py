@@ -334,13 +334,14 @@ async def test_stopping_where_nothing_runs_is_nothing(here):
 
 
 async def test_a_record_whose_number_belongs_to_another_process_by_now_stops_nobody(here):
-    bystander = await asyncio.create_subprocess_exec("sleep", "60", start_new_session=True)
     here.install()
     manager = here.manager()
     await manager.start()
     record = here.files.read()
     assert record is not None
     await manager.stop()
+    # Later than the server, as whoever inherits a number is: start times are told apart by hundredths of a second.
+    bystander = await asyncio.create_subprocess_exec("sleep", "60", start_new_session=True)
     here.files.write(
         msgspec.structs.replace(record, process=dataclasses.replace(record.process, pid=bystander.pid))
     )
