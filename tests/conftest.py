@@ -13,9 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+
+# How long a generated example takes says something of the machine (the first text of a fresh checkout builds
+# Hypothesis's tables, for one), nothing of the code: no time decides a test.
+settings.register_profile("namel3ss", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("namel3ss")
 
 # A developer's own server and settings must not change what a test sees.
 _OWN_VARIABLES = ("OLLAMA_", "NAMEL3SS_", "OTEL_")
