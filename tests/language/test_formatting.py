@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import textwrap
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -310,29 +309,6 @@ def test_programs_with_something_put_in_keep_their_meaning(text: str, at: int, m
     at %= len(text) + 1
 
     check_what_always_holds(text[:at] + more + text[at:])
-
-
-@pytest.mark.parametrize(
-    "unit",
-    [
-        "llm m { a: [1, 2], b: { c: d } }\n",
-        "} # c\n",
-        "# fmt: off\n# fmt: on\n",
-        "# fmt: off\n",
-        "llm m {\n",
-        "page p {\n}\n",
-    ],
-    ids=["inline", "stray", "switches", "off", "unclosed", "foreign"],
-)
-def test_time_grows_with_the_text_alone(unit: str) -> None:
-    def seconds(count: int) -> float:
-        text = unit * count
-        began = time.process_time()
-        format_text(text)
-        return time.process_time() - began
-
-    seconds(100)
-    assert seconds(2000) < 12 * (seconds(500) + 0.01)
 
 
 def test_valid_corpus_is_laid_out_not_left_alone() -> None:

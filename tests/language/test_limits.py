@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
 from namel3ss.language import Declaration, parse
 from namel3ss.language.findings import MAX_PER_DECLARATION, MAX_PER_FILE
 
@@ -59,20 +57,6 @@ def parse_time_s(text: str) -> float:
     started = time.process_time()
     parse(text)
     return time.process_time() - started
-
-
-@pytest.mark.parametrize("name", REPEATED)
-def test_time_grows_with_the_length_and_findings_do_not(name: str) -> None:
-    before, unit, behind = REPEATED[name]
-    small, large = (before + unit * count + behind for count in (1_000, 8_000))
-
-    result = parse(large)
-    small_s = min(parse_time_s(small) for _ in range(3))
-    large_s = min(parse_time_s(large) for _ in range(2))
-
-    assert len(result.diagnostics) <= 2 * MAX_PER_FILE + 1
-    # Eight times the text; a quadratic step would show as sixty-four times.
-    assert large_s <= 24 * small_s + 0.02, (small_s, large_s)
 
 
 def test_nesting_up_to_the_limit_is_read_and_one_deeper_refused_once() -> None:
