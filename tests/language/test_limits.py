@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import pytest
 
 from namel3ss.language import Declaration, parse
 from namel3ss.language.findings import MAX_PER_DECLARATION, MAX_PER_FILE
@@ -53,10 +53,13 @@ REPEATED = {
 }
 
 
-def parse_time_s(text: str) -> float:
-    started = time.process_time()
-    parse(text)
-    return time.process_time() - started
+@pytest.mark.parametrize("name", REPEATED)
+def test_findings_do_not_grow_with_the_length(name: str) -> None:
+    before, unit, behind = REPEATED[name]
+
+    result = parse(before + unit * 8_000 + behind)
+
+    assert len(result.diagnostics) <= 2 * MAX_PER_FILE + 1
 
 
 def test_nesting_up_to_the_limit_is_read_and_one_deeper_refused_once() -> None:
