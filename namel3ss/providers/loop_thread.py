@@ -92,8 +92,11 @@ class LoopThread:
     def close(self) -> None:
         """Cancel what still runs, close the loop and join the thread. Idempotent."""
         if self._loop is not None and self._process_id != os.getpid():
-            self._is_closed = True  # the thread and its connections belong to the parent process
-        elif threading.current_thread() is self._thread and not self._is_closed:
+            # The thread and its connections belong to the parent process, and so does the lock: the parent's thread
+            # may have held it at the moment of the fork, and nobody would ever release it here.
+            self._is_closed = True
+            return
+        if threading.current_thread() is self._thread and not self._is_closed:
             raise RuntimeError(f"{self._name} cannot be closed from its own thread.")
         with self._lock:
             loop = self._loop

@@ -299,6 +299,35 @@ def test_a_program_that_forgets_to_close_still_ends():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_after_a_fork_closing_waits_for_no_lock_of_the_parent():
+    with _run_program(
+        """
+        thread = LoopThread()
+
+        async def fork_while_the_lock_is_held():
+            with thread._lock:
+                return await asyncio.get_running_loop().run_in_executor(None, fork)
+
+        def fork():
+            child = os.fork()
+            if child == 0:
+                thread.close()
+                os._exit(0)
+            return os.waitpid(child, 0)[1]
+
+        print(thread.run(fork_while_the_lock_is_held()))
+        thread.close()
+        """
+    ) as process:
+        try:
+            out, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
+
+    assert out == "0\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_after_a_fork_it_says_so():
     with _run_program(
         """
