@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from namel3ss.language.suggest import closest, did_you_mean
@@ -30,8 +28,7 @@ def test_the_sentence_names_the_best_or_there_is_none() -> None:
     assert did_you_mean("provider", KEYS) is None
 
 
-def test_a_thousand_candidates_take_a_moment() -> None:
-    started = time.process_time()
-    closest("temprature_of_the_model", [f"candidate_number_{number}" for number in range(1000)])
+def test_among_a_thousand_candidates_the_closest_is_found() -> None:
+    names = [f"candidate_number_{number}" for number in range(1000)]
 
-    assert time.process_time() - started < 1
+    assert closest("candidat_number_500", names) == ["candidate_number_500"]

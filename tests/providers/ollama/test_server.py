@@ -224,7 +224,7 @@ async def test_a_program_that_ends_at_once_shows_its_last_lines(here):
     with pytest.raises(OllamaServerStartFailedError, match="exited with code 1") as caught:
         await here.manager().start()
 
-    assert time.monotonic() - started_at < 5, "a start that has failed is not waited for"
+    assert time.monotonic() - started_at < 20, "a start that has failed is not waited for"
     assert caught.value.log_tail == (
         "Error: mkdir /proc/nope: no such file or directory: ensure path elements are traversable"
     )
