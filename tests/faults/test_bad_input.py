@@ -10,7 +10,7 @@ import pytest
 from namel3ss.errors import UsageError
 from namel3ss.providers.local.ollama import OllamaProvider, OllamaRequestError
 from tests.support.ollama_lines import chat_answer
-from tests.support.scripted_server import ScriptedServer, lines, refusing_url
+from tests.support.scripted_server import ScriptedServer, lines
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -165,9 +165,9 @@ async def test_closed_provider_refuses_every_call_by_saying_so(listening, connec
 
 
 @pytest.mark.parametrize("name", ["generate", "stream", "generate_batch", "embed", "pull_model"])
-async def test_call_in_a_scope_that_is_cancelled_already_ends_as_cancelled(connect, name):
-    with refusing_url() as url:
-        provider = connect(url)
+async def test_call_in_a_scope_that_is_cancelled_already_sends_nothing(connect, name):
+    with ScriptedServer(lines(*chat_answer("Hello"))) as server:
+        provider = connect(server)
 
         async def call() -> None:
             current = asyncio.current_task()
@@ -177,6 +177,8 @@ async def test_call_in_a_scope_that_is_cancelled_already_ends_as_cancelled(conne
 
         with pytest.raises(asyncio.CancelledError):
             await asyncio.create_task(call())
+
+    assert server.requests == []
 
 
 async def test_twenty_megabytes_of_prompt_travel_whole(connect):

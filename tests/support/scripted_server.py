@@ -320,9 +320,12 @@ class ScriptedServer:
         )
         self._loop.call_soon(self._started.set)
         self._loop.run_forever()
-        server.close()
-        for _ in range(3):  # a connection that is just being accepted gets its transport, which can be closed
+        # Accept no more, but let a connection that was just accepted get its transport: a closed server would refuse it
+        # one, and its socket would stay open.
+        self._loop.remove_reader(self._listener)
+        for _ in range(3):
             self._loop.run_until_complete(asyncio.sleep(0))
+        server.close()
         tasks = asyncio.all_tasks(self._loop)
         for task in tasks:
             task.cancel()
