@@ -70,7 +70,7 @@ def check_program(
     laid_over, laid_over_again = draft_models((files.profile,) if files.profile else (), findings)
     drafts = lay_over(own_drafts, laid_over)
     extended = parent_names(drafts)
-    check = ModelCheck(registry or installed_providers(), environ, findings)
+    check = ModelCheck(registry or installed_providers(), environ, findings, drafts)
     models: dict[str, ModelDeclaration] = {}
     broken: dict[str, None] = {}  # in order, each once
     resolved = resolve_extends(drafts, findings, is_whole=files.is_whole)

@@ -25,7 +25,16 @@ __all__ = ["BLOCKS", "DEFAULT_NAME", "MODEL_KEYS", "Draft", "draft_models"]
 
 DEFAULT_NAME = "default"
 BLOCKS = ("config", "deployment_config")
-MODEL_KEYS = ("provider", "model", "extends", "description", "system", *BLOCKS, "local_model_path")
+MODEL_KEYS = (
+    "provider",
+    "model",
+    "extends",
+    "description",
+    "system",
+    *BLOCKS,
+    "local_model_path",
+    "fallback",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from namel3ss.declarations.written import merge, shortened
+from namel3ss.declarations.written import merge_pairs, shortened
 from namel3ss.language import Fix, Label, TextEdit
 from namel3ss.language.suggest import closest
 
@@ -134,14 +134,11 @@ def _inherit(draft: Draft, resolved: dict[str, Draft], depths: dict[str, int], f
                 help="Extend a model that is nearer to the start of the chain.",
             )
         return replace(draft, is_broken=True, has_gaps=True)
-    settings = dict(parent.settings)
-    for name, value in draft.settings.items():
-        settings[name] = merge(settings.get(name), value)
-    keys = {key: value for key, value in parent.keys.items() if key != "extends"} | draft.keys
+    keys = merge_pairs({key: value for key, value in parent.keys.items() if key != "extends"}, draft.keys)
     return replace(
         draft,
         keys=keys,
-        settings=settings,
+        settings=merge_pairs(parent.settings, draft.settings),
         is_broken=draft.is_broken or parent.is_broken,
         has_gaps=draft.has_gaps or parent.has_gaps,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from namel3ss.declarations.drafts import BLOCKS, MODEL_KEYS
+from namel3ss.declarations.fallbacks import Fallback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,11 +54,18 @@ def language_schema(registry: ProviderRegistry, providers: Iterable[str]) -> dic
             "provider": {"type": "string", "enum": list(settings), "description": _TEXTS["provider"]},
             **{key: _text(key) for key in MODEL_KEYS if key in _TEXTS and key != "provider"},
             **{key: {"type": "object"} for key in BLOCKS},
+            "fallback": _fallback(),
         },
         "required": ["provider", "model"],
         "allOf": cases,
         "$defs": settings,
     }
+
+
+def _fallback() -> dict[str, Any]:
+    template = "#/properties/fallback/anyOf/1/$defs/{model}"
+    name = {"type": "string", "description": "The ai model that answers when the server is down."}
+    return {"anyOf": [name, Fallback.model_json_schema(ref_template=template)]}
 
 
 def _text(key: str) -> dict[str, Any]:

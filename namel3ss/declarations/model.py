@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from namel3ss.declarations.chains import ChainDeclaration
+    from namel3ss.declarations.fallbacks import Fallback
     from namel3ss.declarations.profiles import Origins
     from namel3ss.declarations.prompts import PromptDeclaration
 
@@ -59,7 +60,8 @@ class ModelDeclaration:
 
     `config` and `deployment_config` hold the settings as they are written (``keep_alive`` is "10m" where the file
     says so), each under the block it stands in; references to the environment are `EnvironmentValue`s.
-    `locations` tells where each value was written, by its path without the block.
+    `locations` tells where each value was written, by its path without the block. `fallback` is None for a model whose
+    requests never go to another.
     """
 
     name: str
@@ -70,6 +72,7 @@ class ModelDeclaration:
     description: str | None
     system: str | None
     local_model_path: str | None
+    fallback: Fallback | None
     location: Location
     locations: Mapping[Path, Location] = field(repr=False, compare=False)
     references: Mapping[Path, EnvironmentValue] = field(repr=False, compare=False)

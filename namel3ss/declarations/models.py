@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from namel3ss.declarations.environment import UNSET, report_literal_secrets, report_unset, resolve
+from namel3ss.declarations.fallbacks import read_fallback
 from namel3ss.declarations.model import EnvironmentValue, Location, ModelDeclaration, Path
 from namel3ss.declarations.placement import report_place, report_unknown, usual_block
 from namel3ss.declarations.written import shortened
@@ -16,11 +17,12 @@ from namel3ss.providers.setting_problems import find_problems
 from namel3ss.providers.settings import ProviderConfig, setting_infos
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from pydantic import BaseModel
 
     from namel3ss.declarations.drafts import Draft
+    from namel3ss.declarations.fallbacks import Fallback
     from namel3ss.declarations.findings import Findings
     from namel3ss.declarations.written import Written
     from namel3ss.providers.registry import ProviderRegistry
@@ -31,12 +33,19 @@ __all__ = ["ModelCheck"]
 
 
 class ModelCheck:
-    """Checks drafts against the installed providers. Lives for one check of one program."""
+    """Checks drafts against the installed providers. Lives for one check of one program. `names` are all its ai models."""
 
-    def __init__(self, registry: ProviderRegistry, environ: Mapping[str, str], findings: Findings) -> None:
+    def __init__(
+        self,
+        registry: ProviderRegistry,
+        environ: Mapping[str, str],
+        findings: Findings,
+        names: Collection[str],
+    ) -> None:
         self._registry = registry
         self._environ = environ
         self._findings = findings
+        self._names = names
 
     def declare(self, draft: Draft, *, is_extended: bool) -> ModelDeclaration | None:
         """The declaration of a draft with everything it inherits; None where it cannot load.
@@ -53,6 +62,7 @@ class ModelCheck:
         if config_model is not None:
             self._check_name(draft, texts["model"], config_model)
             self._check_settings(draft, config_model)
+        fallback = self._fallback(draft)
         known = setting_infos(config_model) if config_model is not None else {}
         is_complete = all(
             self._has(draft, key, is_extended=is_extended, known=known) for key in ("provider", "model")
@@ -61,7 +71,7 @@ class ModelCheck:
             return None
         if not provider or config_model is None:
             return None  # the provider's name comes from a variable that is not set, which has been reported
-        return _declaration(draft, texts, config_model)
+        return _declaration(draft, texts, fallback, config_model)
 
     # -- the declaration's own keys ---------------------------------------------------------------------------
 
@@ -120,6 +130,20 @@ class ModelCheck:
             self._findings.report("N3108", f"{key} is empty.", written.place, help=f"Write a {key}'s name.")
             return None
         return content
+
+    def _fallback(self, draft: Draft) -> Fallback | None:
+        written = draft.keys.get("fallback")
+        if written is None:
+            return None
+        fallback = read_fallback(written, self._names, self._environ, self._findings)
+        if fallback is not None and fallback.model == draft.name:
+            self._findings.report(
+                "N3113",
+                f"ai model `{shortened(draft.name)}` falls back to itself.",
+                written.at(("model",)).place,
+                help="Name another ai model; `fallback: null` takes an inherited one away.",
+            )
+        return fallback
 
     def _check_name(self, draft: Draft, model: str | None, config_model: type[BaseModel]) -> None:
         content = draft.keys["model"].content if model else None
@@ -223,7 +247,10 @@ def _meant(draft: Draft, key: str, known: Mapping[str, SettingInfo]) -> Written 
 
 
 def _declaration(
-    draft: Draft, texts: Mapping[str, str | None], config_model: type[BaseModel]
+    draft: Draft,
+    texts: Mapping[str, str | None],
+    fallback: Fallback | None,
+    config_model: type[BaseModel],
 ) -> ModelDeclaration:
     infos = setting_infos(config_model)
     blocks: dict[str, dict[str, object]] = {"config": {}, "deployment_config": {}}
@@ -246,6 +273,7 @@ def _declaration(
         description=texts["description"],
         system=texts["system"],
         local_model_path=texts["local_model_path"],
+        fallback=fallback,
         location=draft.place,
         locations=MappingProxyType(locations),
         references=MappingProxyType(references),

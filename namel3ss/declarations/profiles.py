@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from namel3ss.declarations.written import merge
+from namel3ss.declarations.written import merge_pairs
 from namel3ss.errors import UsageError
 from namel3ss.language.suggest import closest
 
@@ -72,13 +72,10 @@ def lay_over(base: dict[str, Draft], profile: Mapping[str, Draft]) -> dict[str, 
 
 
 def _merged(below: Draft, above: Draft) -> Draft:
-    settings = dict(below.settings)
-    for name, value in above.settings.items():
-        settings[name] = merge(settings.get(name), value)
     return replace(
         below,
-        keys=below.keys | above.keys,
-        settings=settings,
+        keys=merge_pairs(below.keys, above.keys),
+        settings=merge_pairs(below.settings, above.settings),
         is_broken=below.is_broken or above.is_broken,
         has_gaps=below.has_gaps or above.has_gaps,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from namel3ss.declarations.environment import UNSET, resolve
+from namel3ss.declarations.fallbacks import Fallback
 from namel3ss.declarations.model import EnvironmentValue
 from namel3ss.declarations.placement import usual_block
 from namel3ss.providers.settings import ProviderConfig, setting_infos
@@ -22,7 +23,7 @@ __all__ = ["Origin", "OriginKind", "ResolvedModel", "ResolvedValue", "resolve_mo
 
 OriginKind: TypeAlias = Literal["default", "environment", "extends", "model", "profile", "--set"]
 
-_KEYS = ("provider", "model", "description", "system", "local_model_path")
+_KEYS = ("provider", "model", "description", "system", "local_model_path", "fallback")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ class _Asking:
             if written is not None:
                 chain.append(self._origin(layer, written, self._text_of(written)))
         value = getattr(self._declaration, key)
+        if isinstance(value, Fallback):
+            value = value.model_dump(exclude_none=True)
         return ResolvedValue(key, "", value, chain[-1], tuple(chain))
 
     def _text_of(self, written: Written) -> object:

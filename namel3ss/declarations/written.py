@@ -21,12 +21,12 @@ from namel3ss.language import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from namel3ss.declarations.findings import Findings
     from namel3ss.language import Pair, Source, Value
 
-__all__ = ["Scalar", "Written", "merge", "read_pairs", "read_value", "shortened"]
+__all__ = ["Scalar", "Written", "merge_pairs", "read_pairs", "read_value", "shortened"]
 
 Scalar: TypeAlias = "str | int | float | bool | None"
 
@@ -80,14 +80,18 @@ class Written:
                 yield from item.walk((*path, index))
 
 
-def merge(base: Written | None, nearer: Written) -> Written:
-    """The nearer value; two maps become one, key by key."""
+def _merge(base: Written | None, nearer: Written) -> Written:
     if base is None or not isinstance(base.content, dict) or not isinstance(nearer.content, dict):
         return nearer
-    merged = dict(base.content)
-    for key, item in nearer.content.items():
-        merged[key] = merge(merged.get(key), item)
-    return replace(nearer, content=merged)
+    return replace(nearer, content=merge_pairs(base.content, nearer.content))
+
+
+def merge_pairs(base: Mapping[str, Written], nearer: Mapping[str, Written]) -> dict[str, Written]:
+    """The pairs of two blocks as one: the nearer value wins, maps merge key by key."""
+    merged = dict(base)
+    for key, value in nearer.items():
+        merged[key] = _merge(merged.get(key), value)
+    return merged
 
 
 def read_pairs(block: Block, source: Source, findings: Findings) -> dict[str, Written]:

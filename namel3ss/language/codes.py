@@ -64,6 +64,8 @@ CODES: dict[str, CodeInfo] = {
     "N3109": CodeInfo("A provider that cannot be loaded", _ERROR),
     "N3110": CodeInfo("A declaration that this version does not run", _WARNING),
     "N3111": CodeInfo("A name that no model can have", _ERROR),
+    "N3112": CodeInfo("A fallback to a model that is not declared", _ERROR),
+    "N3113": CodeInfo("A model that falls back to itself", _ERROR),
     "N3201": CodeInfo("An unknown setting", _ERROR),
     "N3202": CodeInfo("A value outside of what the setting takes", _ERROR),
     "N3203": CodeInfo("A key written twice", _ERROR),
