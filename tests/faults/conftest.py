@@ -41,8 +41,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _http_library_is_loaded() -> None:
-    for module in ("_transport", "_config"):  # both load large libraries; a test is not to be blamed for that
-        importlib.import_module(f"namel3ss.providers.local.ollama.{module}")
+    # Both load large libraries; a test is not to be blamed for that.
+    for module in ("transport.library", "local.ollama._config"):
+        importlib.import_module(f"namel3ss.providers.{module}")
 
 
 @pytest.fixture

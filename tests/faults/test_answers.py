@@ -21,8 +21,8 @@ from namel3ss.providers.local.ollama import (
     OllamaServerUnreachableError,
     OllamaStreamInterruptedError,
 )
-from namel3ss.providers.local.ollama._attempts import pause_s
-from namel3ss.providers.local.ollama._circuit import Circuit, RetryBudget
+from namel3ss.providers.local.ollama._circuit import Circuit
+from namel3ss.providers.transport.retries import RetryBudget, pause_s
 from tests.support.clock import ManualClock
 from tests.support.ollama_lines import chat_answer, chat_end, chat_line
 from tests.support.scripted_server import (

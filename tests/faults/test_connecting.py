@@ -249,7 +249,7 @@ def test_process_without_file_descriptors_says_so_and_works_again_later(server):
     program = f"""
 import asyncio, json, os, resource
 from namel3ss.providers.local.ollama import OllamaProvider, OllamaServerUnreachableError
-import namel3ss.providers.local.ollama._transport
+import namel3ss.providers.transport.library
 
 async def main():
     async with OllamaProvider("x", "tiny", {{"base_url": "{server.url}", "auto_pull_model": False}}) as provider:

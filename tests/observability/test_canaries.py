@@ -44,7 +44,7 @@ QUICK = {"stall": "stall:after=1", "slow-load": "slow-load:seconds=9", "drip": "
 @pytest.fixture(scope="module", autouse=True)
 def _http_library_is_loaded() -> None:
     """The first request of a process loads it on a thread that lives as long as its event loop."""
-    importlib.import_module("namel3ss.providers.local.ollama._transport")
+    importlib.import_module("namel3ss.providers.transport.library")
     importlib.import_module("httpx_aiohttp")
 
 

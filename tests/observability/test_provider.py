@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module", autouse=True)
 def _http_library_is_loaded() -> None:
     """The first request of a process loads it on a thread that lives as long as its event loop."""
-    importlib.import_module("namel3ss.providers.local.ollama._transport")
+    importlib.import_module("namel3ss.providers.transport.library")
     importlib.import_module("httpx_aiohttp")
 
 

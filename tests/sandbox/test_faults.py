@@ -36,7 +36,7 @@ TEXT = "Hello from a tiny model."
 @pytest.fixture(scope="module", autouse=True)
 def _http_library_is_loaded() -> None:
     """The first request of a process loads it on a thread that lives as long as its event loop."""
-    importlib.import_module("namel3ss.providers.local.ollama._transport")
+    importlib.import_module("namel3ss.providers.transport.library")
     importlib.import_module("httpx_aiohttp")
 
 

@@ -123,7 +123,7 @@ async def cancel_once(
 
 async def run(count: int, *, seed: int = 7) -> Report:
     """Cancel so many calls, and look what is left."""
-    importlib.import_module("namel3ss.providers.local.ollama._transport")
+    importlib.import_module("namel3ss.providers.transport.library")
     report = Report()
     with ExitStack() as stack:
         upstreams = Upstreams(stack)

@@ -129,7 +129,7 @@ def slope_per_minute(samples: list[tuple[float, int]]) -> float:
 
 
 async def soak(urls: list[str], seconds: float, seed: int) -> int:
-    importlib.import_module("namel3ss.providers.local.ollama._transport")
+    importlib.import_module("namel3ss.providers.transport.library")
     gc.collect()
     tasks, descriptors = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
     provider = OllamaProvider(

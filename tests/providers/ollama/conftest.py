@@ -25,7 +25,7 @@ def _http_library_is_loaded() -> None:
 
     Done once beforehand, so that no test is blamed for the thread.
     """
-    importlib.import_module("namel3ss.providers.local.ollama._transport")
+    importlib.import_module("namel3ss.providers.transport.library")
     importlib.import_module("httpx_aiohttp")
 
 

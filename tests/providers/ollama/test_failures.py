@@ -11,8 +11,10 @@ import httpx
 import pytest
 
 from namel3ss.providers.local.ollama import _errors as errors
-from namel3ss.providers.local.ollama._failures import Failure, classify, ollama_error
 from namel3ss.providers.local.ollama._http import OllamaHttp
+from namel3ss.providers.transport.failure_kinds import Failure
+from namel3ss.providers.transport.failures import classify
+from namel3ss.providers.transport.library import HttpLibrary
 from tests.support.ollama_lines import chat_line
 from tests.support.scripted_server import (
     LAST_CHUNK,
@@ -67,10 +69,12 @@ def test_every_exception_of_both_libraries_becomes_an_ollama_error(
         error._os_error = OSError(111, "refused")
     if isinstance(error, aiohttp.ClientResponseError):
         error.message = "bad status line"
+    if isinstance(error, aiohttp.InvalidURL):
+        error._url, error._description = "http:", None
 
-    mapped = ollama_error(
-        error, model="tiny", base_url="http://h:1", connect_timeout_s=5.0, is_answering=is_answering
-    )
+    failed = HttpLibrary("http://h:1", {}, 5.0).failed_request(error, "tiny", is_answering=is_answering)
+    assert failed is not None
+    mapped = OllamaHttp("http://h:1").transport_error(failed)
 
     assert isinstance(mapped, errors.OllamaError)
     assert mapped.original_error is error

@@ -8,7 +8,8 @@ from email.utils import format_datetime
 import pytest
 
 from namel3ss.providers.local.ollama import _errors as errors
-from namel3ss.providers.local.ollama._refusals import error_from_answer, error_from_text, quote
+from namel3ss.providers.local.ollama._refusals import error_from_answer, error_from_text
+from namel3ss.providers.transport.wording import quote
 from tests.contract.recordings import Recording, all_recordings
 
 OVERFLOW_JSON = (

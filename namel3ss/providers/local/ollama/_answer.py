@@ -16,7 +16,7 @@ from namel3ss.providers.local.ollama._errors import (
     OllamaError,
     OllamaStreamInterruptedError,
 )
-from namel3ss.providers.local.ollama._refusals import error_from_text, quote, text_of_error
+from namel3ss.providers.local.ollama._refusals import error_from_text, text_of_error
 from namel3ss.providers.local.ollama._wire import (
     ChatLine,
     GenerateLine,
@@ -27,6 +27,7 @@ from namel3ss.providers.local.ollama._wire import (
     decode_totals,
     tool_call,
 )
+from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,12 +20,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from namel3ss.providers.local.ollama._address import is_loopback
-from namel3ss.providers.local.ollama._circuit import Circuit, RetryBudget
 from namel3ss.providers.local.ollama._errors import (
     OllamaBadResponseError,
     OllamaError,
@@ -34,25 +32,23 @@ from namel3ss.providers.local.ollama._errors import (
     OllamaServerError,
     OllamaServerUnreachableError,
 )
+from namel3ss.providers.transport.retries import RetryBudget, pause_s
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from namel3ss.providers.local.ollama._circuit import Circuit
     from namel3ss.providers.local.ollama._config import OllamaConfig
     from namel3ss.providers.local.ollama._http import OllamaHttp
     from namel3ss.providers.local.ollama._models import OllamaModelManager
     from namel3ss.providers.local.ollama._pull import ProgressListener
     from namel3ss.providers.local.ollama._server import OllamaServerManager
 
-__all__ = ["Attempts", "Host", "pause_s"]
+__all__ = ["Attempts", "Host"]
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
-
-_FIRST_PAUSE_S: Final = 0.25
-_LONGEST_PAUSE_S: Final = 8.0
-_LONGEST_ASKED_PAUSE_S: Final = 30.0
 
 
 @dataclass(eq=False, slots=True)
@@ -213,12 +209,3 @@ class Attempts:
             tried = ", ".join(host.http.base_url for host in request.unreachable)
             error.message += f" No server could be reached; tried: {tried}."
         raise error
-
-
-def pause_s(retries: int, asked_s: float | None) -> float:
-    """How long to wait before the retry of that number. What a server asks for is honoured up to half a minute; a
-    little is added at random, so that not everybody comes back at once.
-    """
-    if asked_s is not None:
-        return min(asked_s, _LONGEST_ASKED_PAUSE_S) * random.uniform(1.0, 1.1)
-    return random.uniform(0, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**retries))

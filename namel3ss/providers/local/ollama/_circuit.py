@@ -1,4 +1,4 @@
-"""Which of several servers to leave alone for a while, and how much may be tried again: pure, with the clock given.
+"""Which of several servers to leave alone for a while: pure, with the clock given.
 
 A circuit opens on evidence about the server: it could not be reached (at once), or it failed three times in a row
 without one whole answer between. A refused request, a missing model or a crashed runner says nothing against a server:
@@ -22,7 +22,7 @@ from namel3ss.providers.local.ollama._errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Circuit", "RetryBudget"]
+__all__ = ["Circuit"]
 
 _FAILURES_TO_OPEN: Final = 3
 _FIRST_REST_S: Final = 5.0
@@ -88,37 +88,3 @@ def _blames_the_server(error: OllamaError) -> bool:
         return not isinstance(error, OllamaRunnerError)
     # A connection that broke, but not an answer that ended politely without its last line: that is the model's doing.
     return error.error_type == "stream_reset" or isinstance(error, OllamaInterTokenTimeoutError)
-
-
-class RetryBudget:
-    """Keeps retries from multiplying the load on servers that are already in trouble.
-
-    Retries may be a fifth of all requests, and a few more after a quiet time. `clock` is monotonic, in seconds.
-    """
-
-    _SHARE: Final = 0.2
-    _FLOOR: Final = 10.0  # so many may be made without any requests before them
-    _CEILING: Final = 100.0
-    _REFILL_PER_S: Final = 0.5
-
-    __slots__ = ("_clock", "_left", "_looked_at")
-
-    def __init__(self, *, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._left = self._FLOOR
-        self._looked_at = clock()
-
-    def request_made(self) -> None:
-        """A first attempt is made; it earns a fifth of a retry."""
-        self._left = min(self._CEILING, self._left + self._SHARE)
-
-    def take(self) -> bool:
-        """Whether one more retry is allowed; it is then counted."""
-        now = self._clock()
-        if self._left < self._FLOOR:
-            self._left = min(self._FLOOR, self._left + (now - self._looked_at) * self._REFILL_PER_S)
-        self._looked_at = now
-        if self._left < 1.0:
-            return False
-        self._left -= 1.0
-        return True

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from namel3ss.providers.base import EmbeddingResponse
 from namel3ss.providers.local.ollama._errors import OllamaBadResponseError, OllamaError
-from namel3ss.providers.local.ollama._refusals import quote
 from namel3ss.providers.local.ollama._wire import Totals, decode_embed_answer
+from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
     from namel3ss.providers.local.ollama._exchange import Exchange

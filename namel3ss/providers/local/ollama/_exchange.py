@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from namel3ss.providers.local.ollama._answer import Answer
     from namel3ss.providers.local.ollama._attempts import Attempts, Host
     from namel3ss.providers.local.ollama._context import WindowFinder
-    from namel3ss.providers.local.ollama._lines import LineStream
     from namel3ss.providers.local.ollama._pull import ProgressListener
     from namel3ss.providers.local.ollama._requests import Call
     from namel3ss.providers.local.ollama._stream import OllamaStream
+    from namel3ss.providers.transport.reading import PieceStream
 
 __all__ = ["Exchange"]
 
@@ -57,11 +57,11 @@ class Exchange:
 
     # -- asking -------------------------------------------------------------------------------------------------
 
-    async def open_lines(self, call: Call, answer: Answer) -> LineStream:
+    async def open_lines(self, call: Call, answer: Answer) -> PieceStream[bytes]:
         """The lines of an answer, begun. Raises what the server refuses."""
         config = call.config
 
-        async def send(host: Host) -> LineStream:
+        async def send(host: Host) -> PieceStream[bytes]:
             answer.base_url = host.http.base_url
             lines = host.http.stream(
                 "POST",

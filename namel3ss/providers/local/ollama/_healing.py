@@ -20,7 +20,7 @@ from namel3ss.providers.local.ollama._errors import (
 )
 from namel3ss.providers.local.ollama._models import model_names
 from namel3ss.providers.local.ollama._names import find_model
-from namel3ss.providers.local.ollama._refusals import quote
+from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,9 +14,9 @@ from namel3ss.errors import N3Error
 from namel3ss.observability.propagation import suppress_instrumentation
 from namel3ss.providers.local.ollama._errors import OllamaBadResponseError
 from namel3ss.providers.local.ollama._names import find_model
-from namel3ss.providers.local.ollama._refusals import quote
 from namel3ss.providers.local.ollama._single_flight import SingleFlight
 from namel3ss.providers.local.ollama._telemetry import server_of
+from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine

@@ -20,7 +20,7 @@ from namel3ss.providers.local.ollama._errors import (
 from namel3ss.providers.local.ollama._http import OllamaHttp
 from namel3ss.providers.local.ollama._names import find_model, model_key, name_problem, nearest_models
 from namel3ss.providers.local.ollama._pull import PullPolicy, give_back, pull
-from namel3ss.providers.local.ollama._refusals import quote
+from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -18,8 +18,9 @@ from namel3ss.providers.local.ollama._errors import (
     OllamaStreamInterruptedError,
 )
 from namel3ss.providers.local.ollama._http import OllamaHttp
-from namel3ss.providers.local.ollama._refusals import error_from_text, quote, text_of_error
+from namel3ss.providers.local.ollama._refusals import error_from_text, text_of_error
 from namel3ss.providers.local.ollama._requests import OPTION_NAMES
+from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping

@@ -33,15 +33,16 @@ from namel3ss.providers.local.ollama._errors import (
     OllamaStreamInterruptedError,
 )
 from namel3ss.providers.local.ollama._pull_progress import PullProgress, PullTracker
-from namel3ss.providers.local.ollama._refusals import error_from_text, quote, text_of_error
+from namel3ss.providers.local.ollama._refusals import error_from_text, text_of_error
 from namel3ss.providers.local.ollama._single_flight import SingleFlight
 from namel3ss.providers.local.ollama._telemetry import server_of
+from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from namel3ss.providers.local.ollama._http import OllamaHttp
-    from namel3ss.providers.local.ollama._lines import LineStream
+    from namel3ss.providers.transport.reading import PieceStream
 
 __all__ = ["ProgressListener", "PullPolicy", "give_back", "pull"]
 
@@ -91,7 +92,7 @@ class _Pull:
     callers: list[_Caller] = field(default_factory=list)
     logged_fraction: float = 0.0
     in_use: OllamaHttp | None = None
-    lines: LineStream | None = None
+    lines: PieceStream[bytes] | None = None
 
     def borrow(self) -> OllamaHttp:
         """The connection of somebody who waits and does not close it."""

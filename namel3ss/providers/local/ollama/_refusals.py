@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -30,14 +29,12 @@ from namel3ss.providers.local.ollama._errors import (
     OllamaServerBusyError,
     OllamaServerError,
 )
+from namel3ss.providers.transport.wording import quote, retry_after_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["error_from_answer", "error_from_text", "quote"]
-
-_QUOTED_CHARACTERS = 200
-_LONGEST_RETRY_AFTER_S = 3600.0
+__all__ = ["error_from_answer", "error_from_text", "text_of_error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +251,7 @@ def error_from_answer(
     """The error for an answer whose status is not a success. `body` may be only the beginning of what was sent."""
     error = _error_from_answer(status, headers, body, model, base_url)
     if isinstance(error, OllamaServerBusyError):
-        error.retry_after_s = _retry_after_s(headers.get("retry-after"))
+        error.retry_after_s = retry_after_s(headers.get("retry-after"))
     return error
 
 
@@ -289,34 +286,6 @@ def _error_from_answer(
         base_url=base_url,
         suggestion="A proxy may stand before the server; look at its log.",
         status=status,
-    )
-
-
-def _retry_after_s(value: str | None) -> float | None:
-    """Seconds of a Retry-After header, which holds a number or a date; None for anything else."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return min(float(value), _LONGEST_RETRY_AFTER_S)
-    from email.utils import parsedate_to_datetime  # slow to import, and hardly ever needed
-
-    try:
-        seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
-        return None
-    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_S)
-
-
-def quote(data: bytes) -> str:
-    """The beginning of `data`, safe to show: one line, bounded, anything unprintable escaped."""
-    if not data:
-        return "(empty)"
-    text = " ".join(data[: 4 * _QUOTED_CHARACTERS].decode("utf-8", "replace").split())
-    shown = text[:_QUOTED_CHARACTERS].encode("unicode_escape").decode("ascii")
-    if text.isprintable():
-        shown = text[:_QUOTED_CHARACTERS]
-    return f"'{shown}'" + (
-        "…" if len(text) > _QUOTED_CHARACTERS or len(data) > 4 * _QUOTED_CHARACTERS else ""
     )
 
 

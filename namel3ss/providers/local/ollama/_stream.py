@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from namel3ss.observability.requests import RequestObservation
     from namel3ss.providers.base import ProviderChunk, ProviderResponse
     from namel3ss.providers.local.ollama._exchange import Exchange
-    from namel3ss.providers.local.ollama._lines import LineStream
     from namel3ss.providers.local.ollama._requests import Call
+    from namel3ss.providers.transport.reading import PieceStream
 
 __all__ = ["OllamaStream"]
 
@@ -46,7 +46,7 @@ class OllamaStream(ProviderStream):
         self._call = call
         self._is_read_in_pieces = is_read_in_pieces
         self._state: _State = "new"
-        self._lines: LineStream | None = None
+        self._lines: PieceStream[bytes] | None = None
         self._pending: Iterator[bytes] = iter(())
         self._answer = Answer(call.model, is_chat=call.is_chat, clock=exchange.clock)
         self._observation: RequestObservation | None = None
@@ -261,7 +261,7 @@ class OllamaStream(ProviderStream):
 _closing: set[asyncio.Task[None]] = set()
 
 
-def _close_soon(lines: LineStream) -> None:
+def _close_soon(lines: PieceStream[bytes]) -> None:
     task = asyncio.get_running_loop().create_task(lines.aclose())
     _closing.add(task)
     task.add_done_callback(_closing.discard)

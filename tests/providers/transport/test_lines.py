@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from namel3ss.providers.local.ollama._ndjson import LineSplitter, LineTooLongError
+from namel3ss.providers.transport.lines import LineSplitter
+from namel3ss.providers.transport.reading import PieceTooLongError
 
 
 def split(data: bytes, cuts: list[int], limit_bytes: int = 1000) -> tuple[list[bytes], bytes]:
@@ -66,7 +67,7 @@ def test_what_follows_the_last_line_feed_is_the_rest() -> None:
 
 @pytest.mark.parametrize("data", [b"x" * 11, b"x" * 11 + b"\n", b"1\n" + b"x" * 11])
 def test_line_above_the_limit_is_refused_with_its_beginning(data: bytes) -> None:
-    with pytest.raises(LineTooLongError) as raised:
+    with pytest.raises(PieceTooLongError) as raised:
         split(data, [3, 5], limit_bytes=10)
 
     assert raised.value.beginning.startswith(b"xxx")

@@ -18,13 +18,12 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from namel3ss.providers.local.ollama._failures import Failure, classify, library_error, ollama_error
+from namel3ss.providers.transport.failure_kinds import FailedRequest, Failure
+from namel3ss.providers.transport.failures import classify, library_error, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
     from types import SimpleNamespace
-
-    from namel3ss.providers.local.ollama._errors import OllamaError
 
 __all__ = ["AnswerStream", "HttpLibrary", "Pool"]
 
@@ -181,7 +180,7 @@ class _Request(httpx.Request):
 
 
 class HttpLibrary:
-    """What `_http` needs of the HTTP libraries, for one server: requests, pools, and the meaning of failures."""
+    """What `client` needs of the HTTP libraries, for one server: requests, pools, and the meaning of failures."""
 
     open_pool = Pool.open
 
@@ -227,12 +226,19 @@ class HttpLibrary:
             _attempt.reset(token)
         return AnswerStream(await transport.handle_async_request(request))
 
-    def error(self, error: Exception, model: str | None, *, is_answering: bool) -> OllamaError | None:
-        """The OllamaError for an exception of a transport; None for any other. `is_answering`: a body had begun."""
-        return ollama_error(
-            error,
-            model=model,
+    def failed_request(
+        self, error: Exception, model: str | None, *, is_answering: bool
+    ) -> FailedRequest | None:
+        """What an exception of a transport means; None for any other. `is_answering`: a body had begun."""
+        failure = classify(error)
+        if failure is None:
+            return None
+        return FailedRequest(
+            failure=failure,
+            reason=reason_of(error),
+            exception=error,
             base_url=self._base_url,
+            model=model,
             connect_timeout_s=self._connect_timeout_s,
             is_answering=is_answering,
         )

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from namel3ss.providers.local.ollama._limits import LimitPassedError, WaitLimits
+from namel3ss.providers.transport.limits import LimitPassedError, WaitLimits
 
 FOREVER_S = 30.0
 
@@ -37,7 +37,7 @@ async def test_wait_before_the_first_line_ends_by_the_limit_that_comes_first(
 async def test_idle_limit_holds_after_the_first_line_only() -> None:
     waiting = WaitLimits(first_s=FOREVER_S, idle_s=0.01, total_s=None)
 
-    waiting.line_arrived()
+    waiting.piece_arrived()
     with pytest.raises(LimitPassedError) as raised, waiting:
         await silence()
 
@@ -47,7 +47,7 @@ async def test_idle_limit_holds_after_the_first_line_only() -> None:
 
 async def test_time_between_waits_is_not_counted_against_the_idle_limit() -> None:
     waiting = WaitLimits(first_s=None, idle_s=0.02, total_s=None)
-    waiting.line_arrived()
+    waiting.piece_arrived()
     with waiting:
         await asyncio.sleep(0)
 

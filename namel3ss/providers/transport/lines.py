@@ -6,21 +6,14 @@ would cut a record at them.
 
 from __future__ import annotations
 
-__all__ = ["MAX_LINE_BYTES", "LineSplitter", "LineTooLongError"]
+from namel3ss.providers.transport.reading import CutOffError, PieceTooLongError, is_json
 
-# The longest line Ollama's own client reads. Tool calls and embedded context arrive on one line.
+__all__ = ["MAX_LINE_BYTES", "LineSplitter"]
+
+# The longest line Ollama's own client reads. Tool calls, images and embedded context arrive on one line.
 MAX_LINE_BYTES = 8 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
-
-
-class LineTooLongError(ValueError):
-    """A line is longer than the limit; `beginning` is how it starts."""
-
-    def __init__(self, limit_bytes: int, beginning: bytes) -> None:
-        super().__init__(f"a line is longer than {limit_bytes} bytes")
-        self.limit_bytes = limit_bytes
-        self.beginning = beginning
 
 
 class LineSplitter:
@@ -39,7 +32,7 @@ class LineSplitter:
         self._started = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines that `data` completes. Raises LineTooLongError."""
+        """The lines that `data` completes. Raises PieceTooLongError."""
         if not self._started:
             data = self._without_mark(data)
         lines = data.split(b"\n")
@@ -65,9 +58,16 @@ class LineSplitter:
         r"""What came after the last ``\n``: a line that was never finished, or b"" ."""
         return b"".join(self._parts).strip()
 
+    def end(self) -> list[bytes]:
+        """The last line, where it lacks only its end. Raises CutOffError for a line of JSON that was cut."""
+        rest = self.rest()
+        if rest.startswith(b"{") and not is_json(rest):
+            raise CutOffError
+        return [rest] if rest else []
+
     def _check(self, line: bytes) -> None:
         if len(line) > self._limit:
-            raise LineTooLongError(self._limit, line[:200])
+            raise PieceTooLongError("a line", self._limit, line[:200])
 
     def _without_mark(self, data: bytes) -> bytes:
         data = b"".join((*self._parts, data))

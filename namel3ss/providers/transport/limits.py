@@ -29,7 +29,7 @@ class LimitPassedError(Exception):
 class WaitLimits:
     """Entered around each wait; raises LimitPassedError out of one that takes too long.
 
-    `first_s` counts from the making of this object until `line_arrived` is first called, `idle_s` is for each wait
+    `first_s` counts from the making of this object until `piece_arrived` is first called, `idle_s` is for each wait
     after that, `total_s` counts from the making to the end. None means no limit. Only a wait can end by a limit: a
     consumer that is slow between two waits is not punished.
 
@@ -61,7 +61,7 @@ class WaitLimits:
         self._has_fired = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def line_arrived(self) -> None:
+    def piece_arrived(self) -> None:
         """The first piece is there; from now on the idle limit holds."""
         self._name = "idle"
 
