@@ -51,8 +51,13 @@ class ProviderPlugin(Protocol):
     def config_model(self) -> type[BaseModel]:
         """The model of its settings (see `namel3ss.providers.settings`). May import; is called when needed."""
 
-    def create(self, name: str, model: str, config: Mapping[str, Any]) -> N3Provider:
-        """A provider for one declaration. `config` holds settings by name, `deployment_config` nested or flat."""
+    def create(
+        self, name: str, model: str, config: Mapping[str, Any], *, environ: Mapping[str, str]
+    ) -> N3Provider:
+        """A provider for one declaration. `config` holds settings by name, `deployment_config` nested or flat.
+
+        What `config` leaves out and variables may say (an address, a key) is looked for in `environ`, nowhere else.
+        """
 
     def override_address(self, config: Mapping[str, Any], base_url: str) -> Mapping[str, Any]:
         """The same settings with every address in them replaced by `base_url` (for `--sandbox`)."""

@@ -35,7 +35,8 @@ def load(
 ) -> Program:
     """The program of a `.ai` file. Reads the file, and opens nothing else.
 
-    `environ` answers references to the environment (the process's own unless given). `base_url` or `sandbox_url`
+    `environ` takes the place of the process's environment for whatever is read from it: `env.NAME` in the file, and the
+    addresses and keys that a provider looks for itself. `base_url` or `sandbox_url`
     replaces every address, those of the file and of the environment included. `profile` lays `app.prod.ai` over
     `app.ai`; imports may lead to files below `root`, the file's own folder unless given. Raises ProgramError, which shows the
     first findings and holds them all, when the file has no model that can be used.

@@ -195,7 +195,8 @@ class Program:
             raise PluginError(f"The provider {declaration.provider!r} is not installed any more.")
         if self._address is not None:
             declaration = _readdressed(declaration, plugin, self._address)
-        return plugin.create(declaration.name, declaration.model, declaration.settings(self._environ))
+        settings = declaration.settings(self._environ)
+        return plugin.create(declaration.name, declaration.model, settings, environ=self._environ)
 
 
 def _readdressed(declaration: ModelDeclaration, plugin: ProviderPlugin, address: str) -> ModelDeclaration:

@@ -66,7 +66,9 @@ class _Scripted:
     def config_model(self) -> type[BaseModel]:
         return self._real.config_model()
 
-    def create(self, name: str, model: str, config: Mapping[str, Any]) -> N3Provider:
+    def create(
+        self, name: str, model: str, config: Mapping[str, Any], *, environ: Mapping[str, str]
+    ) -> N3Provider:
         provider = self._providers.get(name, self._default)
         if provider is None:
             raise UsageError(

@@ -101,7 +101,9 @@ class _Plugin:
     def config_model(self) -> type[ScriptedConfig]:
         return ScriptedConfig
 
-    def create(self, name: str, model: str, config: Mapping[str, Any]) -> _Provider:
+    def create(
+        self, name: str, model: str, config: Mapping[str, Any], *, environ: Mapping[str, str]
+    ) -> _Provider:
         return _Provider(name, model, self._answer)
 
     def override_address(self, config: Mapping[str, Any], base_url: str) -> Mapping[str, Any]:

@@ -96,7 +96,9 @@ class ScriptedPlugin:
     def config_model(self) -> type[ScriptedConfig]:
         return ScriptedConfig
 
-    def create(self, name: str, model: str, config: Mapping[str, Any]) -> ScriptedProvider:
+    def create(
+        self, name: str, model: str, config: Mapping[str, Any], *, environ: Mapping[str, str]
+    ) -> ScriptedProvider:
         self.events.append(f"created {name}")
         return ScriptedProvider(name, model, config, self.events)
 

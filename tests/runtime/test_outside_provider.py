@@ -48,7 +48,7 @@ class Plugin:
     def config_model(self):
         return Config
 
-    def create(self, name, model, config):
+    def create(self, name, model, config, *, environ):
         return Shouter(name, model, config)
 
     def override_address(self, config, base_url):

@@ -133,6 +133,22 @@ def test_an_unset_variable_is_an_error_of_the_model_that_is_used(open_text: Call
         _ = program.models["far"].provider
 
 
+def test_the_given_environment_takes_the_place_of_the_process_s_for_addresses_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("NAMEL3SS_OLLAMA_BASE_URL", "http://localhost:1")
+    path = tmp_path / "app.ai"
+    path.write_text("ai model m { provider: ollama  model: env.MODEL }", encoding="utf-8")
+    given = {"MODEL": "tiny", "NAMEL3SS_OLLAMA_BASE_URL": "http://localhost:2"}
+
+    addresses = [
+        getattr(load(path, environ=environ).model().provider, "base_url", None)
+        for environ in (given, {"MODEL": "tiny"}, {"MODEL": "tiny", "OLLAMA_HOST": "localhost:3"})
+    ]
+
+    assert addresses == ["http://localhost:2", "http://localhost:11434", "http://localhost:3"]
+
+
 # -- choosing -------------------------------------------------------------------------------------------------
 
 

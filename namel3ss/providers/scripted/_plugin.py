@@ -26,7 +26,9 @@ class ScriptedPlugin:
 
         return ScriptedConfig
 
-    def create(self, name: str, model: str, config: Mapping[str, Any]) -> N3Provider:
+    def create(
+        self, name: str, model: str, config: Mapping[str, Any], *, environ: Mapping[str, str]
+    ) -> N3Provider:
         from namel3ss.providers.scripted._config import ScriptedConfig
         from namel3ss.providers.scripted._provider import ScriptedProvider
 

@@ -15,7 +15,7 @@ from namel3ss.providers.local.ollama._pull import PullPolicy
 from namel3ss.providers.local.ollama._server import OllamaServerManager
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import httpx
 
@@ -52,10 +52,11 @@ def make_hosts(
     transport: httpx.AsyncBaseTransport | None,
     clock: Callable[[], float],
     on_change: Callable[[], None],
+    environ: Mapping[str, str] | None = None,
 ) -> list[Host]:
-    """Every server that `config` names, in order; `cache` belongs to the first. Does no I/O."""
+    """Every server that `config` or else `environ` names, in order; `cache` belongs to the first. Does no I/O."""
     hosts: list[Host] = []
-    for address in _addresses(config):
+    for address in _addresses(config, environ):
         own_cache = ModelAvailabilityCache(config.model_cache_ttl, clock=clock) if hosts else cache
         hosts.append(_make_host(address, config, own_cache, transport, clock, on_change))
     return hosts
@@ -87,8 +88,8 @@ def _make_host(
     return Host(http, models, OllamaServerManager(config, http=http, clock=clock), Circuit(clock=clock))
 
 
-def _addresses(config: OllamaConfig) -> list[Address]:
+def _addresses(config: OllamaConfig, environ: Mapping[str, str] | None) -> list[Address]:
     """Where to ask, in order."""
     if config.hosts:
         return [parse_url(url, name="hosts") for url in config.hosts]
-    return [resolve_address(config.base_url, config.host, config.port)]
+    return [resolve_address(config.base_url, config.host, config.port, environ)]

@@ -29,10 +29,12 @@ class OllamaPlugin:
 
         return OllamaConfig
 
-    def create(self, name: str, model: str, config: Mapping[str, Any]) -> N3Provider:
+    def create(
+        self, name: str, model: str, config: Mapping[str, Any], *, environ: Mapping[str, str]
+    ) -> N3Provider:
         from namel3ss.providers.local.ollama._provider import OllamaProvider
 
-        return OllamaProvider(name, model, config)
+        return OllamaProvider(name, model, config, environ=environ)
 
     def override_address(self, config: Mapping[str, Any], base_url: str) -> Mapping[str, Any]:
         # Secrets were meant for the other address.

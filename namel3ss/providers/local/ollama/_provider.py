@@ -46,7 +46,8 @@ class OllamaProvider(N3Provider):
 
     `config` holds settings by name (see `OllamaConfig`), flat or nested under ``config`` and ``deployment_config``.
     `transport` (an `httpx.AsyncBaseTransport`) replaces the network; `clock` (seconds, monotonic) is for caches and
-    measurements. Making a provider does no I/O. Works in any number of event loops. `aclose()` closes it; without
+    measurements. `environ` is where an address is looked for that `config` does not give; the process's environment
+    unless given. Making a provider does no I/O. Works in any number of event loops. `aclose()` closes it; without
     that, connections end with their event loop.
 
     Every failure of the world is an OllamaError. A wrong call is a UsageError, before anything is sent.
@@ -60,6 +61,7 @@ class OllamaProvider(N3Provider):
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         # Brings pydantic, so only when needed.
         from namel3ss.providers.local.ollama._config import OllamaConfig
@@ -76,7 +78,9 @@ class OllamaProvider(N3Provider):
         clock = time.monotonic if clock is None else clock
         self._cache = ModelAvailabilityCache(self.config.model_cache_ttl, clock=clock)
         changed = Notice()
-        hosts = make_hosts(self.config, self._cache, transport=transport, clock=clock, on_change=changed)
+        hosts = make_hosts(
+            self.config, self._cache, transport=transport, clock=clock, on_change=changed, environ=environ
+        )
         self._first = hosts[0]
         self.base_url = self._first.http.base_url
         self._health = HealthMonitor(
