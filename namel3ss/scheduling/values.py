@@ -92,6 +92,8 @@ class Server:
     """A server of weight 2 is given twice the load of one of weight 1 before it counts as equally busy."""
     models: frozenset[str] | None = None
     """Models it can serve; None: any."""
+    missing: frozenset[str] = frozenset()
+    """Models it is known not to have, whatever `models` says."""
     model_slots: Mapping[str, int] = field(default_factory=dict)
     """Model → slots, where they differ (1 for embedding models, for example)."""
     accepting: bool = True
@@ -113,7 +115,7 @@ class Server:
         return self.model_slots.get(model, self.slots)
 
     def offers(self, model: str) -> bool:
-        return self.models is None or model in self.models
+        return (self.models is None or model in self.models) and model not in self.missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

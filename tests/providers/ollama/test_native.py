@@ -120,3 +120,22 @@ async def test_leaving_a_stream_early_closes_its_connection(
         assert await anext(pieces) == PART
 
     await server.requests[0].aborted.reached()
+
+
+async def test_headers_go_with_every_request_and_beat_a_password_in_the_address(
+    server: ScriptedServer,
+) -> None:
+    server.on("/api/tags", document({"models": []}))
+    address = server.url.replace("http://", "http://ada:secret@")
+    plain = OllamaConnection(address)
+    named = OllamaConnection(address, headers={"authorization": "Bearer key", "X-Team": "a"})
+
+    assert await plain.look("/api/tags", timeout_s=5) == {"models": []}
+    assert await named.look("/api/tags", timeout_s=5) == {"models": []}
+    await plain.aclose()
+    await named.aclose()
+
+    first, second = ({name.lower(): value for name, value in got.headers} for got in server.requests)
+    assert first["authorization"].startswith("Basic ")
+    assert (second["authorization"], second["x-team"]) == ("Bearer key", "a")
+    assert "secret" not in repr(plain) + repr(named)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         resolve_address,
     )
     from namel3ss.providers.local.ollama._availability import ModelAvailabilityCache
+    from namel3ss.providers.local.ollama._circuit import Circuit
     from namel3ss.providers.local.ollama._editor import OllamaEditorTools
     from namel3ss.providers.local.ollama._errors import (
         OllamaAuthError,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "_address": ("DEFAULT_OLLAMA_URL", "OLLAMA_BASE_URL_ENV", "Address", "resolve_address"),
     "_availability": ("ModelAvailabilityCache",),
+    "_circuit": ("Circuit",),
     "_editor": ("OllamaEditorTools",),
     "_errors": (
         "OllamaAuthError",
@@ -98,6 +100,7 @@ _PLACES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [  # noqa: RUF022  # sorted plainly, as every public module's list is
     "Address",
+    "Circuit",
     "DEFAULT_OLLAMA_URL",
     "ModelAvailabilityCache",
     "OLLAMA_BASE_URL_ENV",

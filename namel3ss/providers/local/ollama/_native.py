@@ -59,13 +59,22 @@ def native_body(body: Mapping[str, Any], *, stream: bool) -> NativeBody:
 class OllamaConnection:
     """Requests to the server at `base_url`; without one, at the address that the environment names.
 
-    Lives until `aclose()`. Works in several event loops. A limit of None means none.
+    Lives until `aclose()`. Works in several event loops. A limit of None means none. `headers` go with every request;
+    a user and password in the address become one where they name none.
     """
 
-    def __init__(self, base_url: str | None = None, *, connect_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        connect_timeout_s: float = 5.0,
+    ) -> None:
         address = resolve_address(base_url)
-        headers = {"Authorization": address.authorization} if address.authorization else {}
-        self._http = OllamaHttp(address.url, headers=headers, connect_timeout_s=connect_timeout_s)
+        sent = dict(headers or {})
+        if address.authorization and not any(name.lower() == "authorization" for name in sent):
+            sent["Authorization"] = address.authorization
+        self._http = OllamaHttp(address.url, headers=sent, connect_timeout_s=connect_timeout_s)
 
     @property
     def base_url(self) -> str:
@@ -80,6 +89,10 @@ class OllamaConnection:
         if answer.get("done") is False:
             raise self._interrupted(model)
         return answer
+
+    async def look(self, path: str, *, timeout_s: float | None) -> NativeBody:
+        """What the server says when it is only asked: ``/api/tags``, ``/api/ps``, ``/api/version``. Raises OllamaError."""
+        return self._decode(await self._http.request("GET", path, timeout_s=timeout_s), None)
 
     async def stream(
         self,
