@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import importlib
 import json
 import socket
 import time
@@ -15,18 +13,8 @@ from namel3ss.providers.local.ollama._process import ServerProcess
 from namel3ss.providers.local.ollama._server_files import state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _http_library_is_loaded() -> None:
-    """The first request of a process loads the HTTP library on a thread that lives as long as its event loop.
-
-    Done once beforehand, so that no test is blamed for the thread.
-    """
-    importlib.import_module("namel3ss.providers.transport.library")
-    importlib.import_module("httpx_aiohttp")
 
 
 @pytest.fixture
@@ -46,10 +34,3 @@ def own_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     for record in state_folder().glob("*.json"):
         for _ in ServerProcess(**json.loads(record.read_text())["process"]).end(0.0):
             time.sleep(0.01)
-
-
-@pytest.fixture
-async def _threads_of_the_loop_end() -> AsyncIterator[None]:
-    """For tests that resolve host names or read files: the event loop does so on threads that live as long as it."""
-    yield
-    await asyncio.get_running_loop().shutdown_default_executor()

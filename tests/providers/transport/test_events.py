@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ def read(data: bytes, *cuts: int) -> list[tuple[str, bytes]]:
     """The events of `data` fed in pieces; what its end leaves over comes last."""
     splitter = EventSplitter()
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    pieces = [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [data[start:end] for start, end in itertools.pairwise(places)]
     events = [event for piece in pieces for event in splitter.feed(piece)]
     return [(event.name, event.data) for event in (*events, *splitter.end())]
 
@@ -52,7 +54,9 @@ def test_bytes_one_by_one_give_the_same_events() -> None:
 
 
 @given(
-    st.lists(st.sampled_from([b"data: {}", b"data:", b"event: x", b":", b"\r", b"\n", b"\r\n", b"z", b"\xe2"])),
+    st.lists(
+        st.sampled_from([b"data: {}", b"data:", b"event: x", b":", b"\r", b"\n", b"\r\n", b"z", b"\xe2"])
+    ),
     st.lists(st.integers(0, 80)),
 )
 @settings(deadline=None)
@@ -97,9 +101,13 @@ def test_end_after_a_whole_event_or_a_comment_is_quiet() -> None:
 )
 def test_memory_of_an_event_without_an_end_is_bounded(piece: bytes) -> None:
     splitter = EventSplitter(limit_bytes=100)
-    with pytest.raises(PieceTooLongError, match="longer than 100 bytes"):
+
+    def feed_for_ever() -> None:
         for _ in range(200):
             splitter.feed(piece)
+
+    with pytest.raises(PieceTooLongError, match="longer than 100 bytes"):
+        feed_for_ever()
 
 
 def test_events_within_the_limit_pass_however_many_there_are() -> None:

@@ -6,6 +6,7 @@ import logging
 import weakref
 from typing import TYPE_CHECKING, TypeVar
 
+from namel3ss.providers.conversation import load_images
 from namel3ss.providers.local.ollama._context import PromptSize, Window, is_worth_asking, was_cut
 from namel3ss.providers.local.ollama._errors import (
     OllamaContextTruncatedError,
@@ -14,7 +15,6 @@ from namel3ss.providers.local.ollama._errors import (
     OllamaFirstTokenTimeoutError,
 )
 from namel3ss.providers.local.ollama._healing import explain_silence
-from namel3ss.providers.local.ollama._messages import load_images
 from namel3ss.providers.local.ollama._telemetry import observe
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from namel3ss.providers.local.ollama._context import WindowFinder
     from namel3ss.providers.local.ollama._pull import ProgressListener
     from namel3ss.providers.local.ollama._requests import Call
-    from namel3ss.providers.local.ollama._stream import OllamaStream
+    from namel3ss.providers.running import RunningStream
     from namel3ss.providers.transport.reading import PieceStream
 
 __all__ = ["Exchange"]
@@ -46,7 +46,7 @@ class Exchange:
         self.attempts = attempts
         self.windows = windows
         self.clock = clock
-        self.running: weakref.WeakSet[OllamaStream] = weakref.WeakSet()
+        self.running: weakref.WeakSet[RunningStream[bytes]] = weakref.WeakSet()
         self.is_closed = False
         self.on_pull_progress: ProgressListener | None = None
 

@@ -6,11 +6,12 @@ import asyncio
 import functools
 import time
 import warnings
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from namel3ss.errors import UsageError
 from namel3ss.providers.base import N3Provider
+from namel3ss.providers.batches import run_batch
+from namel3ss.providers.call_parts import check_batch, check_count
 from namel3ss.providers.local.ollama._answer import Answer
 from namel3ss.providers.local.ollama._attempts import Attempts
 from namel3ss.providers.local.ollama._availability import ModelAvailabilityCache
@@ -23,12 +24,12 @@ from namel3ss.providers.local.ollama._health import HealthMonitor
 from namel3ss.providers.local.ollama._hosts import Notice, make_hosts
 from namel3ss.providers.local.ollama._models import model_names
 from namel3ss.providers.local.ollama._names import name_problem
-from namel3ss.providers.local.ollama._requests import check_count, check_options, embed_call, message_call
+from namel3ss.providers.local.ollama._requests import check_options, embed_call, message_call
 from namel3ss.providers.local.ollama._stream import OllamaStream
 from namel3ss.providers.local.ollama._telemetry import end_observation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     import httpx
 
@@ -164,28 +165,14 @@ class OllamaProvider(N3Provider):
         """
         limit = self.config.max_concurrency if max_concurrency is None else max_concurrency
         check_count(limit, "max_concurrency")
-        if isinstance(batch, str | bytes | Mapping):
-            raise UsageError(
-                f"A batch is a list of prompts or conversations, not a value of type {type(batch).__name__}."
-            )
+        check_batch(batch)
         batch = list(batch)
         self._exchange.check_open()
         for item in batch:
             self._message_call(item, overrides, is_streamed=True)  # all are checked before the first is sent
-        results: list[ProviderResponse | OllamaError | None] = [None] * len(batch)
-        waiting = iter(enumerate(batch))
-
-        async def work() -> None:
-            for index, item in waiting:
-                try:
-                    results[index] = await self.generate(item, **overrides)
-                except OllamaError as error:
-                    results[index] = error
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(limit, len(batch))):
-                group.create_task(work())
-        return [result for result in results if result is not None]
+        return await run_batch(
+            batch, lambda item: self.generate(item, **overrides), limit=limit, expected=OllamaError
+        )
 
     async def embed(
         self, texts: str | Sequence[str], *, dimensions: int | None = None, **overrides: Any

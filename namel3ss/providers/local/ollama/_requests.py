@@ -9,18 +9,27 @@ from __future__ import annotations
 
 import difflib
 import logging
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from namel3ss.errors import UsageError
-from namel3ss.providers.local.ollama._messages import WireMessage, to_image, to_wire_messages
+from namel3ss.providers.call_parts import (
+    add_images,
+    answer_format,
+    check_count,
+    check_texts,
+    set_system,
+    tool_definitions,
+)
+from namel3ss.providers.conversation import to_wire_messages
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from namel3ss.providers.conversation import WireMessage
     from namel3ss.providers.local.ollama._config import OllamaConfig
 
-__all__ = ["OPTION_NAMES", "Call", "check_count", "check_options", "embed_call", "message_call"]
+__all__ = ["OPTION_NAMES", "Call", "check_options", "embed_call", "message_call"]
 
 logger = logging.getLogger(__name__)
 
@@ -137,12 +146,12 @@ def message_call(
     body: dict[str, Any] = {"model": model}
     path = "/api/chat"
     if call:
-        _add_images(wire, call.get("images"))
+        add_images(wire, call.get("images"))
         if any(call.get(key) for key in ("raw", "suffix", "template")):
             path = "/api/generate"
         system = call.get("system")
         if system is not None:
-            _set_system(wire, system)
+            set_system(wire, system)
     if path == "/api/chat":
         body["messages"] = wire
     else:
@@ -160,26 +169,12 @@ def embed_call(
     model: str, config: OllamaConfig, texts: object, *, dimensions: int | None, overrides: Mapping[str, Any]
 ) -> Call:
     """A call of `/api/embed` for one text or several."""
-    inputs: object = [texts] if isinstance(texts, str) else texts
-    if not isinstance(inputs, Sequence) or isinstance(inputs, bytes | bytearray | memoryview):
-        raise UsageError(
-            f"texts must be a text or a list of texts, not a value of type {type(texts).__name__}."
-        )
-    if not inputs:
-        raise UsageError("texts is empty.", suggestion="Pass at least one text.")
-    for index, text in enumerate(inputs):
-        if not isinstance(text, str):
-            raise UsageError(f"texts[{index}] must be a text, not a value of type {type(text).__name__}.")
-        if not text:
-            raise UsageError(
-                f"texts[{index}] is empty.",
-                suggestion="The server returns no vector for an empty text; leave it out.",
-            )
+    inputs = check_texts(texts)
     if dimensions is not None:
         check_count(dimensions, "dimensions")
     _, settings = _split(overrides, config, call_keys=frozenset())
     config = config.overridden(settings)
-    body: dict[str, Any] = {"model": model, "input": list(inputs)}
+    body: dict[str, Any] = {"model": model, "input": inputs}
     if dimensions is not None:
         body["dimensions"] = dimensions
     fields = config.request_fields()
@@ -188,12 +183,6 @@ def embed_call(
     if options := config.request_options():
         body["options"] = options
     return Call("/api/embed", body, config)
-
-
-def check_count(value: object, name: str) -> None:
-    """Raises UsageError unless `value` is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UsageError(f"{name} must be a whole number of at least 1, not {value!r:.40}.")
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -241,32 +230,6 @@ def _split(
     return {name: value for name, value in call.items() if value is not None}, settings
 
 
-def _set_system(wire: list[WireMessage], system: object) -> None:
-    """Put the instruction first, in place of one that the conversation begins with."""
-    if not isinstance(system, str):
-        raise UsageError(f"system must be a text, not a value of type {type(system).__name__}.")
-    (message,) = to_wire_messages([{"role": "system", "content": system}])
-    if wire[0]["role"] == "system":
-        wire[0] = message
-    else:
-        wire.insert(0, message)
-
-
-def _add_images(wire: list[WireMessage], images: object) -> None:
-    """Images of the call belong to the last message of the user."""
-    if images is None:
-        return
-    if not isinstance(images, Sequence) or isinstance(images, str | bytes):
-        raise UsageError(f"images must be a list, not a value of type {type(images).__name__}.")
-    for message in reversed(wire):
-        if message["role"] == "user":
-            converted = [to_image(image, f"images[{index}]") for index, image in enumerate(images)]
-            if converted:
-                message["images"] = [*message.get("images", ()), *converted]
-            return
-    raise UsageError("images need a message of the user to belong to.")
-
-
 def _single_prompt(wire: list[WireMessage], call: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of `/api/generate`, which takes one prompt and not a conversation."""
     wanted = next(key for key in ("raw", "suffix", "template") if call.get(key))
@@ -301,12 +264,8 @@ def _single_prompt(wire: list[WireMessage], call: Mapping[str, Any]) -> dict[str
 
 
 def _add_call_fields(body: dict[str, Any], call: Mapping[str, Any]) -> None:
-    if "format" in call and "response_format" in call:
-        raise UsageError("format and response_format mean the same.", suggestion="Pass one of them.")
-    for key in ("format", "response_format"):
-        wanted = _format(call[key], key) if key in call else None
-        if wanted is not None:
-            body["format"] = wanted
+    if (wanted := answer_format(call)) is not None:
+        body["format"] = wanted
     if (tools := _tools(call)) and "messages" not in body:
         raise UsageError("tools need a conversation, not a raw prompt, a suffix or a template.")
     if tools:
@@ -322,31 +281,6 @@ def _add_call_fields(body: dict[str, Any], call: Mapping[str, Any]) -> None:
         body["top_logprobs"] = count
 
 
-def _format(value: object, name: str) -> object | None:
-    """What constrains the answer: "json", a JSON Schema, or None; from Ollama's form, OpenAI's form, or a pydantic model class."""
-    if value == "json" or value == "":
-        return value or None
-    make_schema = getattr(value, "model_json_schema", None)
-    if callable(make_schema):
-        value = make_schema()
-    if isinstance(value, Mapping):
-        kind = value.get("type")
-        if kind == "text":
-            return None
-        if kind == "json_object":
-            return "json"
-        if kind == "json_schema":
-            inner = value.get("json_schema")
-            value = inner.get("schema") if isinstance(inner, Mapping) else None
-        if isinstance(value, Mapping):
-            _check_numbers(value, name, depth=0)
-            return dict(value)
-    raise UsageError(
-        f"{name} is neither 'json' nor a JSON Schema.",
-        suggestion='Pass "json", a schema as a dict, or a pydantic model class.',
-    )
-
-
 def _tools(call: Mapping[str, Any]) -> list[dict[str, Any]]:
     choice = call.get("tool_choice", "auto")
     tools = call.get("tools", ())
@@ -357,32 +291,4 @@ def _tools(call: Mapping[str, Any]) -> list[dict[str, Any]]:
             "Ollama cannot be told which tool to call.",
             suggestion="Leave tool_choice out, or offer that tool alone.",
         )
-    if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Sequence):
-        raise UsageError(f"tools must be a list, not a value of type {type(tools).__name__}.")
-    return [_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
-
-
-def _tool(tool: object, place: str) -> dict[str, Any]:
-    """A tool as Ollama takes it. The bare function is accepted too."""
-    function = tool.get("function", tool) if isinstance(tool, Mapping) else None
-    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str) or not function["name"]:
-        raise UsageError(
-            f"{place} does not describe a tool.",
-            suggestion='One looks like {"type": "function", "function": {"name": "…", "parameters": {…}}}.',
-        )
-    _check_numbers(function, place, depth=0)
-    return {"type": "function", "function": dict(function)}
-
-
-def _check_numbers(value: object, place: str, *, depth: int) -> None:
-    """JSON has no infinity and no NaN, and an encoder would silently write null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"{place} holds {value}; a server takes only finite numbers.")
-    if depth > 64:
-        raise UsageError(f"{place} is nested too deeply.")
-    if isinstance(value, Mapping):
-        for item in value.values():
-            _check_numbers(item, place, depth=depth + 1)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _check_numbers(item, place, depth=depth + 1)
+    return tool_definitions(tools)

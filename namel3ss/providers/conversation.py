@@ -1,4 +1,8 @@
-"""What a caller may pass as messages, turned into Ollama's own form.
+"""What a caller may pass as messages, turned into one form for every provider.
+
+That form is a dict a message: ``role``, ``content`` (a text), and where there are some ``images`` (bytes, or a path until
+`load_images`), ``tool_calls`` (arguments are objects), ``tool_call_id``, ``tool_name``, ``thinking``. It is what Ollama
+takes as it stands; other providers translate it.
 
 Accepted: a text, a `ProviderMessage`, a dict as OpenAI's or Ollama's API has it, or a sequence of the last two.
 Everything is checked here, before anything is sent; images named by path are read later, off the event loop.
@@ -34,7 +38,7 @@ _LONGEST_PATH = 4096
 
 
 def to_wire_messages(messages: object) -> list[WireMessage]:
-    """The conversation as `/api/chat` takes it. Raises UsageError that names the message and what is wrong with it."""
+    """The conversation in the one form. Raises UsageError that names the message and what is wrong with it."""
     if isinstance(messages, str):
         return [{"role": "user", "content": _text(messages, "the prompt")}]
     if isinstance(messages, ProviderMessage | Mapping):
@@ -132,7 +136,7 @@ def _add_part(wire: WireMessage, texts: list[str], part: object, place: str) -> 
 
 
 def _tool_call(call: object, place: str) -> dict[str, Any]:
-    """A tool call as Ollama takes it: its arguments are an object, not JSON text."""
+    """A tool call whose arguments are an object, not JSON text."""
     if isinstance(call, ToolCall):
         call = {
             "id": call.id,
@@ -181,7 +185,7 @@ def _name_tools(messages: list[WireMessage]) -> None:
 
 
 def to_image(image: object, place: str) -> bytes | Path:
-    """An image's bytes, or the path to read them from (see `load_images`). Ollama wants base64, made when sending."""
+    """An image's bytes, or the path to read them from (see `load_images`). msgspec makes base64 of bytes when they are sent."""
     if isinstance(image, bytes | bytearray | memoryview):
         return _not_empty(bytes(image), place)
     if isinstance(image, os.PathLike):

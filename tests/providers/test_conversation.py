@@ -8,7 +8,7 @@ import pytest
 
 from namel3ss.errors import UsageError
 from namel3ss.providers.base import ProviderMessage, ToolCall
-from namel3ss.providers.local.ollama._messages import load_images, to_image, to_wire_messages
+from namel3ss.providers.conversation import load_images, to_image, to_wire_messages
 
 PIXEL = b"\x89PNG\r\n\x1a\nnot really"
 BASE64 = base64.b64encode(PIXEL).decode()
