@@ -6,6 +6,7 @@ A draft is made for every declaration, also for a broken one, so that the rest c
 from __future__ import annotations
 
 import bisect
+import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,8 @@ def draft_models(
         place = Location(source, declaration.name.span if declaration.name else declaration.keyword)
         known = drafts.get(name)
         if known is None:
-            drafts[name] = _draft(name, place, declaration, source, faults, findings)
+            work = functools.partial(_draft, name, place, declaration, source, faults, findings)
+            drafts[name] = findings.recall("draft", (declaration,), None, work)
         else:
             both_unnamed = declaration.name is None and unnamed is not None
             _report_again(name, place, known.place, findings, both_unnamed=both_unnamed)

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
+from namel3ss.declarations.memory import Noted, Outcome
 from namel3ss.language import Diagnostic, Severity
 from namel3ss.language.codes import CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Hashable, Iterable
 
+    from namel3ss.declarations.memory import CheckMemory
     from namel3ss.declarations.model import Location
-    from namel3ss.language import Fix, Label
+    from namel3ss.language import Fix, Label, Source
 
 __all__ = ["Findings"]
 
 _MOST_FINDINGS = 500
 _MOST_SUGGESTIONS = 50
 
+ValueT = TypeVar("ValueT")
+
 
 class Findings:
     """The findings about one program. Lives for one check.
 
     `errors` counts every error reported, those included that were known before: whoever compares it before and
-    after a step learns whether the step found fault.
+    after a step learns whether the step found fault. With a `memory`, steps that `recall` names are not done twice.
     """
 
-    def __init__(self, found: Iterable[Diagnostic] = ()) -> None:
+    def __init__(self, found: Iterable[Diagnostic] = (), *, memory: CheckMemory | None = None) -> None:
         self.errors = 0
-        self._syntax: set[tuple[str, int]] = set()
-        self._found: dict[tuple[str, str, int, int, str], Diagnostic] = {}
+        # By source, not by path: an editor reads one file as several texts.
+        self._syntax: set[tuple[Source, int]] = set()
+        self._found: dict[tuple[str, Source, int, int, str], Diagnostic] = {}
+        self._memory = memory
+        self._notes: list[Noted] | None = None  # what the step that is being done finds
+        self._looked_for_names = False
+        if memory is not None:
+            memory.begin()
         self.add(found)
 
     def add(self, found: Iterable[Diagnostic]) -> None:
@@ -37,7 +47,7 @@ class Findings:
         for diagnostic in found:
             self._keep(diagnostic)
             if diagnostic.severity is Severity.ERROR:
-                self._syntax.add((diagnostic.source.path, diagnostic.span.start))
+                self._syntax.add((diagnostic.source, diagnostic.span.start))
 
     @property
     def is_full(self) -> bool:
@@ -47,7 +57,41 @@ class Findings:
     @property
     def is_short(self) -> bool:
         """Whether there is still time to look for what somebody may have meant."""
+        self._looked_for_names = True
         return len(self._found) < _MOST_SUGGESTIONS
+
+    def recall(
+        self, step: str, made_from: tuple[object, ...], detail: Hashable, work: Callable[[], ValueT]
+    ) -> ValueT:
+        """The value of `work`, with what it finds; from the memory where it has been done with these very objects.
+
+        `detail` is whatever else the outcome depends on.
+        """
+        if self._memory is None:
+            return work()
+        key = (step, *map(id, made_from), detail)
+        known = self._memory.get(key)
+        if known is not None and self._holds(known):
+            self._memory.keep(key, known)
+            for noted in known.findings:
+                self._enter(*noted)
+            return cast("ValueT", known.value)
+        outer = self._notes, self._looked_for_names
+        self._notes, self._looked_for_names = [], False
+        try:
+            value = work()
+        finally:
+            notes, looked = self._notes, self._looked_for_names
+            self._notes, self._looked_for_names = outer[0], outer[1] or looked
+            if self._notes is not None:
+                self._notes.extend(notes)
+        if not looked or len(self._found) < _MOST_SUGGESTIONS:
+            self._memory.keep(key, Outcome(value, tuple(notes), looked, made_from))
+        return value
+
+    def _holds(self, known: Outcome) -> bool:
+        """Whether an outcome would come about again: names are only looked for while there are few findings."""
+        return not known.looked_for_names or len(self._found) + len(known.findings) < _MOST_SUGGESTIONS
 
     def report(
         self,
@@ -65,32 +109,24 @@ class Findings:
 
         The texts are sentences, as errors have them; diagnostics speak without the capital and the full stop.
         """
-        severity = CODES[code].severity
-        if severity is Severity.ERROR:
-            self.errors += 1
-        if self.is_full or (place.source.path, place.span.start) in self._syntax:
-            return  # what the syntax check says of a place is enough
-        self._keep(
-            Diagnostic(
-                code,
-                severity,
-                _phrase(message),
-                place.source,
-                place.span,
-                label,
-                labels,
-                help=_phrase(help) if help else None,
-                notes=tuple(map(_phrase, notes)),
-                fixes=fixes,
-            )
+        found = Diagnostic(
+            code,
+            CODES[code].severity,
+            _phrase(message),
+            place.source,
+            place.span,
+            label,
+            labels,
+            help=_phrase(help) if help else None,
+            notes=tuple(map(_phrase, notes)),
+            fixes=fixes,
         )
+        self._enter(found, is_adopted=False)
 
     def adopt(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Add findings of another check."""
         for found in diagnostics:
-            self.errors += found.severity is Severity.ERROR
-            if not self.is_full:
-                self._keep(found)
+            self._enter(found, is_adopted=True)
 
     def report_stop(self, place: Location) -> None:
         """Say that the check ended here because the list is full."""
@@ -112,8 +148,16 @@ class Findings:
             sorted(self._found.values(), key=lambda found: (found.source.path, found.span, found.code))
         )
 
+    def _enter(self, found: Diagnostic, is_adopted: bool) -> None:
+        if self._notes is not None:
+            self._notes.append(Noted(found, is_adopted))
+        self.errors += found.severity is Severity.ERROR
+        # What the syntax check says of a place is enough.
+        if not self.is_full and (is_adopted or (found.source, found.span.start) not in self._syntax):
+            self._keep(found)
+
     def _keep(self, found: Diagnostic) -> None:
-        key = (found.code, found.source.path, found.span.start, found.span.end, found.message)
+        key = (found.code, found.source, found.span.start, found.span.end, found.message)
         self._found.setdefault(key, found)
 
 

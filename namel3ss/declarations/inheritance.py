@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ def resolve_extends(
             chain[current.name] = current
             current = _find_parent(current, drafts, findings, is_whole=is_whole)
         if current is not None and current.name in chain:
-            _report_circle([*chain.values()][[*chain].index(current.name) :], findings)
+            _report_circle([*chain.values()][[*chain].index(current.name) :], drafts, findings)
             _settle_circle(chain, current.name, resolved, depths)
         for name, below in reversed(chain.items()):
             if name in resolved:
@@ -85,8 +86,9 @@ def _find_parent(
     return parent
 
 
-def _report_circle(circle: list[Draft], findings: Findings) -> None:
-    first = min(circle, key=lambda draft: draft.place.span)
+def _report_circle(circle: list[Draft], drafts: dict[str, Draft], findings: Findings) -> None:
+    in_order = list(drafts)
+    first = min(circle, key=lambda draft: in_order.index(draft.name))
     at = circle.index(first)
     ordered = [*circle[at:], *circle[:at]]
     names = [*(shortened(draft.name) for draft in ordered[:5]), *(["…"] if len(ordered) > 5 else [])]
@@ -134,6 +136,10 @@ def _inherit(draft: Draft, resolved: dict[str, Draft], depths: dict[str, int], f
                 help="Extend a model that is nearer to the start of the chain.",
             )
         return replace(draft, is_broken=True, has_gaps=True)
+    return findings.recall("inherit", (draft, parent), None, functools.partial(_merged, draft, parent))
+
+
+def _merged(draft: Draft, parent: Draft) -> Draft:
     keys = merge_pairs({key: value for key, value in parent.keys.items() if key != "extends"}, draft.keys)
     return replace(
         draft,

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from namel3ss.language.suggest import closest
 
-__all__ = ["FOREIGN_WORDS", "Borders", "ForeignText", "Head"]
+__all__ = ["FOREIGN_WORDS", "Borders", "ForeignText", "Head", "find_borders"]
 
 # The declarations of the wider language. Other words are foreign as well where their line opens a brace.
 FOREIGN_WORDS = (
@@ -86,12 +86,17 @@ class ForeignText(NamedTuple):
     unopened: bool = False
 
 
+def find_borders(text: str) -> list[int]:
+    """The offsets of all heads in column 0, but for one at the very start of the text."""
+    return [found.end() for found in _BORDER.finditer(text)]
+
+
 class Borders:
     """The heads of one text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._borders = [found.end() for found in _BORDER.finditer(text)]
+        self._borders = find_borders(text)
         self._next_brace = -1
 
     def after(self, offset: int) -> int:

@@ -42,16 +42,19 @@ class _Ignore:
 def without_ignored(findings: Sequence[Diagnostic], sources: Iterable[Source]) -> tuple[Diagnostic, ...]:
     """The findings without those that a comment ignores, and with what is wrong with such comments.
 
-    `sources` are the texts that were checked, each once.
+    `sources` are the texts that were checked, each once. Those of one path that follow each other are parts of one
+    file.
     """
+    sources = list(sources)
     ignores = [ignore for source in sources for ignore in _ignores_of(source)]
     if not ignores:
         return tuple(findings)
+    lines = _Lines(sources)
     by_line: dict[tuple[str, int], list[_Ignore]] = {}
     for ignore in ignores:
         for line in ignore.lines:
-            by_line.setdefault((ignore.source.path, line), []).append(ignore)
-    kept = [finding for finding in findings if not _is_ignored(finding, by_line)]
+            by_line.setdefault(lines.place(ignore.source, line), []).append(ignore)
+    kept = [finding for finding in findings if not _is_ignored(finding, by_line, lines)]
     problems = [problem for ignore in ignores for problem in _problems(ignore)][:_MOST_PROBLEMS]
     return tuple(
         sorted([*kept, *problems], key=lambda found: (found.source.path, found.span, found.code))
@@ -77,13 +80,27 @@ def _ignores_of(source: Source) -> Iterable[_Ignore]:
         )
 
 
-def _is_ignored(finding: Diagnostic, by_line: dict[tuple[str, int], list[_Ignore]]) -> bool:
+class _Lines:
+    """The lines of files that were read in parts."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._above: dict[Source, int] = {}
+        path, above = None, 0
+        for source in sources:
+            above = above if source.path == path else 0
+            self._above[source] = above
+            path, above = source.path, above + source.text.count("\n")
+
+    def place(self, source: Source, line: int) -> tuple[str, int]:
+        """The file, and the line in it, of a line of a part."""
+        return source.path, line + self._above.get(source, 0)
+
+
+def _is_ignored(finding: Diagnostic, by_line: dict[tuple[str, int], list[_Ignore]], lines: _Lines) -> bool:
     if finding.severity is Severity.ERROR:
         return False
-    line = finding.source.position(finding.span.start).line
-    matching = [
-        ignore for ignore in by_line.get((finding.source.path, line), ()) if finding.code in ignore.codes
-    ]
+    line = lines.place(finding.source, finding.source.position(finding.span.start).line)
+    matching = [ignore for ignore in by_line.get(line, ()) if finding.code in ignore.codes]
     for ignore in matching:
         ignore.used.add(finding.code)
     return bool(matching)

@@ -1,0 +1,56 @@
+"""What checking a declaration gave, remembered for the next check of nearly the same program: an editor's keystroke.
+
+Only who gives `check_program` a memory has one. The outcome of a step is used again while what it was made from is the
+very same object, so nothing is compared; what the last check did not use is forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from namel3ss.language import Diagnostic
+
+__all__ = ["CheckMemory", "Noted", "Outcome"]
+
+_Key: TypeAlias = "tuple[Hashable, ...]"
+
+
+class Noted(NamedTuple):
+    """A finding as it was made; `is_adopted` where it came from a check of its own."""
+
+    found: Diagnostic
+    is_adopted: bool
+
+
+class Outcome(NamedTuple):
+    """What a step gave. `looked_for_names`: it suggested names, which a check with many findings would not have done.
+
+    `made_from` keeps alive the objects whose identity the key holds.
+    """
+
+    value: object
+    findings: tuple[Noted, ...]
+    looked_for_names: bool
+    made_from: tuple[object, ...]
+
+
+class CheckMemory:
+    """The outcomes of the last check. For checks of one program with one environment and the same providers."""
+
+    def __init__(self) -> None:
+        self._last: dict[_Key, Outcome] = {}
+        self._now: dict[_Key, Outcome] = {}
+
+    def begin(self) -> None:
+        """A new check begins."""
+        self._last, self._now = self._now, {}
+
+    def get(self, key: _Key) -> Outcome | None:
+        """What a step gave in the last check."""
+        return self._now.get(key) or self._last.get(key)
+
+    def keep(self, key: _Key, outcome: Outcome) -> None:
+        self._now[key] = outcome
