@@ -12,10 +12,10 @@ import msgspec
 
 from namel3ss.errors import N3Error
 from namel3ss.observability.propagation import suppress_instrumentation
+from namel3ss.providers.addresses import server_of
 from namel3ss.providers.local.ollama._errors import OllamaBadResponseError
 from namel3ss.providers.local.ollama._names import find_model
 from namel3ss.providers.local.ollama._single_flight import SingleFlight
-from namel3ss.providers.local.ollama._telemetry import server_of
 from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+from namel3ss.providers.addresses import server_of
 from namel3ss.providers.local.ollama._errors import (
     OllamaBadResponseError,
     OllamaError,
@@ -35,7 +36,6 @@ from namel3ss.providers.local.ollama._errors import (
 from namel3ss.providers.local.ollama._pull_progress import PullProgress, PullTracker
 from namel3ss.providers.local.ollama._refusals import error_from_text, text_of_error
 from namel3ss.providers.local.ollama._single_flight import SingleFlight
-from namel3ss.providers.local.ollama._telemetry import server_of
 from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:

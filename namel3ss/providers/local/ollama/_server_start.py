@@ -9,6 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from namel3ss.providers.addresses import server_of
 from namel3ss.providers.local.ollama._errors import (
     OllamaError,
     OllamaRequestTimeoutError,
@@ -25,7 +26,6 @@ from namel3ss.providers.local.ollama._process import (
     start_process,
 )
 from namel3ss.providers.local.ollama._server_files import ServerRecord
-from namel3ss.providers.local.ollama._telemetry import server_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

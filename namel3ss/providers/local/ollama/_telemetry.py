@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from namel3ss.observability.requests import start_request
+from namel3ss.providers.addresses import server_of
 from namel3ss.providers.local.ollama._errors import OllamaError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from namel3ss.providers.local.ollama._answer import Answer
     from namel3ss.providers.local.ollama._requests import Call
 
-__all__ = ["end_observation", "observe", "server_of"]
+__all__ = ["end_observation", "observe"]
 
 # The route, the conventions' word for it, and the word of our own labels.
 _OPERATIONS: dict[str, tuple[Operation, str]] = {
@@ -81,12 +81,6 @@ def end_observation(
             timings=answer.timings,
             chunks=chunks,
         )
-
-
-def server_of(base_url: str) -> tuple[str | None, int]:
-    """Host and port of an address, as telemetry names them."""
-    server = urlsplit(base_url)
-    return server.hostname, server.port or (443 if server.scheme == "https" else 80)
 
 
 def _content(call: Call, answer: Answer) -> RequestContent:
