@@ -93,13 +93,21 @@ Messages: TypeAlias = (
 class Usage(Mapping[str, int]):
     """Token counts as the server reported them: a read-only mapping without the counts it did not send.
 
-    Keys: ``prompt_tokens``, ``completion_tokens`` and, when both are known, ``total_tokens``. The attributes of
-    the same names answer None for an absent count.
+    Keys: ``prompt_tokens``, ``completion_tokens``, ``total_tokens`` when both are known, and, where a provider
+    keeps prompts, ``cache_read_tokens`` and ``cache_creation_tokens``: those of the prompt that were read from its
+    cache or written into it. The attributes of the same names answer None for an absent count.
     """
 
     __slots__ = ("_counts",)
 
-    def __init__(self, prompt_tokens: int | None = None, completion_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        prompt_tokens: int | None = None,
+        completion_tokens: int | None = None,
+        *,
+        cache_read_tokens: int | None = None,
+        cache_creation_tokens: int | None = None,
+    ) -> None:
         counts: dict[str, int] = {}
         if prompt_tokens is not None:
             counts["prompt_tokens"] = prompt_tokens
@@ -107,6 +115,10 @@ class Usage(Mapping[str, int]):
             counts["completion_tokens"] = completion_tokens
         if len(counts) == 2:
             counts["total_tokens"] = counts["prompt_tokens"] + counts["completion_tokens"]
+        if cache_read_tokens is not None:
+            counts["cache_read_tokens"] = cache_read_tokens
+        if cache_creation_tokens is not None:
+            counts["cache_creation_tokens"] = cache_creation_tokens
         self._counts = counts
 
     @property
@@ -120,6 +132,14 @@ class Usage(Mapping[str, int]):
     @property
     def total_tokens(self) -> int | None:
         return self._counts.get("total_tokens")
+
+    @property
+    def cache_read_tokens(self) -> int | None:
+        return self._counts.get("cache_read_tokens")
+
+    @property
+    def cache_creation_tokens(self) -> int | None:
+        return self._counts.get("cache_creation_tokens")
 
     def __getitem__(self, key: str) -> int:
         return self._counts[key]

@@ -23,7 +23,18 @@ import msgspec
 from namel3ss.errors import UsageError
 from namel3ss.providers.base import ProviderMessage, ToolCall
 
-__all__ = ["WireMessage", "load_images", "to_image", "to_wire_messages"]
+__all__ = [
+    "WireMessage",
+    "check_items",
+    "check_text",
+    "kind_of",
+    "load_images",
+    "read_image",
+    "to_image",
+    "to_role",
+    "to_tool_call",
+    "to_wire_messages",
+]
 
 WireMessage: TypeAlias = dict[str, Any]
 
@@ -40,12 +51,12 @@ _LONGEST_PATH = 4096
 def to_wire_messages(messages: object) -> list[WireMessage]:
     """The conversation in the one form. Raises UsageError that names the message and what is wrong with it."""
     if isinstance(messages, str):
-        return [{"role": "user", "content": _text(messages, "the prompt")}]
+        return [{"role": "user", "content": check_text(messages, "the prompt")}]
     if isinstance(messages, ProviderMessage | Mapping):
         messages = [messages]
     if not isinstance(messages, Sequence) or isinstance(messages, bytes | bytearray | memoryview):
         raise UsageError(
-            f"messages must be a text or a list of messages, not {_article(messages)}.",
+            f"messages must be a text or a list of messages, not {kind_of(messages)}.",
             suggestion='Pass a text, or [{"role": "user", "content": "…"}].',
         )
     if not messages:
@@ -68,14 +79,16 @@ def _message(message: object, place: str) -> WireMessage:
         }
     if not isinstance(message, Mapping):
         raise UsageError(
-            f"{place} must be a message, not {_article(message)}.",
+            f"{place} must be a message, not {kind_of(message)}.",
             suggestion='A message looks like {"role": "user", "content": "…"}.',
         )
-    wire: WireMessage = {"role": _role(message, place), "content": ""}
+    wire: WireMessage = {"role": to_role(message, place), "content": ""}
     _add_content(wire, message, place)
-    for image in _items(message.get("images"), f"{place}.images"):
+    for image in check_items(message.get("images"), f"{place}.images"):
         wire.setdefault("images", []).append(to_image(image, f"{place}.images"))
-    calls = [_tool_call(call, place) for call in _items(message.get("tool_calls"), f"{place}.tool_calls")]
+    calls = [
+        to_tool_call(call, place) for call in check_items(message.get("tool_calls"), f"{place}.tool_calls")
+    ]
     if calls:
         wire["tool_calls"] = calls
     for key, names in (
@@ -85,11 +98,12 @@ def _message(message: object, place: str) -> WireMessage:
     ):
         value = next((message[name] for name in names if message.get(name)), None)
         if value is not None:
-            wire[key] = _text(value, f"{place}.{key}")
+            wire[key] = check_text(value, f"{place}.{key}")
     return wire
 
 
-def _role(message: Mapping[str, Any], place: str) -> str:
+def to_role(message: Mapping[str, Any], place: str) -> str:
+    """``system``, ``user``, ``assistant`` or ``tool``."""
     role = message.get("role")
     if isinstance(role, str) and role.lower() in _ROLES:
         return _ROLES[role.lower()]
@@ -100,7 +114,7 @@ def _role(message: Mapping[str, Any], place: str) -> str:
 def _add_content(wire: WireMessage, message: Mapping[str, Any], place: str) -> None:
     content = message.get("content")
     if isinstance(content, str):
-        wire["content"] = _text(content, f"{place}.content")
+        wire["content"] = check_text(content, f"{place}.content")
     elif content is None:
         if not any(message.get(other) for other in ("tool_calls", "images", "thinking")):
             raise UsageError(f"{place} has no content.", suggestion="Give it a text.")
@@ -110,17 +124,17 @@ def _add_content(wire: WireMessage, message: Mapping[str, Any], place: str) -> N
             _add_part(wire, texts, part, f"{place}.content[{index}]")
         wire["content"] = "\n".join(texts)
     else:
-        raise UsageError(f"{place}.content must be a text or a list of parts, not {_article(content)}.")
+        raise UsageError(f"{place}.content must be a text or a list of parts, not {kind_of(content)}.")
 
 
 def _add_part(wire: WireMessage, texts: list[str], part: object, place: str) -> None:
     """One part of a content list: text, or an image as a data URI."""
     if isinstance(part, str):
-        texts.append(_text(part, place))
+        texts.append(check_text(part, place))
         return
     kind = part.get("type") if isinstance(part, Mapping) else None
     if isinstance(part, Mapping) and kind in ("text", "input_text") and isinstance(part.get("text"), str):
-        texts.append(_text(part["text"], place))
+        texts.append(check_text(part["text"], place))
         return
     if isinstance(part, Mapping) and kind in ("image_url", "input_image"):
         address = part.get("image_url")
@@ -135,8 +149,8 @@ def _add_part(wire: WireMessage, texts: list[str], part: object, place: str) -> 
     )
 
 
-def _tool_call(call: object, place: str) -> dict[str, Any]:
-    """A tool call whose arguments are an object, not JSON text."""
+def to_tool_call(call: object, place: str) -> dict[str, Any]:
+    """A tool call in the one form: its arguments are an object, not JSON text."""
     if isinstance(call, ToolCall):
         call = {
             "id": call.id,
@@ -159,12 +173,12 @@ def _tool_call(call: object, place: str) -> dict[str, Any]:
         except msgspec.DecodeError as error:
             raise UsageError(f"{place}.tool_calls: the arguments are not JSON: {error}") from error
     if not isinstance(arguments, Mapping):
-        raise UsageError(f"{place}.tool_calls: the arguments must be an object, not {_article(arguments)}.")
+        raise UsageError(f"{place}.tool_calls: the arguments must be an object, not {kind_of(arguments)}.")
     wire: dict[str, Any] = {"function": {"name": function["name"], "arguments": dict(arguments)}}
     if isinstance(function.get("index"), int):
         wire["function"]["index"] = function["index"]
     if call.get("id"):
-        wire["id"] = _text(call["id"], f"{place}.tool_calls.id")
+        wire["id"] = check_text(call["id"], f"{place}.tool_calls.id")
     return wire
 
 
@@ -192,7 +206,7 @@ def to_image(image: object, place: str) -> bytes | Path:
         return Path(os.fspath(image))
     if not isinstance(image, str):
         raise UsageError(
-            f"{place}: an image must be bytes, a path, base64 text or a data URI, not {_article(image)}."
+            f"{place}: an image must be bytes, a path, base64 text or a data URI, not {kind_of(image)}."
         )
     if image.startswith(("data:", "http://", "https://")):
         return _image_from_url(image, place)
@@ -213,10 +227,11 @@ async def load_images(messages: Iterable[WireMessage]) -> None:
         images = message.get("images", ())
         for index, image in enumerate(images):
             if isinstance(image, Path):
-                images[index] = await asyncio.to_thread(_read_image, image)
+                images[index] = await asyncio.to_thread(read_image, image)
 
 
-def _read_image(path: Path) -> bytes:
+def read_image(path: Path) -> bytes:
+    """What the file holds. Raises UsageError where it cannot be read, or is empty."""
     try:
         return _not_empty(path.read_bytes(), str(path))
     except OSError as error:
@@ -255,17 +270,19 @@ def _not_empty(data: bytes, place: str) -> bytes:
 # -- shared pieces --------------------------------------------------------------------------------------------
 
 
-def _items(value: object, place: str) -> Sequence[object]:
+def check_items(value: object, place: str) -> Sequence[object]:
+    """The list that is there, or none. Raises UsageError for anything else."""
     if value is None:
         return ()
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-        raise UsageError(f"{place} must be a list, not {_article(value)}.")
+        raise UsageError(f"{place} must be a list, not {kind_of(value)}.")
     return value
 
 
-def _text(value: object, place: str) -> str:
+def check_text(value: object, place: str) -> str:
+    """The text. Raises UsageError for anything else, and for what UTF-8 cannot say."""
     if not isinstance(value, str):
-        raise UsageError(f"{place} must be a text, not {_article(value)}.")
+        raise UsageError(f"{place} must be a text, not {kind_of(value)}.")
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -276,5 +293,6 @@ def _text(value: object, place: str) -> str:
     return value
 
 
-def _article(value: object) -> str:
+def kind_of(value: object) -> str:
+    """What a value is, for a message."""
     return "None" if value is None else f"a value of type {type(value).__name__}"

@@ -1,0 +1,79 @@
+"""The provider's calls for code without asyncio."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from namel3ss.providers.loop_thread import LoopThread, SyncStream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from namel3ss.providers.anthropic._errors import AnthropicError
+    from namel3ss.providers.anthropic._provider import AnthropicProvider
+    from namel3ss.providers.base import Messages, ProviderResponse
+
+__all__ = ["SyncAnthropicProvider"]
+
+
+class SyncAnthropicProvider:
+    """Mirrors `AnthropicProvider`; each call blocks. May be used from any thread, also beside a running event loop.
+
+    `close()`, or leaving its context, closes the provider.
+    """
+
+    def __init__(self, provider: AnthropicProvider) -> None:
+        self._provider = provider
+        self._thread = LoopThread(f"namel3ss {provider.name}")
+
+    def generate(self, messages: Messages, **overrides: Any) -> ProviderResponse:
+        return self._thread.run(self._provider.generate(messages, **overrides))
+
+    def stream(self, messages: Messages, **overrides: Any) -> SyncStream:
+        return SyncStream(self._thread, lambda: self._provider.stream(messages, **overrides))
+
+    def generate_batch(
+        self, batch: Sequence[Messages], max_concurrency: int | None = None, **overrides: Any
+    ) -> list[ProviderResponse | AnthropicError]:
+        return self._thread.run(self._provider.generate_batch(batch, max_concurrency, **overrides))
+
+    def embed(
+        self, texts: str | Sequence[str], *, dimensions: int | None = None, **overrides: Any
+    ) -> NoReturn:
+        self._thread.run(self._provider.embed(texts, dimensions=dimensions, **overrides))
+
+    def count_tokens(self, messages: Messages, **overrides: Any) -> int:
+        return self._thread.run(self._provider.count_tokens(messages, **overrides))
+
+    def list_models(self) -> list[dict[str, Any]]:
+        return self._thread.run(self._provider.list_models())
+
+    def show_model(self, name: str | None = None) -> dict[str, Any]:
+        return self._thread.run(self._provider.show_model(name))
+
+    def health_check(self, force: bool = False) -> dict[str, Any]:
+        return self._thread.run(self._provider.health_check(force))
+
+    def close(self) -> None:
+        """Close the provider and end the thread. Idempotent."""
+        if not self._thread.is_closed:
+            try:
+                self._thread.run(self._provider.close_here())
+            finally:
+                self._thread.close()
+
+    def end_thread(self) -> None:
+        """End the thread, and with it its connections."""
+        self._thread.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
