@@ -20,6 +20,7 @@ from namel3ss.providers.local.ollama import (
     OllamaServerUnreachableError,
 )
 from tests.faults.asking import Asked
+from tests.support.closing_server import server_that_closes_on_demand
 from tests.support.ollama_lines import chat_answer
 from tests.support.scripted_server import (
     Close,
@@ -28,6 +29,7 @@ from tests.support.scripted_server import (
     ScriptedServer,
     Send,
     black_hole_url,
+    bytes_of,
     cut,
     document,
     head,
@@ -283,16 +285,28 @@ asyncio.run(main())
 
 
 @pytest.mark.fault(14)
-async def test_kept_connection_that_was_closed_meanwhile_is_replaced_without_counting_as_a_retry(
-    server, connect, ask
+async def test_kept_connection_that_was_closed_meanwhile_is_not_used_again(connect, ask):
+    with server_that_closes_on_demand(bytes_of(ANSWER)) as (url, close_the_connection):
+        provider = connect(url, max_retries=0)
+        assert (await ask(provider)).text == "Hello"
+        close_the_connection()  # blocks, so that the event loop cannot have noticed
+
+        assert (await ask(provider)).text == "Hello"
+
+
+@pytest.mark.fault(14)
+@pytest.mark.parametrize("end", [Close(), Reset()], ids=["closed", "reset"])
+async def test_kept_connection_that_closes_on_a_request_is_final_because_the_server_may_have_begun(
+    server, connect, ask, end
 ):
-    server.on("/api/chat", ANSWER, [Close()], ANSWER)
-    provider = connect(server, max_retries=0)
+    server.on("/api/chat", ANSWER, [end], ANSWER)
+    provider = connect(server, max_retries=5)
+    await ask(provider)
 
-    assert (await ask(provider)).text == "Hello"
-    assert (await ask(provider)).text == "Hello"
+    asked = await ask(provider)
 
-    assert [request.connection for request in server.requests] == [1, 1, 2]
+    assert asked.failure.error_type == "stream_reset"
+    assert [request.connection for request in server.requests] == [1, 1]
 
 
 @pytest.mark.fault(14)
@@ -314,12 +328,13 @@ async def test_server_that_failed_is_passed_over_until_its_rest_is_over(connect,
         first.on("/api/chat", [Close()], ANSWER)
         provider = connect(first, second, max_retries=1, clock=lambda: now)
 
-        served_by = [(await ask(provider)).metadata["served_by"] for _ in range(3)]
+        assert (await ask(provider)).failure.error_type == "stream_reset"
+        served_by = [(await ask(provider)).metadata["served_by"] for _ in range(2)]
         now += 6.0
         served_by.append((await ask(provider)).metadata["served_by"])
 
-        assert served_by == [second.url, second.url, second.url, first.url]
-        assert (len(first.requests), len(second.requests)) == (2, 3)
+        assert served_by == [second.url, second.url, first.url]
+        assert (len(first.requests), len(second.requests)) == (2, 2)
 
 
 @pytest.mark.fault(29, 58)

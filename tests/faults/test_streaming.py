@@ -32,6 +32,7 @@ from tests.support.scripted_server import (
     ScriptedServer,
     Send,
     Step,
+    bytes_of,
     chunk,
     document,
     head,
@@ -162,6 +163,29 @@ async def test_connection_lost_mid_stream_keeps_the_text_and_is_not_tried_again(
     assert (asked.text, asked.failure.chunks) == ("Hello", 2)
     assert asked.failure.message == "The connection was lost before the answer was complete."
     assert len(server.requests) == 1
+
+
+@pytest.mark.fault(29)
+@pytest.mark.parametrize("together", [True, False], ids=["in one packet", "later"])
+@pytest.mark.parametrize("begun", [True, False], ids=["after text", "before text"])
+async def test_chunk_that_breaks_the_rules_ends_the_answer_at_once(server, connect, ask, together, begun):
+    beginning = bytes_of(two_pieces_then() if begun else lines()[:1])
+    gate = Gate()
+    if together:
+        gate.open()
+        server.on("/api/chat", [Send(beginning + b"zz\r\n"), gate])
+    else:
+        server.on("/api/chat", [Send(beginning), gate, Send(b"zz\r\n")])
+    provider = connect(server, first_token_timeout=60, idle_timeout=60)
+
+    asking = asyncio.create_task(ask(provider))
+    if not together:
+        await gate.arrived.reached()
+        gate.open()
+    failure = (await asking).failure
+
+    assert failure.error_type in ("invalid_response", "stream_reset")
+    assert failure.partial_text in ("", "Hello")
 
 
 @pytest.mark.fault(29, 30, 31)

@@ -219,7 +219,7 @@ class HttpClient(abc.ABC):
         library = await self.load()
         try:
             transport = self._given_transport or await self._transport(library)
-            answer = await library.send(transport, library.request(method, path, content, headers))
+            answer = await library.send(transport, method, path, content, headers or {})
         except Exception as error:
             raise self.failure(error, model, is_answering=False) from error
         try:

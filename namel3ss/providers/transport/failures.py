@@ -65,7 +65,8 @@ def classify(error: BaseException) -> Failure | None:
         for cls in type(candidate).__mro__:
             if cls in _MEANINGS:
                 return _MEANINGS[cls]
-    return None
+    # aiohttp says so when it is asked to read on just after it has closed the connection itself.
+    return Failure.DISCONNECTED if error.args == ("Connection closed.",) else None
 
 
 def reason_of(error: BaseException) -> str:

@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
+import select
 import ssl
+import weakref
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 import httpx
+from aiohttp.http_exceptions import TransferEncodingError
 from httpx_aiohttp import AiohttpTransport
+from multidict import CIMultiDict
 
-from namel3ss.providers.transport.failure_kinds import FailedRequest, Failure
-from namel3ss.providers.transport.failures import classify, library_error, reason_of
+from namel3ss.providers.transport.failure_kinds import FailedRequest
+from namel3ss.providers.transport.failures import classify, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-    from types import SimpleNamespace
+
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
 __all__ = ["AnswerStream", "HttpLibrary", "Pool"]
 
@@ -32,34 +37,73 @@ _KEEP_ALIVE_S = 15.0
 _PIECE_BYTES = 256 * 1024
 
 
-class _Attempt:
-    """One request on its way: knows whether it travels on a connection that has been used before."""
+class _Connector(aiohttp.TCPConnector):
+    """Never sends a request on a kept connection that the server has closed meanwhile.
 
-    __slots__ = ("is_reused",)
+    Such a request would fail without an answer, and nobody could tell whether the server had begun to work on it. The
+    end of a connection is noticed by the event loop; one that has come since its last turn is looked for here.
+    """
 
     def __init__(self) -> None:
-        self.is_reused = False
+        super().__init__(limit=0, keepalive_timeout=_KEEP_ALIVE_S)
+        self._used: weakref.WeakSet[object] = weakref.WeakSet()
 
-    def may_be_repeated(self, error: BaseException) -> bool:
-        """Whether the failure is a kept-alive connection that the server had closed, and no answer had begun."""
-        inner = library_error(error)
-        if not self.is_reused or classify(error) is not Failure.DISCONNECTED:
-            return False
-        # The message is the library's sentence, unless part of an answer had been read.
-        return not isinstance(inner, aiohttp.ServerDisconnectedError) or isinstance(inner.message, str)
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            if protocol is not None and protocol not in self._used:
+                self._used.add(protocol)
+                if protocol.closed is not None:
+                    protocol.closed.add_done_callback(_look_at)
+                return connection
+            if not _has_something_to_read(connection.transport):
+                return connection
+            connection.close()
 
 
-_attempt: contextvars.ContextVar[_Attempt] = contextvars.ContextVar("_attempt")
+def _look_at(lost: asyncio.Future[None]) -> None:
+    """How a connection ended is told to whoever waits; as a mere future it would be complained about."""
+    if not lost.cancelled():
+        lost.exception()
 
 
-async def _note_reuse(session: aiohttp.ClientSession, context: SimpleNamespace, parameters: object) -> None:
-    attempt = _attempt.get(None)
-    if attempt is not None:
-        attempt.is_reused = True
+def _has_something_to_read(transport: asyncio.Transport | None) -> bool:
+    """Whether the other side has closed or reset a connection, or sent what nobody asked for."""
+    connection = transport.get_extra_info("socket") if transport is not None else None
+    if connection is None:
+        return True
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([connection], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class _Response(aiohttp.ClientResponse):
-    """Closes an unfinished answer by dropping its connection, which is what stops the server."""
+    """Does two things that aiohttp's own does not.
+
+    It closes an unfinished answer by dropping its connection, which is what stops the server. And it ends the wait for
+    more of an answer whose chunks break the rules: aiohttp then closes the connection, and tells nobody who waits.
+    """
+
+    _lost: asyncio.Future[None] | None = None
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        protocol = connection.protocol
+        await super().start(connection)
+        self._lost = protocol.closed if protocol is not None else None
+        if self._lost is None:
+            self._end_the_wait()
+        else:
+            self._lost.add_done_callback(self._end_the_wait)
+        return self
+
+    def _end_the_wait(self, lost: asyncio.Future[None] | None = None) -> None:
+        if not self.content.is_eof() and self.content.exception() is None:
+            self.content.set_exception(TransferEncodingError("its chunks break the rules"))
 
     def release(self) -> object:
         self._abort()
@@ -70,6 +114,9 @@ class _Response(aiohttp.ClientResponse):
         super().close()
 
     def _abort(self) -> None:
+        if self._lost is not None:
+            self._lost.remove_done_callback(self._end_the_wait)
+            self._lost = None
         connection = self.connection
         if connection is not None and connection.transport is not None:
             # Still ours, so the body has not ended. Closing would first wait for what is still to be sent.
@@ -87,21 +134,17 @@ class Pool:
         self._session = session
         self._loop = asyncio.get_running_loop()
         # The session brings its own connector; the bare context keeps the adapter from loading certificates.
-        self.transport: httpx.AsyncBaseTransport = AiohttpTransport(
-            client=session, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        )
+        self.transport = AiohttpTransport(client=session, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         self._end = _close_at_the_end(session)
 
     @classmethod
-    async def open(cls) -> Self:
-        """Connections for the running loop. Makes none yet, and does not suspend."""
-        reuse = aiohttp.TraceConfig()
-        reuse.on_connection_reuseconn.append(_note_reuse)
+    async def open(cls, headers: Mapping[str, str]) -> Self:
+        """Connections for the running loop; `headers` go with every request. Makes none yet, and does not suspend."""
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S),
+            connector=_Connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
             response_class=_Response,
-            trace_configs=[reuse],
             trust_env=False,
         )
         try:
@@ -154,76 +197,73 @@ class _Pieces(httpx.AsyncByteStream):
 
 
 class _Request(httpx.Request):
-    """A request with its body in memory and all of its headers: made without what httpx would work out each time.
+    """A request for a `Pool`: what the adapter reads of one, made without what httpx would work out each time.
 
-    That is most of the cost of a request, and every request of ours looks alike.
+    The fixed headers are the pool's; aiohttp adds host and length.
     """
 
     def __init__(
         self,
         method: str,
         url: httpx.URL,
-        headers: httpx.Headers,
+        headers: Mapping[str, str],
         content: bytes,
         extensions: Mapping[str, Any],
     ) -> None:
         self.method = method
         self.url = url
-        self.headers = headers
+        self.headers = CIMultiDict(headers)  # type: ignore[assignment]  # what aiohttp would make of httpx's
         self.extensions = dict(extensions)
-        self.stream = httpx.ByteStream(content)
         self._body = content
+        if len(content) > _PIECE_BYTES:
+            self.stream = _Pieces(content)
+            self.headers["Content-Length"] = str(len(content))
 
     @property
     def content(self) -> bytes:
+        if len(self._body) > _PIECE_BYTES:
+            raise httpx.RequestNotRead
         return self._body
 
 
 class HttpLibrary:
     """What `client` needs of the HTTP libraries, for one server: requests, pools, and the meaning of failures."""
 
-    open_pool = Pool.open
-
     def __init__(self, base_url: str, headers: Mapping[str, str], connect_timeout_s: float) -> None:
         self._base_url = base_url
         self._connect_timeout_s = connect_timeout_s
         # The content type is there also where no body is: a server reads it only with one.
-        self._headers = httpx.Headers({"content-type": "application/json", **headers})
+        self._headers = {"content-type": "application/json", **headers}
         # httpx's names: "connect" is one attempt, "pool" everything up to a usable connection, the name included.
         self._extensions = {"timeout": {"connect": connect_timeout_s, "pool": connect_timeout_s}}
         self._urls: dict[str, httpx.URL] = {}
 
-    def request(
-        self, method: str, path: str, content: bytes | None, more_headers: Mapping[str, str] | None = None
-    ) -> httpx.Request:
-        """A request whose connect phase is limited; the other limits are the caller's."""
-        url = self._urls.get(path)
-        if url is None:
-            url = self._urls[path] = httpx.URL(self._base_url + path)
-        own = httpx.Headers({**self._headers, **more_headers}) if more_headers else self._headers
-        headers = [(b"host", url.netloc), *own.raw]
-        if content is not None:
-            headers.append((b"content-length", b"%d" % len(content)))
-        if content is None or len(content) <= _PIECE_BYTES:
-            return _Request(method, url, httpx.Headers(headers), content or b"", self._extensions)
-        return httpx.Request(
-            method, url, headers=headers, stream=_Pieces(content), extensions=self._extensions
-        )
+    async def open_pool(self) -> Pool:
+        """Connections for the running loop."""
+        return await Pool.open(self._headers)
 
-    async def send(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> AnswerStream:
-        """The answer's beginning. A kept-alive connection that turns out to be closed is replaced once.
+    async def send(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        method: str,
+        path: str,
+        content: bytes | None,
+        more_headers: Mapping[str, str],
+    ) -> AnswerStream:
+        """The answer's beginning. Connecting is limited; the other limits are the caller's.
 
         Raises what the transport raises; see `classify`.
         """
-        attempt = _Attempt()
-        token = _attempt.set(attempt)
-        try:
-            return AnswerStream(await transport.handle_async_request(request))
-        except Exception as error:
-            if not attempt.may_be_repeated(error):
-                raise
-        finally:
-            _attempt.reset(token)
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = httpx.URL(self._base_url + path)
+        if type(transport) is AiohttpTransport:
+            request: httpx.Request = _Request(method, url, more_headers, content or b"", self._extensions)
+        else:
+            headers = {**self._headers, **more_headers}
+            request = httpx.Request(
+                method, url, headers=headers, content=content, extensions=dict(self._extensions)
+            )
         return AnswerStream(await transport.handle_async_request(request))
 
     def failed_request(

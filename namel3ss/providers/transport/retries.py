@@ -59,15 +59,21 @@ class RetryBudget:
 
 
 class Again(enum.Enum):
-    """Whether a request that failed may be sent again, before anything of its answer has arrived."""
+    """Whether a request that failed may be sent again, before anything of its answer has arrived.
 
-    NEVER = "the server has begun, or would only refuse again"
-    ONCE = "the server may have begun: one more attempt for the whole answer"
+    A connection that was closed before the first byte, and a proxy's 502, do not tell: the server may have begun, and
+    would compute the answer twice. So that is a NEVER too.
+    """
+
+    NEVER = "the server has begun, may have begun, or would only refuse again"
     AFTER_A_PAUSE = "the server turned it away and has not begun"
 
 
 class Retries:
-    """Sends the requests of one provider to its one server, again where that is harmless. `clock` as for the budget."""
+    """Sends the requests of one provider to its one server, again where it has certainly not begun.
+
+    `clock` as for the budget.
+    """
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._budget = RetryBudget(clock=clock)
@@ -83,19 +89,14 @@ class Retries:
         """What `send` returns. Raises the last error when it fails for good."""
         self._budget.request_made()
         retries = 0
-        may_have_begun = False
         while True:
             try:
                 return await send()
             except ProviderError as error:
-                verdict = again(error)
-                if verdict is Again.NEVER or (verdict is Again.ONCE and may_have_begun):
-                    raise
-                if retries >= max_retries or not self._budget.take():
+                if again(error) is Again.NEVER or retries >= max_retries or not self._budget.take():
                     raise
                 retries += 1
-                may_have_begun = may_have_begun or verdict is Again.ONCE
-                seconds = 0.0 if verdict is Again.ONCE else pause_s(retries, asked_pause_s(error))
+                seconds = pause_s(retries, asked_pause_s(error))
                 logger.info("Retrying in %.1f s: %s", seconds, error.message)
             await asyncio.sleep(seconds)
 

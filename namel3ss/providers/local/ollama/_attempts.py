@@ -6,9 +6,8 @@ The rules, all of them for the time before anything of an answer has arrived; af
 * What cannot have reached a server (refused, no such host, no connection in time) goes on to the next one.
 * A server that turned the request away because it is busy has not begun: the next one is asked, and when all are busy,
   the same again after a random pause, or the one it asked for, up to `max_retries` times.
-* A connection that was closed before a byte came back, and a proxy's 502, may mean that a server has begun. One more
-  attempt is made for the whole answer, no more. A proxy's 504, a limit on waiting and anything later mean that it has:
-  they are final.
+* A connection that was closed before a byte came back, a proxy's 502 or 504 and a limit on waiting may all mean that a
+  server has begun. They are final: no answer is computed twice for one that is seen.
 * A server on this machine that is not running is started once, if `auto_start_server` allows it.
 * A model that no server has is pulled once, if `auto_pull_model` allows it, for everybody who waits for it.
 
@@ -25,11 +24,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from namel3ss.providers.local.ollama._address import is_loopback
 from namel3ss.providers.local.ollama._errors import (
-    OllamaBadResponseError,
     OllamaError,
     OllamaModelNotFoundError,
     OllamaServerBusyError,
-    OllamaServerError,
     OllamaServerUnreachableError,
 )
 from namel3ss.providers.transport.retries import RetryBudget, pause_s
@@ -75,7 +72,6 @@ class _Request:
     retries: int = 0
     has_started: bool = False
     has_pulled: bool = False
-    may_have_begun: bool = False
     asked_pauses_s: list[float] = field(default_factory=list)
 
 
@@ -141,7 +137,7 @@ class Attempts:
                 request.without_model.append(request.waiting.pop(0))
             case OllamaServerUnreachableError(error_type="stream_reset"):
                 self._on_unreachable()
-                self._try_once_more(request, error)
+                raise error
             case OllamaServerUnreachableError():
                 self._on_unreachable()
                 request.unreachable.append(request.waiting.pop(0))
@@ -149,8 +145,6 @@ class Attempts:
                 request.busy.append(request.waiting.pop(0))
                 if error.retry_after_s is not None:
                     request.asked_pauses_s.append(error.retry_after_s)
-            case OllamaBadResponseError(status=502) | OllamaServerError(status=502):
-                self._try_once_more(request, error)
             case _:
                 raise error
         if request.waiting:
@@ -161,13 +155,6 @@ class Attempts:
             await self._pull(request, error)
         else:
             await self._start(request, error)
-
-    def _try_once_more(self, request: _Request, error: OllamaError) -> None:
-        """Allow a single further attempt, because a server may have begun; on the next server where there is one."""
-        if request.may_have_begun or not self._may_retry(request):
-            raise error
-        request.may_have_begun = True
-        request.waiting.append(request.waiting.pop(0))
 
     async def _wait_for_the_busy(self, request: _Request, error: OllamaError) -> None:
         if not self._may_retry(request):
