@@ -104,7 +104,7 @@ async def _run_blocks(blocks: list[Snippet], url: str, names: dict[str, object])
                 await aclose()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", with_blocks("console"))
 def test_commands_do_what_the_page_says(page: Path, server: SandboxServer, tmp_path: Path) -> None:
     _write_files(page, server, tmp_path)
@@ -124,7 +124,7 @@ def test_commands_do_what_the_page_says(page: Path, server: SandboxServer, tmp_p
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=120,
                 check=False,
             )
             assert done.returncode == wanted, f"{snippet}: {command}\n{done.stdout}\n{done.stderr}"

@@ -323,8 +323,11 @@ def test_program_that_never_closes_ends_without_noise(server: ScriptedServer) ->
 import asyncio
 from namel3ss.providers.local.ollama._http import OllamaHttp
 
-http = OllamaHttp({server.url!r})
-asyncio.run(http.request("GET", "/api/version", timeout_s=5))
+async def main():
+    asyncio.get_running_loop().slow_callback_duration = 60.0  # development mode tells of slow imports too
+    await OllamaHttp({server.url!r}).request("GET", "/api/version", timeout_s=5)
+
+asyncio.run(main())
 """
 
     done = subprocess.run(
