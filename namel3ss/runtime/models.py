@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from namel3ss.errors import UsageError
 from namel3ss.providers.base import ProviderMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from namel3ss.declarations import ModelDeclaration
-    from namel3ss.providers.base import Messages, N3Provider, ProviderResponse, ProviderStream
+    from namel3ss.providers.base import (
+        EmbeddingResponse,
+        Messages,
+        N3Provider,
+        ProviderResponse,
+        ProviderStream,
+    )
+    from namel3ss.runtime.tools import Tool, ToolConversation, ToolResult, ToolRun
 
 __all__ = ["RunnableModel"]
+
+
+@runtime_checkable
+class _Embedder(Protocol):
+    """A provider that makes vectors; not all do."""
+
+    async def embed(self, texts: str | Sequence[str], **overrides: Any) -> EmbeddingResponse: ...
 
 
 class RunnableModel:
@@ -62,6 +76,47 @@ class RunnableModel:
     ) -> ProviderStream:
         """The answer piece by piece; see `Program.run`. Nothing is sent before the first `await`."""
         return self.provider.stream(self._conversation(prompt, system, images), **overrides)
+
+    async def embed(self, texts: str | Sequence[str], **overrides: Any) -> EmbeddingResponse:
+        """A vector for each text; see `Program.embed`."""
+        provider = self.provider
+        if not isinstance(provider, _Embedder):
+            raise UsageError(
+                f"The provider {self.declaration.provider!r} of ai model {self.name!r} makes no vectors.",
+                suggestion="Use a model on another provider, such as ollama.",
+            )
+        return await provider.embed(texts, **overrides)
+
+    async def run_with_tools(
+        self,
+        prompt: Messages,
+        tools: Iterable[Callable[..., Any] | Tool],
+        *,
+        system: str | None = None,
+        max_rounds: int | None = None,
+        on_call: Callable[[ToolResult], object] | None = None,
+        **overrides: Any,
+    ) -> ToolRun:
+        """An answer for which the model may call functions; see `Program.run_with_tools`."""
+        from namel3ss.runtime.tools import converse
+
+        return await converse(
+            self.begin_tools(prompt, tools, max_rounds, on_call),
+            lambda so_far: self.run(so_far.messages, system=system, tools=so_far.descriptions, **overrides),
+        )
+
+    def begin_tools(
+        self,
+        prompt: Messages,
+        tools: Iterable[Callable[..., Any] | Tool],
+        max_rounds: int | None,
+        on_call: Callable[[ToolResult], object] | None,
+    ) -> ToolConversation:
+        """The conversation before its first answer. Contacts nobody."""
+        from namel3ss.runtime.tools import DEFAULT_MAX_ROUNDS, ToolConversation
+
+        rounds = DEFAULT_MAX_ROUNDS if max_rounds is None else max_rounds
+        return ToolConversation(_messages(prompt, ()), tools, max_rounds=rounds, on_call=on_call)
 
     def _conversation(
         self, prompt: Messages, system: str | None, images: Sequence[object]

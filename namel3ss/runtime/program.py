@@ -14,15 +14,22 @@ from namel3ss.runtime.models import RunnableModel
 from namel3ss.runtime.sync import SyncProgram
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from namel3ss.declarations import ModelDeclaration, ProgramFile
     from namel3ss.language import Diagnostic
-    from namel3ss.providers.base import Messages, N3Provider, ProviderResponse, ProviderStream
+    from namel3ss.providers.base import (
+        EmbeddingResponse,
+        Messages,
+        N3Provider,
+        ProviderResponse,
+        ProviderStream,
+    )
     from namel3ss.providers.registry import ProviderPlugin, ProviderRegistry
     from namel3ss.runtime.chains import RunnableChain
     from namel3ss.runtime.prompts import RunnablePrompt
+    from namel3ss.runtime.tools import Tool, ToolResult, ToolRun
 
 __all__ = ["Program"]
 
@@ -122,6 +129,37 @@ class Program:
     ) -> ProviderStream:
         """The answer piece by piece, with the parameters of `run`. Leaving the stream stops the server."""
         return self.model(model).stream(prompt, system=system, images=images, **overrides)
+
+    async def embed(
+        self, texts: str | Sequence[str], *, model: str | None = None, **overrides: Any
+    ) -> EmbeddingResponse:
+        """A vector for each text, in their order, by a model that makes vectors (see `model`).
+
+        Raises UsageError where the model's provider makes none.
+        """
+        return await self.model(model).embed(texts, **overrides)
+
+    async def run_with_tools(
+        self,
+        prompt: Messages,
+        tools: Iterable[Callable[..., Any] | Tool],
+        *,
+        model: str | None = None,
+        system: str | None = None,
+        max_rounds: int | None = None,
+        on_call: Callable[[ToolResult], object] | None = None,
+        **overrides: Any,
+    ) -> ToolRun:
+        """An answer for which the model may call these functions, plain or async, as often as it likes.
+
+        A function's name, docstring and annotations are what the model is told; arguments are validated against the
+        annotations. Arguments that do not fit and a `ToolError` go back to the model; any other exception of a function
+        ends the run and is raised. `on_call` hears of each call. Raises ToolRoundsError when the model still calls tools
+        after `max_rounds` answers (10 unless given) that did.
+        """
+        return await self.model(model).run_with_tools(
+            prompt, tools, system=system, max_rounds=max_rounds, on_call=on_call, **overrides
+        )
 
     async def aclose(self) -> None:
         """Close everything this program opened. Idempotent; running answers end with an error that says so."""

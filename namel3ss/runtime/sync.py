@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 from namel3ss.providers.loop_thread import LoopThread, SyncStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
-    from namel3ss.providers.base import Messages, ProviderResponse
+    from namel3ss.providers.base import EmbeddingResponse, Messages, ProviderResponse
     from namel3ss.runtime.program import Program
     from namel3ss.runtime.sync_parts import SyncChain, SyncPrompt
+    from namel3ss.runtime.tools import Tool, ToolConversation, ToolResult, ToolRun
 
 __all__ = ["SyncProgram"]
 
@@ -55,6 +56,40 @@ class SyncProgram:
         return SyncStream(
             self._thread,
             lambda: self._program.stream(prompt, model=model, system=system, images=images, **overrides),
+        )
+
+    def embed(
+        self, texts: str | Sequence[str], *, model: str | None = None, **overrides: Any
+    ) -> EmbeddingResponse:
+        """A vector for each text; see `Program.embed`."""
+        return self._thread.run(self._program.embed(texts, model=model, **overrides))
+
+    def run_with_tools(
+        self,
+        prompt: Messages,
+        tools: Iterable[Callable[..., Any] | Tool],
+        *,
+        model: str | None = None,
+        system: str | None = None,
+        max_rounds: int | None = None,
+        on_call: Callable[[ToolResult], object] | None = None,
+        **overrides: Any,
+    ) -> ToolRun:
+        """An answer for which the model may call these functions; plain ones are called on the caller's own thread.
+
+        See `Program.run_with_tools`.
+        """
+        from namel3ss.runtime.tools import converse_blocking
+
+        chosen = self._program.model(model)
+
+        def ask(so_far: ToolConversation) -> ProviderResponse:
+            return self._thread.run(
+                chosen.run(so_far.messages, system=system, tools=so_far.descriptions, **overrides)
+            )
+
+        return converse_blocking(
+            chosen.begin_tools(prompt, tools, max_rounds, on_call), ask, self._thread.run
         )
 
     @property

@@ -245,6 +245,20 @@ async def test_a_stream_comes_piece_by_piece(open_text: Callable[..., Program]):
         assert (await stream.result()).output_text == "one two three"
 
 
+async def test_vectors_come_from_a_model_that_makes_them(open_text: Callable[..., Program], tmp_path: Path):
+    path = tmp_path / "embed.ai"
+    path.write_text("ai model m { provider: scripted  model: any }", encoding="utf-8")
+    program = load(path, environ={})
+    async with program:
+        vectors = await program.embed(["a", "b"], dimensions=3)
+    with load(path, environ={}).sync as blocking:
+        assert blocking.embed("a", dimensions=3)[0] == vectors[0]
+
+    assert [len(vector) for vector in vectors] == [3, 3]
+    with pytest.raises(UsageError, match="The provider 'scripted' of ai model 'fast' makes no vectors"):
+        await open_text(TWO).embed("a", model="fast")
+
+
 # -- closing --------------------------------------------------------------------------------------------------
 
 
