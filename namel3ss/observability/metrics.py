@@ -30,6 +30,7 @@ __all__ = [
     "has_registered_listeners",
     "record_metric",
     "register_metric_listener",
+    "tell_listeners",
     "unregister_metric_listener",
 ]
 
@@ -90,17 +91,20 @@ def deliver_metric(
     name: str, values: Mapping[str, float], labels: Mapping[str, object] | None, telemetry: Telemetry | None
 ) -> None:
     """`emit_metric` to listeners and to this telemetry, which need not be the process's own."""
-    for listener in _listeners:
-        try:
-            listener(
-                name,
-                {key: float(number) for key, number in values.items()},
-                {key: str(label) for key, label in labels.items()} if labels else {},
-            )
-        except Exception:
-            logger.exception("metric listener %r failed on %s", listener, name)
+    if _listeners:
+        told = {key: str(label) for key, label in labels.items()} if labels else {}
+        tell_listeners(name, values, told)
     if telemetry is not None:
         telemetry.forward(name, values, labels)
+
+
+def tell_listeners(name: str, values: Mapping[str, float], labels: dict[str, str]) -> None:
+    """Tell the listeners alone; labels are texts already."""
+    for listener in _listeners:
+        try:
+            listener(name, {key: float(number) for key, number in values.items()}, labels.copy())
+        except Exception:
+            logger.exception("metric listener %r failed on %s", listener, name)
 
 
 def _exporting() -> Telemetry | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from namel3ss.observability.gen_ai import ended_with, measurements
-from namel3ss.observability.metrics import deliver_metric
+from namel3ss.observability.metrics import tell_listeners
 from namel3ss.observability.ollama_metrics import (
     listener_metrics,
     product_measurements,
@@ -27,12 +27,17 @@ def record_ended(ended: EndedRequest, telemetry: Telemetry) -> None:
     """Tell listeners and instruments. Never raises."""
     with telemetry.guard("record a request"):
         counted = _clamped(ended, telemetry)
+        is_exported = telemetry.instruments() is not None
         if counted.facts.provider == "ollama":
             labels = _labels(counted)
-            for metric in listener_metrics(counted):
-                deliver_metric(metric.name, metric.values, labels, telemetry)
-            telemetry.record(product_measurements(counted))
-        telemetry.record(measurements(counted, telemetry.profiles))
+            for name, values in listener_metrics(counted):
+                tell_listeners(name, values, labels)
+                if is_exported:
+                    telemetry.forward(name, values, labels)
+            if is_exported:
+                telemetry.record(product_measurements(counted))
+        if is_exported:
+            telemetry.record(measurements(counted, telemetry.profiles))
 
 
 def end_span(span: Span, ended: EndedRequest, started_ns: int, telemetry: Telemetry) -> None:
