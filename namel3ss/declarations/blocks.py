@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
 
-from namel3ss.declarations.environment import UNSET, report_literal_secrets, report_unset, resolve
+from namel3ss.declarations.environment import (
+    UNSET,
+    has_password,
+    report_literal_secrets,
+    report_unset,
+    resolve,
+)
 from namel3ss.declarations.model import EnvironmentValue
 from namel3ss.declarations.written import shortened
 from namel3ss.language import Fix, TextEdit
@@ -127,4 +133,6 @@ class BlockCheck:
                 help="Set the variable to such a value.",
             )
         else:
-            self._findings.report("N3202", problem.message, written.place, help=problem.suggestion)
+            is_open = not (isinstance(content, str) and has_password(content))
+            message = problem.message if is_open else f"{info.name} must be {info.form}."
+            self._findings.report("N3202", message, written.place, help=problem.suggestion)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from namel3ss.declarations.chains import ChainDeclaration
 from namel3ss.declarations.model import Location
 from namel3ss.declarations.parts import Part, check_apart
-from namel3ss.declarations.step_check import StepDraft, read_step
+from namel3ss.declarations.step_check import StepDraft, WrittenStep, read_step
 from namel3ss.declarations.value_types import (
     ChoiceType,
     ListType,
@@ -63,13 +63,13 @@ class ChainCheck:
 
     def _chain(self, name: str, declared: DeclaredPart) -> ChainDeclaration | None:
         errors_before = self.findings.errors
-        declaration, source, place = declared.declaration, declared.source, declared.place
-        part = Part("a chain", declaration.block, source, self.findings)
+        place = declared.place
+        part = Part("a chain", declared.layers, self.findings)
         for key in part.keys_other_than(CHAIN_KEYS):
             part.report_unknown_key("N3607", key, CHAIN_KEYS)
         inputs = part.types("input")
         outputs = part.types("output") if "output" in part else None
-        steps = [entry for entry in declaration.block.entries if isinstance(entry, Step)]
+        steps = self._steps(declared)
         if not steps:
             self.findings.report(
                 "N3601",
@@ -77,8 +77,7 @@ class ChainCheck:
                 place,
                 help='Add one: `step NAME { prompt: "…"  output: answer }`',
             )
-        self._report_same_names(steps, source)
-        drafts = [StepDraft.begin(step, source, outputs, self) for step in steps]
+        drafts = [StepDraft.begin(step, outputs, self) for step in steps]
         scope = _scope(inputs, drafts)
         read = [read_step(draft, scope, self) for draft in drafts]
         description = part.text("description")
@@ -98,19 +97,32 @@ class ChainCheck:
         self._report_unused(chain)
         return chain if self.findings.errors == errors_before else None
 
-    def _report_same_names(self, steps: Sequence[Step], source: Source) -> None:
-        first: dict[str, Step] = {}
-        for step in steps:
-            known = first.setdefault(step.name.text, step)
-            if known is not step:
-                self.findings.report(
-                    "N3610",
-                    f"Two steps are called `{shortened(step.name.text)}`.",
-                    Location(source, step.name.span),
-                    label="again here",
-                    labels=(Label(known.name.span, "first here"),),
-                    help="Give one of them another name.",
-                )
+    def _steps(self, declared: DeclaredPart) -> list[WrittenStep]:
+        """The steps, those of the profile over those of the program; new ones of the profile come last."""
+        found: list[WrittenStep] = []
+        for block, source in declared.layers:
+            below = {step.name: position for position, step in reversed([*enumerate(found)])}
+            own: dict[str, Step] = {}
+            for step in (entry for entry in block.entries if isinstance(entry, Step)):
+                known = own.setdefault(step.name.text, step)
+                position = below.get(step.name.text)
+                if known is not step:
+                    self._report_same_name(step, known, source)
+                if known is step and position is not None:
+                    found[position] = found[position].laid_over(step, source)
+                else:
+                    found.append(WrittenStep.of(step, source))
+        return found
+
+    def _report_same_name(self, step: Step, known: Step, source: Source) -> None:
+        self.findings.report(
+            "N3610",
+            f"Two steps are called `{shortened(step.name.text)}`.",
+            Location(source, step.name.span),
+            label="again here",
+            labels=(Label(known.name.span, "first here"),),
+            help="Give one of them another name.",
+        )
 
     def _report_circles(self, chain: ChainDeclaration) -> None:
         """Report one circle, if the steps wait for each other in one."""

@@ -20,9 +20,21 @@ if TYPE_CHECKING:
     from namel3ss.declarations.written import Written
     from namel3ss.providers.settings import SettingInfo
 
-__all__ = ["UNSET", "report_literal_secrets", "report_unset", "resolve", "resolve_settings"]
+__all__ = [
+    "UNSET",
+    "has_password",
+    "report_literal_password",
+    "report_literal_secrets",
+    "report_unset",
+    "resolve",
+    "resolve_settings",
+]
 
 _SECRET_HEADER = re.compile(r"auth|api[-_]?key|token|secret|cookie|passw|credential|session", re.IGNORECASE)
+
+# By its looks: a URL with mistakes in it may hold a password, too.
+_PASSWORD = re.compile(r"://[^/?#@\s]*:[^/?#@\s]+@")
+_SEEN = ("Whoever reads the file, its history or its backups reads the secret: replace it.",)
 
 
 class _Unset:
@@ -118,8 +130,28 @@ def report_literal_secrets(info: SettingInfo, written: Written, findings: Findin
             f"{'.'.join(map(str, path))} is a secret, and the file says it in clear.",
             item.place,
             help=f"Take it from the environment: `{path[-1]}: env.{_variable_name(str(path[-1]))}`",
-            notes=("Whoever reads the file, its history or its backups reads the secret: replace it.",),
+            notes=_SEEN,
         )
+
+
+def report_literal_password(key: str, pairs: Mapping[str, Written], findings: Findings) -> None:
+    """Report a password that stands in a URL of the file itself."""
+    written = pairs.get(key)
+    content = written.content if written is not None else None
+    literal = content.default if isinstance(content, EnvironmentValue) else content
+    if written is not None and isinstance(literal, str) and has_password(literal):
+        findings.report(
+            "N3302",
+            f"{key} has a password in it, and the file says it in clear.",
+            written.place,
+            help=f"Take the URL from the environment: `{key}: env.{_variable_name(key)}`",
+            notes=_SEEN,
+        )
+
+
+def has_password(url: str) -> bool:
+    """Whether a text looks like a URL with a password in it."""
+    return _PASSWORD.search(url) is not None
 
 
 def _variable_name(key: str) -> str:

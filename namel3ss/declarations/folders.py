@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from namel3ss.declarations.imports import ImportedFile, ImportProblem
 from namel3ss.declarations.written import shortened
 from namel3ss.language import decode_source
 from namel3ss.language.suggest import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["FolderReader", "load_file", "reason_of"]
 
@@ -31,10 +34,14 @@ def reason_of(error: OSError | ValueError) -> str:
 
 
 class FolderReader:
-    """An `ImportReader` for files below `root`. Symbolic links count as what they lead to."""
+    """An `ImportReader` for files below `root`. Symbolic links count as what they lead to.
 
-    def __init__(self, root: str) -> None:
+    `load` reads a file, as `load_file` does; an editor has some files otherwise than they lie on the disk.
+    """
+
+    def __init__(self, root: str, load: Callable[[str, str], ImportedFile] = load_file) -> None:
         self._root = os.path.realpath(root)
+        self._load = load
 
     def __call__(self, written: str, importer: str) -> ImportedFile | ImportProblem:
         """The file that `written` leads to from `importer`, or why it cannot be had."""
@@ -47,7 +54,7 @@ class FolderReader:
                 "Only files inside the folder of the file that is run, or inside --root, can be imported.",
             )
         try:
-            return load_file(real, os.path.normpath(named))
+            return self._load(real, os.path.normpath(named))
         except FileNotFoundError:
             return ImportProblem(
                 "N3401", f"There is no file `{shortened(written)}`.", _nearest(written, real)

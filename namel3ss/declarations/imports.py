@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from namel3ss.declarations.findings import Findings
     from namel3ss.language import Diagnostic, ParseResult, Source
 
-__all__ = ["Files", "ImportProblem", "ImportReader", "ImportedFile", "gather"]
+__all__ = ["FileParser", "Files", "ImportProblem", "ImportReader", "ImportedFile", "gather", "parse_whole"]
 
 # Far beyond what people keep in order by hand; they bound the work that one small file can ask for.
 _DEEPEST: Final = 32
@@ -60,39 +60,61 @@ class ImportReader(Protocol):
         """The file that `written` leads to from the file whose path is `importer`."""
 
 
+class FileParser(Protocol):
+    """Parses a text, as a whole or in parts that follow each other."""
+
+    def __call__(self, text: str, path: str) -> Sequence[ParseResult]:
+        """The parts in their order, each with a source of its own and the path of the file."""
+
+
+def parse_whole(text: str, path: str) -> Sequence[ParseResult]:
+    """The text in one part."""
+    return (parse(text, path),)
+
+
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The files of a program as syntax, what is imported before what imports it.
+    """The files of a program as syntax, in their parts, what is imported before what imports it.
 
     `is_whole`: nothing that was imported is missing, so that an unknown name is a mistake of its own. `profile` is the
-    file that lies over the others.
+    file that lies over the others; it has no part where there is none.
     """
 
     parsed: tuple[ParseResult, ...]
     is_whole: bool
-    profile: ParseResult | None = None
+    profile: tuple[ParseResult, ...] = ()
+
+    def all(self) -> tuple[ParseResult, ...]:
+        """Every part of every file, the profile last."""
+        return (*self.parsed, *self.profile)
 
 
 def gather(
-    main: ImportedFile, read: ImportReader | None, findings: Findings, profile: ImportedFile | None = None
+    main: ImportedFile,
+    read: ImportReader | None,
+    findings: Findings,
+    profile: ImportedFile | None = None,
+    parse_file: FileParser = parse_whole,
 ) -> Files:
     """Parse a file, its profile and everything they import, each file once. Without a reader imports are not followed."""
-    gathering = _Gathering(read, findings)
+    gathering = _Gathering(read, findings, parse_file)
     gathering.enter(main)
-    if profile is None:
-        return Files(tuple(gathering.parsed), gathering.is_whole)
-    gathering.enter(profile)
-    *parsed, above = gathering.parsed
-    return Files(tuple(parsed), gathering.is_whole, above)
+    above: tuple[ParseResult, ...] = ()
+    if profile is not None:
+        gathering.enter(profile)
+        above = gathering.files.pop() if profile.text is not None else ()
+    parsed = tuple(part for file in gathering.files for part in file)
+    return Files(parsed, gathering.is_whole, above)
 
 
 class _Gathering:
     """One walk over the imports of a program, depth first."""
 
-    def __init__(self, read: ImportReader | None, findings: Findings) -> None:
-        self.parsed: list[ParseResult] = []
+    def __init__(self, read: ImportReader | None, findings: Findings, parse_file: FileParser) -> None:
+        self.files: list[tuple[ParseResult, ...]] = []
         self.is_whole = True
         self._read = read
+        self._parse = parse_file
         self._findings = findings
         self._characters = 0
         self._known: set[str] = set()
@@ -106,15 +128,17 @@ class _Gathering:
             self.is_whole = False
             return
         self._characters += len(file.text)
-        result = parse(file.text, file.path)
-        self._findings.add(result.diagnostics)
-        source = result.tree.source
-        for item in result.tree.items:
-            if isinstance(item, Import):
-                self._way[file.identity] = (file.path, Location(source, item.path.span))
-                self._follow(item, source)
+        parts = tuple(self._parse(file.text, file.path))
+        for part in parts:
+            self._findings.add(part.diagnostics)
+        for part in parts:
+            source = part.tree.source
+            for item in part.tree.items:
+                if isinstance(item, Import):
+                    self._way[file.identity] = (file.path, Location(source, item.path.span))
+                    self._follow(item, source)
         self._way.pop(file.identity, None)
-        self.parsed.append(result)
+        self.files.append(parts)
 
     def _follow(self, item: Import, source: Source) -> None:
         place = Location(source, item.path.span)

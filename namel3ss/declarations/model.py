@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from namel3ss.declarations.chains import ChainDeclaration
     from namel3ss.declarations.fallbacks import Fallback
+    from namel3ss.declarations.gateways import GatewayDeclaration, ServerDeclaration
     from namel3ss.declarations.profiles import Origins
     from namel3ss.declarations.prompts import PromptDeclaration
 
@@ -108,7 +109,7 @@ def _without(block: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str,
 class ProgramFile:
     """One `.ai` file: its healthy declarations by name, in its order, and all that was found.
 
-    `broken` names the models that do not load, `broken_prompts` and `broken_chains` theirs. `origins` tells what was
+    `broken` names the models that do not load, `broken_prompts` and the others theirs. `origins` tells what was
     written where for each model; None where the file could not be read.
     """
 
@@ -120,6 +121,10 @@ class ProgramFile:
     chains: Mapping[str, ChainDeclaration] = field(default_factory=lambda: MappingProxyType({}))
     broken_prompts: tuple[str, ...] = ()
     broken_chains: tuple[str, ...] = ()
+    servers: Mapping[str, ServerDeclaration] = field(default_factory=lambda: MappingProxyType({}))
+    gateways: Mapping[str, GatewayDeclaration] = field(default_factory=lambda: MappingProxyType({}))
+    broken_servers: tuple[str, ...] = ()
+    broken_gateways: tuple[str, ...] = ()
     origins: Origins | None = field(default=None, repr=False, compare=False)
 
     @property

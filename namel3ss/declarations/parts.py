@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar
 
 from namel3ss.declarations.drafts import DEFAULT_NAME
 from namel3ss.declarations.findings import Findings
+from namel3ss.declarations.layers import Layer, blocks_of, layered_pairs
 from namel3ss.declarations.model import Location
 from namel3ss.declarations.type_reading import read_object_type
 from namel3ss.declarations.value_types import ObjectType
 from namel3ss.declarations.written import shortened
-from namel3ss.language import BareWord, Block, BlockText, Fix, Label, Severity, String, TextEdit
+from namel3ss.language import BareWord, BlockText, Fix, Label, Severity, Step, String, TextEdit
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from namel3ss.language import Declaration, Diagnostic, Pair, Source, Span, SyntaxTree, Value
+    from namel3ss.declarations.imports import Files
+    from namel3ss.declarations.layers import Layers
+    from namel3ss.language import Diagnostic, ParseResult, Source, Span, Value
 
 CheckedT = TypeVar("CheckedT")
+PartKind: TypeAlias = Literal["prompt", "chain", "server", "gateway"]
 
-__all__ = ["DeclaredPart", "Models", "Part", "check_apart", "declared_parts", "report_unknown_name"]
+__all__ = [
+    "DeclaredPart",
+    "Models",
+    "Part",
+    "PartKind",
+    "check_apart",
+    "declared_parts",
+    "report_unknown_name",
+]
 
 # Found where something is missing: in a declaration with syntax errors it may just not have been understood.
 _ABSENCE = frozenset({"N3501", "N3507", "N3601", "N3603", "N3604"})
@@ -30,12 +42,22 @@ _ABSENCE = frozenset({"N3501", "N3507", "N3601", "N3603", "N3604"})
 
 @dataclass(frozen=True, slots=True)
 class DeclaredPart:
-    """A prompt or chain as written. `fault_lines` are those on which the syntax check found errors."""
+    """A declaration as written: in the program, in the profile, or in both.
 
-    declaration: Declaration
-    source: Source
+    `place` is its name where it was written first; `fault_lines` are those on which the syntax check found errors.
+    """
+
+    kind: PartKind
     place: Location
-    fault_lines: frozenset[int]
+    layers: tuple[Layer, ...]
+    fault_lines: frozenset[tuple[Source, int]]
+
+    def steps(self) -> Iterator[Location]:
+        """The keywords of all steps that stand in it."""
+        for block, source in self.layers:
+            for entry in block.entries:
+                if isinstance(entry, Step):
+                    yield Location(source, entry.keyword)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,35 +73,37 @@ class Models:
 
 
 class Part:
-    """The keys of one declaration or step, by name. Of several with one key the first counts."""
+    """The keys of one declaration or step, by name. What is written in several layers is one."""
 
-    def __init__(self, what: str, block: Block, source: Source, findings: Findings) -> None:
+    def __init__(self, what: str, layers: Layers, findings: Findings) -> None:
         self.what = what
-        self.source = source
         self.findings = findings
-        self._pairs: dict[str, Pair] = {}
-        for pair in block.pairs():
-            known = self._pairs.setdefault(pair.key.text, pair)
-            if known is not pair:
-                findings.report(
-                    "N3203",
-                    f"{shortened(pair.key.text)} is written twice.",
-                    Location(source, pair.key.span),
-                    label="again here",
-                    labels=(Label(known.key.span, "first here"),),
-                    help="Keep one of the two.",
-                )
+        self._pairs = layered_pairs(layers, findings)
 
     def __contains__(self, key: str) -> bool:
         return key in self._pairs
 
     def value(self, key: str) -> Value | None:
         """The value of a key; None where there is none, or none that could be read."""
-        pair = self._pairs.get(key)
-        return pair.value if pair is not None else None
+        pairs = self._pairs.get(key)
+        return pairs[-1].pair.value if pairs is not None else None
+
+    def source(self, key: str) -> Source:
+        """The text that the value of a key stands in."""
+        return self._pairs[key][-1].source
+
+    def blocks(self, key: str) -> list[Layer]:
+        """The maps that make up the value of a key; none where it is no map."""
+        return blocks_of(self._pairs.get(key, ()))
 
     def key_place(self, key: str) -> Location:
-        return Location(self.source, self._pairs[key].key.span)
+        pair, source = self._pairs[key][-1]
+        return Location(source, pair.key.span)
+
+    def place(self, key: str) -> Location:
+        """Where the value of a key stands, or the key where there is no value."""
+        pair, source = self._pairs[key][-1]
+        return Location(source, (pair.value or pair.key).span)
 
     def keys_other_than(self, known: Iterable[str]) -> tuple[str, ...]:
         return tuple(key for key in self._pairs if key not in known)
@@ -94,20 +118,16 @@ class Part:
 
     def types(self, key: str) -> ObjectType:
         """The value of a key that must be a map of types."""
-        value = self.value(key)
-        if isinstance(value, Block):
-            return read_object_type(value, self.source, self.findings)
-        if value is not None:
+        if layers := self.blocks(key):
+            return read_object_type(layers, self.findings)
+        if self.value(key) is not None:
             self.refuse(key, "a map of names and types", f"Write `{key}: {{ name: str }}`")
         return ObjectType(())
 
     def refuse(self, key: str, wanted: str, help: str | None = None) -> None:  # noqa: A002  # the diagnostic's own word
         """Report that the value of a key is not what it must be."""
-        value = self.value(key)
-        if value is not None:
-            self.findings.report(
-                "N3108", f"{key} must be {wanted}.", Location(self.source, value.span), help=help
-            )
+        if self.value(key) is not None:
+            self.findings.report("N3108", f"{key} must be {wanted}.", self.place(key), help=help)
 
     def report_unknown_key(
         self, code: str, key: str, known: Collection[str], near: str | None = None
@@ -128,7 +148,7 @@ class Part:
         if value is None:
             return None
         if value.value not in models.names:
-            report_unknown_name("N3507", "ai model", value, models.names, self.source, self.findings)
+            report_unknown_name("N3507", "ai model", value, models.names, self.source("model"), self.findings)
         return value.value
 
     def report_missing_model(self, models: Models, place: Location) -> None:
@@ -184,55 +204,86 @@ def check_apart(
         for found in apart.sorted()
         if found.severity is Severity.ERROR
         and found.code not in _ABSENCE
-        and found.source.position(found.span.start).line not in part.fault_lines
+        and (found.source, found.source.position(found.span.start).line) not in part.fault_lines
     )
     return None
 
 
 def declared_parts(
-    trees: Iterable[SyntaxTree],
-    kind: str,
-    places: dict[str, Location],
-    syntax: Iterable[Diagnostic],
-    findings: Findings,
+    files: Files, kind: PartKind, places: dict[str, Location], findings: Findings
 ) -> dict[str, DeclaredPart]:
-    """The declarations of a kind by name. A name is used once in a program: `places` are the uses so far, to which
-    these are added.
+    """The declarations of a kind by name, with the profile over them.
+
+    A name is used once in a program, and once in a profile: `places` are the uses so far, to which these are added.
     """
-    faults = _Faults(syntax)
     found: dict[str, DeclaredPart] = {}
-    for tree in trees:
-        for declaration in tree.declarations():
-            if declaration.kind != kind or declaration.name is None:
-                continue
-            name, place = declaration.name.text, Location(tree.source, declaration.name.span)
-            first = places.setdefault(name, place)
-            if first is place:
-                lines = faults.lines(tree.source, declaration.span)
-                found[name] = DeclaredPart(declaration, tree.source, place, lines)
-                continue
-            elsewhere = first.source if first.source is not place.source else None
-            findings.report(
-                "N3104",
-                f"`{shortened(name)}` is declared twice.",
-                place,
-                label="again here",
-                labels=(Label(first.span, "first here", elsewhere),),
-                help="Give one of them another name.",
-            )
+    for part in _written_parts(files.parsed, kind):
+        _declare(part, found, places, findings)
+    own = dict(found)
+    above: dict[str, DeclaredPart] = {}
+    for part in _written_parts(files.profile, kind):
+        name = part.name
+        if name in own and name not in above:
+            above[name] = part.declared
+            found[name] = _laid_over(own[name], part.declared)
+        else:
+            _declare(part, found, places, findings, first=above.get(name))
     return found
 
 
+class _WrittenPart(NamedTuple):
+    name: str
+    declared: DeclaredPart
+
+
+def _written_parts(files: Iterable[ParseResult], kind: PartKind) -> Iterator[_WrittenPart]:
+    for file in files:
+        source, faults = file.tree.source, _Faults(file.diagnostics)
+        for declaration in file.tree.declarations():
+            if declaration.kind == kind and declaration.name is not None:
+                layers = (Layer(declaration.block, source),)
+                place, lines = Location(source, declaration.name.span), faults.lines(source, declaration.span)
+                yield _WrittenPart(declaration.name.text, DeclaredPart(kind, place, layers, lines))
+
+
+def _declare(
+    part: _WrittenPart,
+    found: dict[str, DeclaredPart],
+    places: dict[str, Location],
+    findings: Findings,
+    first: DeclaredPart | None = None,
+) -> None:
+    """Add a part of a new name, or report that its name is used; `first` is where, if `places` does not say."""
+    name, declared = part
+    place = declared.place
+    known = first.place if first is not None else places.setdefault(name, place)
+    if known is place:
+        found[name] = declared
+        return
+    elsewhere = known.source if known.source is not place.source else None
+    findings.report(
+        "N3104",
+        f"`{shortened(name)}` is declared twice.",
+        place,
+        label="again here",
+        labels=(Label(known.span, "first here", elsewhere),),
+        help="Give one of them another name.",
+    )
+
+
+def _laid_over(below: DeclaredPart, above: DeclaredPart) -> DeclaredPart:
+    return replace(
+        below, layers=below.layers + above.layers, fault_lines=below.fault_lines | above.fault_lines
+    )
+
+
 class _Faults:
-    """Where the syntax check found errors, to ask about declarations."""
+    """Where the syntax check found errors in one file, to ask about its declarations."""
 
     def __init__(self, syntax: Iterable[Diagnostic]) -> None:
-        self._starts: dict[str, list[int]] = {}
-        for found in syntax:
-            if found.severity is Severity.ERROR:
-                bisect.insort(self._starts.setdefault(found.source.path, []), found.span.start)
+        self._starts = sorted(found.span.start for found in syntax if found.severity is Severity.ERROR)
 
-    def lines(self, source: Source, span: Span) -> frozenset[int]:
-        starts = self._starts.get(source.path, [])
+    def lines(self, source: Source, span: Span) -> frozenset[tuple[Source, int]]:
+        starts = self._starts
         inside = starts[bisect.bisect_left(starts, span.start) : bisect.bisect_right(starts, span.end)]
-        return frozenset(source.position(start).line for start in inside)
+        return frozenset((source, source.position(start).line) for start in inside)

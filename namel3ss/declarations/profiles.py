@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from namel3ss.declarations.drafts import Draft
+    from namel3ss.declarations.parts import DeclaredPart
 
 __all__ = ["Layer", "Origins", "base_of", "lay_over", "profile_path", "suggest_profile"]
 
@@ -91,11 +92,14 @@ class Layer:
 
 
 class Origins:
-    """What was written for each model, before anything was laid over anything."""
+    """What was written for each model, before anything was laid over anything; `parts` are the other declarations."""
 
-    def __init__(self, base: Mapping[str, Draft], profile: Mapping[str, Draft]) -> None:
+    def __init__(
+        self, base: Mapping[str, Draft], profile: Mapping[str, Draft], parts: Mapping[str, DeclaredPart]
+    ) -> None:
         self._base = base
         self._profile = profile
+        self.parts = parts
 
     def layers(self, name: str) -> tuple[Layer, ...]:
         """Everything written for a model, weakest first: what it extends, itself, the profile."""

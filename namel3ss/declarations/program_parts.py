@@ -1,75 +1,43 @@
-"""All prompts and chains of a program, checked together. Imported only for files that have some."""
+"""All prompts, chains, servers and gateways of a program, as a check leaves them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from namel3ss.declarations.chain_check import ChainCheck
-from namel3ss.declarations.parts import Models, declared_parts
-from namel3ss.declarations.prompts import PromptDeclaration, check_prompts
-from namel3ss.declarations.written import shortened
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     from namel3ss.declarations.chains import ChainDeclaration
-    from namel3ss.declarations.findings import Findings
-    from namel3ss.declarations.model import Location
-    from namel3ss.language import Diagnostic, SyntaxTree
+    from namel3ss.declarations.gateways import GatewayDeclaration, ServerDeclaration
+    from namel3ss.declarations.model import Location, ModelDeclaration
+    from namel3ss.declarations.parts import DeclaredPart
+    from namel3ss.declarations.prompts import PromptDeclaration
 
-__all__ = ["ProgramParts", "check_parts"]
+__all__ = ["ProgramModels", "ProgramParts"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramModels:
+    """The ai models of a program: those that load, where all of them are declared, and those with mistakes."""
+
+    healthy: Mapping[str, ModelDeclaration]
+    places: Mapping[str, Location]
+    broken: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramParts:
-    """The healthy prompts and chains by name, and the names of the others."""
+    """What can be used, by name. `written` is everything, as it stands in the files."""
 
-    prompts: Mapping[str, PromptDeclaration]
-    chains: Mapping[str, ChainDeclaration]
-    broken_prompts: tuple[str, ...]
-    broken_chains: tuple[str, ...]
+    prompts: Mapping[str, PromptDeclaration] = field(default_factory=lambda: MappingProxyType({}))
+    chains: Mapping[str, ChainDeclaration] = field(default_factory=lambda: MappingProxyType({}))
+    servers: Mapping[str, ServerDeclaration] = field(default_factory=lambda: MappingProxyType({}))
+    gateways: Mapping[str, GatewayDeclaration] = field(default_factory=lambda: MappingProxyType({}))
+    written: Mapping[str, DeclaredPart] = field(default_factory=lambda: MappingProxyType({}))
 
-
-def check_parts(
-    trees: Sequence[SyntaxTree],
-    models: Mapping[str, Location],
-    syntax: Sequence[Diagnostic],
-    findings: Findings,
-) -> ProgramParts:
-    """The prompts and chains of these files. `models` are all ai models of the program with their places; `syntax` is what reading found."""
-    places = dict(models)
-    prompt_parts = declared_parts(trees, "prompt", places, syntax, findings)
-    chain_parts = declared_parts(trees, "chain", places, syntax, findings)
-    names = Models(tuple(models))
-    prompts = check_prompts(prompt_parts, names, findings)
-    chains = ChainCheck(names, prompts, tuple(prompt_parts), findings).check(chain_parts)
-    _report_unused(prompts, chains, has_broken_chain=len(chains) < len(chain_parts), findings=findings)
-    return ProgramParts(
-        MappingProxyType(prompts),
-        MappingProxyType(chains),
-        tuple(name for name in prompt_parts if name not in prompts),
-        tuple(name for name in chain_parts if name not in chains),
-    )
-
-
-def _report_unused(
-    prompts: Mapping[str, PromptDeclaration],
-    chains: Mapping[str, ChainDeclaration],
-    *,
-    has_broken_chain: bool,
-    findings: Findings,
-) -> None:
-    """Warn of prompts beside the chains: in a file without chains, prompts are there to be called."""
-    if not chains or has_broken_chain:
-        return
-    used = {step.prompt for chain in chains.values() for step in chain.steps}
-    for name, prompt in prompts.items():
-        if name not in used:
-            findings.report(
-                "N3509",
-                f"No chain uses the prompt `{shortened(name)}`.",
-                prompt.location,
-                help="Use it in a step, take it out, or leave it if it is called by name.",
-            )
+    def broken(self, kind: str) -> tuple[str, ...]:
+        """The names of a kind that cannot be used."""
+        healthy = {*self.prompts, *self.chains, *self.servers, *self.gateways}
+        return tuple(name for name, part in self.written.items() if part.kind == kind and name not in healthy)

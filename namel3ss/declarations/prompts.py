@@ -6,18 +6,17 @@ import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from namel3ss.declarations.model import Location
 from namel3ss.declarations.parts import DeclaredPart, Models, Part, check_apart
 from namel3ss.declarations.templates import read_template
-from namel3ss.declarations.type_reading import read_type
+from namel3ss.declarations.type_reading import read_object_type, read_type
 from namel3ss.declarations.value_types import ScalarType
 from namel3ss.declarations.written import shortened
-from namel3ss.language import Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from namel3ss.declarations.findings import Findings
+    from namel3ss.declarations.model import Location
     from namel3ss.declarations.templates import Template
     from namel3ss.declarations.value_types import ObjectType, ValueType
 
@@ -56,18 +55,16 @@ def check_prompts(
 
 def _check(name: str, declared: DeclaredPart, models: Models, findings: Findings) -> PromptDeclaration | None:
     errors_before = findings.errors
-    declaration, source, place = declared.declaration, declared.source, declared.place
-    part = Part("a prompt", declaration.block, source, findings)
-    for entry in declaration.block.entries:
-        if isinstance(entry, Step):
-            findings.report("N3108", "A step belongs in a chain.", Location(source, entry.keyword))
+    place = declared.place
+    part = Part("a prompt", declared.layers, findings)
+    for step in declared.steps():
+        findings.report("N3108", "A step belongs in a chain.", step)
     for key in part.keys_other_than(PROMPT_KEYS):
         part.report_unknown_key("N3508", key, PROMPT_KEYS)
     model = part.model(models)
     part.report_missing_model(models, place)
     inputs = part.types("input")
-    answer = part.value("output")
-    output = read_type(answer, source, findings) if answer is not None else None
+    output = _answer_type(part)
     scope = {**{each.name: each.type for each in inputs.fields}, "input": inputs}
     templates = _templates(part, scope, place, name)
     description = part.text("description")
@@ -86,6 +83,13 @@ def _check(name: str, declared: DeclaredPart, models: Models, findings: Findings
         description=description.value if description is not None else None,
         location=place,
     )
+
+
+def _answer_type(part: Part) -> ValueType | None:
+    if layers := part.blocks("output"):
+        return read_object_type(layers, part.findings)
+    answer = part.value("output")
+    return read_type(answer, part.source("output"), part.findings) if answer is not None else None
 
 
 def _templates(
@@ -109,7 +113,9 @@ def _templates(
     found: dict[str, Template | None] = {}
     for role, written in (("template", key), ("system", "system")):
         text = part.text(written)
-        found[role] = read_template(text, part.source, scope, part.findings) if text is not None else None
+        found[role] = (
+            read_template(text, part.source(written), scope, part.findings) if text is not None else None
+        )
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from namel3ss.declarations.chains import StepDeclaration
+from namel3ss.declarations.layers import Layer
 from namel3ss.declarations.model import Location
 from namel3ss.declarations.parts import Part, report_unknown_name
 from namel3ss.declarations.templates import Template, read_template
@@ -35,6 +36,23 @@ _TEXT = ScalarType("str")
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenStep:
+    """A step as written in the program, in the profile, or in both. `place` is its name where it was written first."""
+
+    name: str
+    place: Location
+    layers: tuple[Layer, ...]
+
+    @classmethod
+    def of(cls, step: Step, source: Source) -> WrittenStep:
+        return cls(step.name.text, Location(source, step.name.span), (Layer(step.block, source),))
+
+    def laid_over(self, step: Step, source: Source) -> WrittenStep:
+        """This step with the profile's over it."""
+        return replace(self, layers=(*self.layers, Layer(step.block, source)))
+
+
+@dataclass(frozen=True, slots=True)
 class StepDraft:
     """A step while its chain is checked. `gives` are its names with their types, None where nothing is known."""
 
@@ -46,10 +64,10 @@ class StepDraft:
     reads: frozenset[str] = field(default_factory=frozenset)
 
     @classmethod
-    def begin(cls, step: Step, source: Source, outputs: ObjectType | None, check: ChainCheck) -> StepDraft:
+    def begin(cls, step: WrittenStep, outputs: ObjectType | None, check: ChainCheck) -> StepDraft:
         """What a step gives, which the templates of all steps must know before any is read."""
-        part = Part("a step", step.block, source, check.findings)
-        place = Location(source, step.name.span)
+        part = Part("a step", step.layers, check.findings)
+        place = step.place
         foreign = _foreign_keys(part, place, check)
         prompt = part.value("prompt")
         referred = check.prompts.get(prompt.value) if isinstance(prompt, BareWord) else None
@@ -61,14 +79,14 @@ class StepDraft:
             is_known = not foreign and (referred is not None or not isinstance(prompt, BareWord))
             gives = dict.fromkeys(names, (answer or _TEXT) if is_known else None)
         declaration = StepDeclaration(
-            step.name.text,
+            step.name,
             place,
             answer_type=answer,
             names=tuple(gives),
             gives_fields=gives_fields,
             foreign=foreign,
         )
-        return cls(part, step.name.text, place, declaration, gives)
+        return cls(part, step.name, place, declaration, gives)
 
     def joined(self, needs: Mapping[str, tuple[int, ...]]) -> StepDraft:
         """The step with the steps it needs."""
@@ -126,24 +144,22 @@ class _Reading:
                     "prompt",
                     value,
                     self._check.prompt_names,
-                    part.source,
+                    part.source("prompt"),
                     part.findings,
                     otherwise="Put it in quotes if it is the text itself.",
                 )
             return value.value, None
         part.report_missing_model(self._check.models, self._draft.location)
-        return None, self._template(value)
+        return None, self._template(value, part.source("prompt"))
 
     def _template_of(self, key: str) -> Template | None:
         value = self._part.text(key)
-        return self._template(value) if value is not None else None
+        return self._template(value, self._part.source(key)) if value is not None else None
 
     def _template(
-        self, value: String | BlockText | BareWord, *, is_condition: bool = False
+        self, value: String | BlockText | BareWord, source: Source, *, is_condition: bool = False
     ) -> Template | None:
-        template = read_template(
-            value, self._part.source, self._scope, self._part.findings, is_condition=is_condition
-        )
+        template = read_template(value, source, self._scope, self._part.findings, is_condition=is_condition)
         if template is not None:
             self._reads |= template.used - {"input"}
         return template
@@ -153,7 +169,7 @@ class _Reading:
         if isinstance(value, Boolean):
             return value.value
         if isinstance(value, String | BlockText | BareWord):
-            return self._template(value, is_condition=True) or True
+            return self._template(value, self._part.source("if"), is_condition=True) or True
         self._part.refuse("if", "a condition", "Write it like this: `if: \"{{ input.kind == 'long' }}\"`")
         return True
 
@@ -162,7 +178,7 @@ class _Reading:
         if isinstance(value, Number) and isinstance(value.value, int) and 0 <= value.value <= _MOST_RETRIES:
             return value.value
         if value is not None:
-            self._report_bad_number("retry", value, f"a whole number from 0 to {_MOST_RETRIES}")
+            self._report_bad_number("retry", f"a whole number from 0 to {_MOST_RETRIES}")
         return 0
 
     def _timeout(self) -> float | None:
@@ -178,65 +194,67 @@ class _Reading:
             except ValueError:
                 seconds = None
         if seconds is None or seconds <= 0:
-            self._report_bad_number("timeout", value, "a duration such as 30s or 5m, or a number of seconds")
+            self._report_bad_number("timeout", "a duration such as 30s or 5m, or a number of seconds")
             return None
         return seconds
 
-    def _report_bad_number(self, key: str, value: Value, wanted: str) -> None:
-        self._part.findings.report(
-            "N3611", f"{key} must be {wanted}.", Location(self._part.source, value.span)
-        )
+    def _report_bad_number(self, key: str, wanted: str) -> None:
+        self._part.findings.report("N3611", f"{key} must be {wanted}.", self._part.place(key))
 
     # -- what a step passes to a prompt -----------------------------------------------------------------------
 
     def _inputs(self, prompt: str | None) -> dict[str, StepInput]:
         part, findings = self._part, self._part.findings
-        value = part.value("input")
-        if value is not None and not isinstance(value, Block):
+        layers = part.blocks("input")
+        if part.value("input") is not None and not layers:
             part.refuse("input", "a map", 'Write `input: { text: "{{input.text}}" }`')
             return {}
-        if value is not None and prompt is None:
+        if layers and prompt is None:
             findings.report(
                 "N3609",
                 "Only a step that uses a prompt by name has an input.",
                 part.key_place("input"),
                 help="A text written in the step sees all names itself.",
             )
-        inputs = Part("the input", value, part.source, findings) if value is not None else None
+        inputs = Part("the input", layers, findings)
         found: dict[str, StepInput] = {}
-        for key in inputs.keys_other_than(()) if inputs is not None else ():
-            item = inputs.value(key) if inputs is not None else None
+        for key in inputs.keys_other_than(()):
+            item = inputs.value(key)
             if item is not None:
-                found[key] = self._data(item)
+                found[key] = self._data(item, inputs.source(key))
         declared = self._check.prompts.get(prompt) if prompt is not None else None
         if declared is not None:
             self._check_inputs(declared.input, found, inputs, declared.name)
         return found
 
-    def _data(self, value: Value) -> StepInput:
+    def _data(self, value: Value, source: Source) -> StepInput:
         if isinstance(value, String | BlockText | BareWord):
-            template = self._template(value)
+            template = self._template(value, source)
             return template if template is not None else value.value
         if isinstance(value, List):
-            return [self._data(item) for item in value.items]
+            return [self._data(item, source) for item in value.items]
         if isinstance(value, Block):
-            return {pair.key.text: self._data(pair.value) for pair in value.pairs() if pair.value is not None}
+            return {
+                pair.key.text: self._data(pair.value, source)
+                for pair in value.pairs()
+                if pair.value is not None
+            }
         if isinstance(value, Number | Boolean | Null):
             return value.value
         self._part.findings.report(
             "N3609",
             "A value belongs here: text, a number, true, false, a list or a map.",
-            Location(self._part.source, value.span),
+            Location(source, value.span),
             help='Names of the chain stand in a template: `"{{input.text}}"`',
         )
         return None
 
     def _check_inputs(
-        self, wanted: ObjectType, given: Mapping[str, StepInput], inputs: Part | None, prompt: str
+        self, wanted: ObjectType, given: Mapping[str, StepInput], inputs: Part, prompt: str
     ) -> None:
         findings = self._part.findings
         for key in given:
-            if wanted.get(key) is None and inputs is not None:
+            if wanted.get(key) is None:
                 near = closest(key, wanted.names)
                 there = ", ".join(f"`{name}`" for name in wanted.names) or "none"
                 findings.report(
@@ -245,9 +263,9 @@ class _Reading:
                     inputs.key_place(key),
                     help=f"Did you mean `{near[0]}`?" if near else f"Its inputs: {there}.",
                 )
-        place = self._part.key_place("input") if inputs is not None else self._draft.location
+        place = self._part.key_place("input") if "input" in self._part else self._draft.location
         for each in wanted.fields:
-            if each.name in given and inputs is not None:
+            if each.name in given:
                 self._check_literal(each, given[each.name], inputs)
             elif each.is_required:
                 findings.report(
@@ -262,12 +280,10 @@ class _Reading:
         plain = _plain(given)
         if plain is _UNKNOWN or (isinstance(plain, str) and without_optional(wanted.type) != _TEXT):
             return  # text is read as the type that is wanted when the step runs
-        value = inputs.value(wanted.name)
         for problem in fit(plain, wanted.type, f"`{wanted.name}`").problems:
-            if value is not None:
-                self._part.findings.report(
-                    "N3609", f"{problem[:1].upper()}{problem[1:]}.", Location(inputs.source, value.span)
-                )
+            self._part.findings.report(
+                "N3609", f"{problem[:1].upper()}{problem[1:]}.", inputs.place(wanted.name)
+            )
 
 
 _UNKNOWN = object()
@@ -307,10 +323,10 @@ def _answer(
     part: Part, prompt_output: ValueType | None, outputs: ObjectType | None, check: ChainCheck
 ) -> tuple[ValueType | None, tuple[str, ...], bool]:
     """The type of a step's answer (None: text), the names it gets, and whether each field is a name."""
-    value = part.value("output")
-    if isinstance(value, Block):
-        answer = read_object_type(value, part.source, check.findings)
+    if layers := part.blocks("output"):
+        answer = read_object_type(layers, check.findings)
         return answer, answer.names, True
+    value = part.value("output")
     if value is None:
         return prompt_output, (), False
     if not isinstance(value, BareWord | String) or not _NAME.fullmatch(value.value) or value.value == "input":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from namel3ss.declarations.layers import Layer, blocks_of, layered_pairs
 from namel3ss.declarations.model import Location
 from namel3ss.declarations.value_types import (
     SCALARS,
@@ -17,11 +18,12 @@ from namel3ss.declarations.value_types import (
     fit,
 )
 from namel3ss.declarations.written import read_value, shortened
-from namel3ss.language import BareWord, Block, Fix, Label, String, TextEdit, TypeForm
+from namel3ss.language import BareWord, Block, Fix, String, TextEdit, TypeForm
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
     from namel3ss.declarations.findings import Findings
+    from namel3ss.declarations.layers import Layers
     from namel3ss.declarations.value_types import ValueType
     from namel3ss.language import Pair, Source, Value
 
@@ -50,23 +52,15 @@ class _Typed(NamedTuple):
     default: Value | None
 
 
-def read_object_type(block: Block, source: Source, findings: Findings) -> ObjectType:
+def read_object_type(layers: Layers, findings: Findings) -> ObjectType:
     """The fields of a map of types. One that cannot be read is reported and left out."""
-    first: dict[str, Pair] = {}
     fields: list[Field] = []
-    for pair in block.pairs():
-        known = first.setdefault(pair.key.text, pair)
-        if known is not pair:
-            findings.report(
-                "N3203",
-                f"{shortened(pair.key.text)} is written twice.",
-                Location(source, pair.key.span),
-                label="again here",
-                labels=(Label(known.key.span, "first here"),),
-                help="Keep one of the two.",
-            )
-            continue
-        typed = _read(pair.value, source, findings) if pair.value is not None else None
+    for pairs in layered_pairs(layers, findings).values():
+        pair, source = pairs[-1]
+        if inner := blocks_of(pairs):
+            typed: _Typed | None = _Typed(read_object_type(inner, findings), None)
+        else:
+            typed = _read(pair.value, source, findings) if pair.value is not None else None
         if typed is not None:
             fields.append(_field(pair, typed, source, findings))
     return ObjectType(tuple(fields))
@@ -113,7 +107,7 @@ def _read(value: Value, source: Source, findings: Findings) -> _Typed | None:
         word = _word(value, source, findings)
         return _Typed(word, None) if word is not None else None
     if isinstance(value, Block):
-        return _Typed(read_object_type(value, source, findings), None)
+        return _Typed(read_object_type([Layer(value, source)], findings), None)
     if isinstance(value, String):
         return _Typed(ChoiceType((value.value,)), None)
     if isinstance(value, TypeForm):
@@ -129,7 +123,7 @@ def _form(form: TypeForm, source: Source, findings: Findings) -> _Typed | None:
     if isinstance(form.base, tuple):
         inner = ChoiceType(tuple(dict.fromkeys(option.value for option in form.base)))
     elif isinstance(form.base, Block):
-        inner = read_object_type(form.base, source, findings)
+        inner = read_object_type([Layer(form.base, source)], findings)
     elif form.base.value == "list" and form.argument is not None:
         argument = _read(form.argument, source, findings)
         inner = ListType(argument.type) if argument is not None else None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from namel3ss.declarations.findings import Findings
     from namel3ss.language import Pair, Source, Value
 
-__all__ = ["Scalar", "Written", "merge_pairs", "read_pairs", "read_value", "shortened"]
+__all__ = ["Scalar", "Written", "merge_pairs", "read_pairs", "read_value", "shortened", "unique_pairs"]
 
 Scalar: TypeAlias = "str | int | float | bool | None"
 
@@ -94,15 +94,11 @@ def merge_pairs(base: Mapping[str, Written], nearer: Mapping[str, Written]) -> d
     return merged
 
 
-def read_pairs(block: Block, source: Source, findings: Findings) -> dict[str, Written]:
-    """The pairs of a block by key. Of several with one key the first counts; the others are reported.
-
-    A pair without a readable value is left out: the syntax check has reported it.
-    """
-    first: dict[str, Pair] = {}
-    values: dict[str, Written] = {}
+def unique_pairs(block: Block, source: Source, findings: Findings) -> dict[str, Pair]:
+    """The pairs of a block by key. Of several with one key the first counts; the others are reported."""
+    pairs: dict[str, Pair] = {}
     for pair in block.pairs():
-        known = first.setdefault(pair.key.text, pair)
+        known = pairs.setdefault(pair.key.text, pair)
         if known is not pair:
             findings.report(
                 "N3203",
@@ -112,18 +108,27 @@ def read_pairs(block: Block, source: Source, findings: Findings) -> dict[str, Wr
                 labels=(Label(known.key.span, "first here"),),
                 help="Keep one of the two.",
             )
-            continue
+    return pairs
+
+
+def read_pairs(block: Block, source: Source, findings: Findings) -> dict[str, Written]:
+    """The values of a block by key, as `unique_pairs` finds them.
+
+    A pair without a readable value is left out: the syntax check has reported it.
+    """
+    values: dict[str, Written] = {}
+    for key, pair in unique_pairs(block, source, findings).items():
         if pair.value is None:
             continue
         if isinstance(pair.value, TypeForm):
             findings.report(
                 "N3108",
-                f"{shortened(pair.key.text)} is a type here, where a value belongs.",
+                f"{shortened(key)} is a type here, where a value belongs.",
                 Location(source, pair.value.span),
             )
             continue
         value = read_value(pair.value, source, findings)
-        values[pair.key.text] = replace(value, key=Location(source, pair.key.span))
+        values[key] = replace(value, key=Location(source, pair.key.span))
     return values
 
 

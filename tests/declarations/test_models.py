@@ -166,22 +166,6 @@ def test_a_step_in_a_model_is_an_error():
     assert [code for code in codes(program) if code == "N3108"] == ["N3108"]
 
 
-def test_what_this_version_does_not_run_is_said_once_for_each_kind():
-    program = check(
-        """
-        import "./models.ai"
-        ai model a { provider: ollama, model: x }
-        server s { base_url: "http://10.0.0.5:11434" }
-        server t { base_url: "http://10.0.0.6:11434" }
-        gateway g { servers: [s] }
-        """
-    )
-
-    assert codes(program) == ["N3407", "N3110", "N3110"]
-    assert {found.severity for found in program.diagnostics} == {Severity.WARNING}
-    assert list(program.models) == ["a"]
-
-
 def test_a_syntax_error_breaks_only_its_own_model():
     program = check(
         """

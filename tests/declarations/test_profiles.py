@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from namel3ss.declarations import ProgramFile, base_of, read_program
+from namel3ss.declarations.value_types import ObjectType, describe_type
 from namel3ss.errors import UsageError
 from tests.declarations.checks import codes, only
 
@@ -119,3 +120,110 @@ def test_a_profile_may_import(tmp_path: Path):
 
     assert codes(program) == []
     assert list(program.models) == ["chat", "other", "more"]
+
+
+_PARTS = """
+ai model small { provider: ollama, model: small }
+ai model large { provider: ollama, model: large }
+prompt title {
+    model: small
+    input: { text: str, words: int = 10, mood: { name: str, degree: int = 1 } }
+    output: { title: str, tags: list[str] }
+    template: "A title for {{ text }} in {{ words }} words, {{ mood.name }} {{ mood.degree }}"
+}
+chain write {
+    input: { text: str }
+    step name { prompt: title  input: { text: "{{ input.text }}", words: 5, mood: { name: "calm" } }  output: named }
+    step check { model: small  prompt: "Is {{ named }} good?"  output: verdict  retry: 1 }
+}
+"""
+
+
+def test_a_profile_changes_a_prompt_key_by_key(tmp_path: Path):
+    program = _read(
+        tmp_path,
+        """
+        prompt title {
+            model: large
+            input: { words: int = 99, mood: { degree: int = 7 } }
+            output: { tags: null, score: int }
+            system: "In {{ words }} words."
+        }
+        """,
+        _PARTS,
+    )
+
+    title = program.prompts["title"]
+    mood = title.input.get("mood")
+    assert codes(program) == []
+    assert (title.model, title.template.location.source.path) == ("large", str(tmp_path / "app.ai"))
+    assert title.system is not None
+    assert title.system.location.source.path == str(tmp_path / "app.prod.ai")
+    assert [(each.name, each.default) for each in title.input.fields if each.has_default] == [("words", 99)]
+    assert mood is not None
+    assert describe_type(mood.type) == "{ name, degree }"
+    assert isinstance(title.output, ObjectType)
+    assert title.output.names == ("title", "score")
+
+
+def test_a_profile_changes_steps_by_name_and_adds_others_at_the_end(tmp_path: Path):
+    program = _read(
+        tmp_path,
+        """
+        chain write {
+            step check { model: large  retry: null  timeout: 2m }
+            step name { input: { words: 7 } }
+            step again { model: large  prompt: "Once more: {{ verdict }}"  output: last }
+        }
+        """,
+        _PARTS,
+    )
+
+    name, check, again = program.chains["write"].steps
+    assert codes(program) == []
+    assert (name.name, check.name, again.name) == ("name", "check", "again")
+    assert (check.model, check.retries, check.timeout_s, check.names) == ("large", 0, 120.0, ("verdict",))
+    assert name.input["words"] == 7
+    assert name.input.keys() == {"text", "words", "mood"}
+    assert dict(again.needs) == {"verdict": (1,)}
+
+
+def test_another_kind_of_value_in_a_profile_takes_the_place_of_a_map(tmp_path: Path):
+    program = _read(tmp_path, "prompt title { output: str }", _PARTS)
+
+    assert program.prompts["title"].output is None
+
+
+def test_a_template_of_the_program_is_checked_against_the_inputs_of_the_profile(tmp_path: Path):
+    program = _read(tmp_path, "prompt title { input: { words: null } }", _PARTS)
+
+    found = next(each for each in program.diagnostics if each.code == "N3503")
+    assert found.source.path == str(tmp_path / "app.ai")
+
+
+def test_a_mistake_in_a_prompt_of_a_profile_is_shown_in_the_profile(tmp_path: Path):
+    program = _read(tmp_path, 'prompt title { template: "{{ txet }}" }', _PARTS)
+
+    found = next(each for each in program.diagnostics if each.code == "N3503")
+    assert found.source.path == str(tmp_path / "app.prod.ai")
+    assert "title" in program.broken_prompts
+
+
+def test_a_profile_says_each_thing_once(tmp_path: Path):
+    program = _read(tmp_path, "prompt title { model: large }\nprompt title { model: small }", _PARTS)
+
+    assert codes(program) == ["N3104"]
+    assert only(program).labels[0].source is None
+
+
+def test_a_name_of_another_kind_in_a_profile_is_a_second_declaration(tmp_path: Path):
+    program = _read(tmp_path, 'prompt write { template: "x", model: small }', _PARTS)
+
+    assert "N3104" in codes(program)
+
+
+def test_of_a_profile_with_a_syntax_error_no_part_is_applied(tmp_path: Path):
+    program = _read(tmp_path, "prompt title { model: small large }", _PARTS)
+
+    assert (dict(program.models), dict(program.prompts), dict(program.chains)) == ({}, {}, {})
+    assert (program.broken_prompts, program.broken_chains) == (("title",), ("write",))
