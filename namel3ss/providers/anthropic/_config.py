@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo,
 from namel3ss.errors import UsageError
 from namel3ss.providers.addresses import Address, display_url, is_loopback, parse_url
 from namel3ss.providers.anthropic._address import API_KEY_ENV, BASE_URL_ENV, DEFAULT_URL
-from namel3ss.providers.anthropic._tools import wire_choice, wire_tools
+from namel3ss.providers.anthropic._tools import read_choice, wire_tools
 from namel3ss.providers.setting_problems import merge_places, validate_settings
 from namel3ss.providers.setting_rules import LARGEST_INT, ApiKey, Headers, Url, check_json
 from namel3ss.providers.settings import Advice, Limit, ProviderConfig, Seconds, setting
@@ -42,7 +42,7 @@ def _check_tools(tools: list[dict[str, Any]] | None) -> list[dict[str, Any]] | N
 
 def _check_choice(choice: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
     if isinstance(choice, dict):
-        wire_choice(choice, ({"name": choice.get("name")},), one_at_a_time=False)
+        return read_choice(choice)
     return choice
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from namel3ss.errors import UsageError
 from namel3ss.providers.call_parts import check_finite
 
-__all__ = ["wire_choice", "wire_tools"]
+__all__ = ["read_choice", "wire_choice", "wire_tools"]
 
 _NO_INPUT: Final[Mapping[str, Any]] = {"type": "object", "properties": {}}
 _OWN_KEYS: Final = ("cache_control", "strict", "input_examples", "defer_loading", "eager_input_streaming")
@@ -50,7 +50,7 @@ def _tool(tool: object, place: str) -> dict[str, Any]:
 
 def wire_choice(choice: object, tools: Sequence[Mapping[str, Any]], *, one_at_a_time: bool) -> dict[str, Any]:
     """`tool_choice` as the API takes it. `one_at_a_time` forbids several calls in one answer."""
-    wire = _choice(choice)
+    wire = read_choice(choice)
     if wire["type"] == "tool":
         names = [str(tool.get("name")) for tool in tools]
         if wire["name"] not in names:
@@ -63,7 +63,8 @@ def wire_choice(choice: object, tools: Sequence[Mapping[str, Any]], *, one_at_a_
     return wire
 
 
-def _choice(choice: object) -> dict[str, Any]:
+def read_choice(choice: object) -> dict[str, Any]:
+    """A choice in any of its forms as the API has it, whatever tools are offered."""
     if isinstance(choice, str) and choice:
         if choice == "required":  # OpenAI's word
             return {"type": "any"}
