@@ -31,6 +31,8 @@ def read_assignments(
         if name == chosen:
             key, value = read_assignment(rest, model)
             settings[key] = value
+    if settings.get("base_url") is not None and "hosts" in setting_infos(model):
+        settings.setdefault("hosts", None)  # the file's list of servers would be asked instead
     return settings
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from namel3ss.cli.answer import AnswerPrinter, answer_as_json, answer_statistics
 from namel3ss.cli.answering import stream_answer, waiting_for
 from namel3ss.cli.assignments import read_assignments
-from namel3ss.cli.output import printable
+from namel3ss.cli.live_value import ValuePrinter
 from namel3ss.cli.prompts import read_piped_text, text_argument
 from namel3ss.declarations.value_types import ScalarType, without_optional
 from namel3ss.errors import UsageError
@@ -17,10 +17,13 @@ from namel3ss.runtime.asking import as_type
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from namel3ss.cli.output import Output
     from namel3ss.cli.part_options import Wanted
     from namel3ss.cli.session import Session
     from namel3ss.declarations.value_types import ObjectType
+    from namel3ss.providers.base import ProviderResponse
     from namel3ss.runtime import Program
+    from namel3ss.runtime.asking import Question
     from namel3ss.runtime.chains import ChainResult, RunnableChain, StepEvent
     from namel3ss.runtime.prompts import PromptResult, RunnablePrompt
 
@@ -45,38 +48,54 @@ async def run_part(session: Session, program: Program, wanted: Wanted) -> None:
 
 
 async def _run_prompt(session: Session, prompt: RunnablePrompt, wanted: Wanted) -> None:
-    output = session.output
     inputs = _read_inputs(session, prompt.declaration.input, wanted)
     if prompt.declaration.output is None and wanted.streamed and not wanted.as_json:
-        question = prompt.question(inputs, model=wanted.model)
-        printer = AnswerPrinter(output, show_thinking=wanted.with_thinking)
-        response = await stream_answer(output, question.model, question.text, printer, system=question.system)
-        printer.finish()
-        if response.finish_reason == "length":
-            output.warn("the answer was cut: max_tokens or the context window was reached.")
+        response = await _stream_text(session.output, prompt.question(inputs, model=wanted.model), wanted)
     else:
-        question = prompt.question(inputs, model=wanted.model)
-        async with waiting_for(output, question.model):
-            result = await prompt.run(inputs, model=wanted.model)
-        response = result.response
-        if result.repaired:
-            output.warn(
-                "the first answer did not have the form that the prompt declares; this is the second."
-            )
-        _print_prompt_result(session, result, wanted)
+        response = await _answer_whole(session.output, prompt, inputs, wanted)
     if wanted.with_statistics:
-        output.note(answer_statistics(response))
+        session.output.note(answer_statistics(response))
 
 
-def _print_prompt_result(session: Session, result: PromptResult, wanted: Wanted) -> None:
-    output = session.output
+async def _stream_text(output: Output, question: Question, wanted: Wanted) -> ProviderResponse:
+    printer = AnswerPrinter(output, show_thinking=wanted.with_thinking)
+    response = await stream_answer(output, question.model, question.text, printer, system=question.system)
+    printer.finish()
+    if response.finish_reason == "length":
+        output.warn("the answer was cut: max_tokens or the context window was reached.")
+    return response
+
+
+async def _answer_whole(
+    output: Output, prompt: RunnablePrompt, inputs: dict[str, Any], wanted: Wanted
+) -> ProviderResponse:
+    """An answer that is checked before it counts. On a terminal its values are shown as they come."""
+    printer = ValuePrinter(output)
+    model = prompt.question(inputs, model=wanted.model).model
+    async with waiting_for(output, model) as stop_waiting:
+        if wanted.streamed and not wanted.as_json and output.stdout_is_terminal:
+            async with prompt.stream(inputs, model=wanted.model) as stream:
+                async for so_far in stream:
+                    stop_waiting()
+                    printer.show_so_far(so_far)
+                result = await stream.result()
+        else:
+            result = await prompt.run(inputs, model=wanted.model)
+    if wanted.as_json:
+        output.line(_prompt_document(output, result))
+    else:
+        printer.finish(result.output)
+    if result.repaired:
+        output.warn("the first answer did not have the form that the prompt declares; this is the second.")
+    return result.response
+
+
+def _prompt_document(output: Output, result: PromptResult) -> str:
     ascii_only = not output.encodes_unicode
-    if not wanted.as_json:
-        _print_value(session, result.output)
-        return
     document = json.loads(answer_as_json(result.response, ascii_only=ascii_only))
-    document = {"output": result.output, "repaired": result.repaired, **document}
-    output.line(json.dumps(document, ensure_ascii=ascii_only))
+    return json.dumps(
+        {"output": result.output, "repaired": result.repaired, **document}, ensure_ascii=ascii_only
+    )
 
 
 async def _run_chain(session: Session, chain: RunnableChain, wanted: Wanted) -> None:
@@ -86,10 +105,9 @@ async def _run_chain(session: Session, chain: RunnableChain, wanted: Wanted) -> 
         session.output.line(
             json.dumps(_chain_document(result), ensure_ascii=not session.output.encodes_unicode)
         )
-    elif len(result.output) == 1:
-        _print_value(session, next(iter(result.output.values())))
     else:
-        _print_value(session, result.output)
+        only = next(iter(result.output.values())) if len(result.output) == 1 else result.output
+        ValuePrinter(session.output).finish(only)
     if wanted.with_statistics:
         for step in result.steps.values():
             if step.response is not None:
@@ -163,14 +181,3 @@ def _given_text(session: Session, text: str | None, name: str) -> str:
             f"The input `{name}` is missing.", suggestion=f"Add --input {name}=…, or pipe the text in."
         )
     return "\n\n".join(parts)
-
-
-def _print_value(session: Session, value: object) -> None:
-    """Text as it is, everything else as JSON."""
-    output = session.output
-    if isinstance(value, str):
-        output.answer(value)
-    else:
-        text = json.dumps(value, ensure_ascii=not output.encodes_unicode, indent=2)
-        output.result(printable(text))
-    output.end_line()

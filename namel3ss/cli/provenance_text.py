@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, TypeAlias
 
 from namel3ss.declarations import EnvironmentValue
+from namel3ss.declarations.part_provenance import ResolvedPart, Verbatim
 from namel3ss.observability.logs import redact_text
 
 if TYPE_CHECKING:
@@ -14,23 +15,28 @@ if TYPE_CHECKING:
 
     from namel3ss.declarations.provenance import Origin, ResolvedModel, ResolvedValue
 
-__all__ = ["model_as_json", "model_as_text", "value_as_json", "value_as_text"]
+__all__ = ["declaration_as_text", "value_as_json", "value_as_text", "values_as_json"]
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 
 
-def model_as_text(model: ResolvedModel) -> str:
-    """A model as a declaration with every value, each with its origin as a comment."""
-    name = model.name if _NAME.match(model.name) else json.dumps(model.name, ensure_ascii=False)
-    lines = [f"ai model {name} {{"]
-    lines += _lines([value for value in model.values.values() if not value.block], "    ")
-    for block in ("config", "deployment_config"):
-        inside = [value for value in model.values.values() if value.block == block]
-        if inside:
-            lines += [f"    {block}: {{", *_lines(inside, "        "), "    }"]
+def declaration_as_text(declared: ResolvedModel | ResolvedPart) -> str:
+    """A declaration with every value, each with its origin as a comment."""
+    kind = declared.kind if isinstance(declared, ResolvedPart) else "ai model"
+    values = list(declared.values.values())
+    lines = [f"{kind} {_name(declared.name)} {{"]
+    lines += _lines([value for value in values if not value.block], "    ")
+    for block in dict.fromkeys(value.block for value in values if value.block):
+        head = f"step {_name(block)}" if kind == "chain" else f"{block}:"
+        inside = [value for value in values if value.block == block]
+        lines += [f"    {head} {{", *_lines(inside, "        "), "    }"]
     return "\n".join([*lines, "}"])
+
+
+def _name(name: str) -> str:
+    return name if _NAME.match(name) else json.dumps(name, ensure_ascii=False)
 
 
 def _lines(values: Iterable[ResolvedValue], indent: str) -> list[str]:
@@ -57,7 +63,7 @@ def _came_from(origin: Origin) -> str:
 
 
 def value_as_text(name: str, value: ResolvedValue) -> str:
-    """One value with everything that was asked for it, weakest first; an arrow at what holds."""
+    """One value, called `name`, with everything that was asked for it, weakest first; an arrow at what holds."""
     shown = [
         (origin, _spelled(origin.value) if origin.value is not None else origin.note or "null")
         for origin in value.chain
@@ -65,7 +71,7 @@ def value_as_text(name: str, value: ResolvedValue) -> str:
     width = min(60, max(len(text) for _, text in shown))
     kinds = max(len(origin.kind) for origin, _ in shown)
     head = _spelled(value.value) if value.value is not None else value.origin.note or "null"
-    lines = [f"{name}.{value.name} = {head}"]
+    lines = [f"{name} = {head}"]
     for origin, text in shown:
         sign = "->" if origin is value.origin else "  "
         place = str(origin.place) if origin.place is not None else ""
@@ -75,10 +81,11 @@ def value_as_text(name: str, value: ResolvedValue) -> str:
     return "\n".join(lines)
 
 
-def model_as_json(model: ResolvedModel) -> dict[str, Json]:
+def values_as_json(declared: ResolvedModel | ResolvedPart) -> dict[str, Json]:
     """Every key and setting by name, each with its value and origin."""
     return {
-        name: {"value": _json(value.value), **_origin(value.origin)} for name, value in model.values.items()
+        name: {"value": _json(value.value), **_origin(value.origin)}
+        for name, value in declared.values.items()
     }
 
 
@@ -104,6 +111,8 @@ def _spelled(value: object) -> str:
     """A value as the language writes it, on one line."""
     if isinstance(value, EnvironmentValue):
         return _reference(value)
+    if isinstance(value, Verbatim):
+        return redact_text(value)
     if isinstance(value, dict):
         inner = ", ".join(f"{json.dumps(str(key))}: {_spelled(item)}" for key, item in value.items())
         return f"{{ {inner} }}" if inner else "{}"

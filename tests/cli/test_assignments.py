@@ -31,6 +31,14 @@ def test_last_assignment_of_a_key_holds() -> None:
     assert read_assignments(["seed=1", "top_k=5", "seed=2"], OllamaConfig) == {"seed": 2, "top_k": 5}
 
 
+def test_an_address_on_the_command_line_beats_the_list_of_servers_in_the_file() -> None:
+    assert read_assignments(["base_url=http://localhost:1"], OllamaConfig) == {
+        "base_url": "http://localhost:1",
+        "hosts": None,
+    }
+    assert read_assignments(["base_url=null"], OllamaConfig) == {"base_url": None}
+
+
 @pytest.mark.parametrize(
     ("text", "message", "suggestion"),
     [

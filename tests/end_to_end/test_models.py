@@ -207,3 +207,14 @@ def test_names_are_completed_from_the_server(
     monkeypatch.setenv("NAMEL3SS_OLLAMA_BASE_URL", "http://127.0.0.1:9")
     call(environ=completing)
     assert capsys.readouterr().out.split() == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [("pull", "bad name"), ("show", "a:b:c"), ("rm", "tiny", ""), ("cp", "tiny", "a b")]
+)
+def test_a_name_that_cannot_be_one_is_a_wrong_call_and_no_server_is_asked(arguments: tuple[str, ...]) -> None:
+    done = call("models", *arguments, "--base-url", "http://127.0.0.1:9")
+
+    assert done.code == 2
+    assert "is not a model name" in done.stderr
+    assert "namespace/model:tag" in done.stderr

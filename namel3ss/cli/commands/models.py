@@ -19,6 +19,7 @@ from namel3ss.cli.pull_display import PullDisplay
 from namel3ss.cli.session import Group, Session, pass_session
 from namel3ss.cli.tables import show_table
 from namel3ss.errors import UsageError
+from namel3ss.providers.local.ollama import OllamaEditorTools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -38,6 +39,19 @@ class Work:
     def show_json(self, document: object) -> None:
         """Print one JSON document."""
         self.session.output.line(json.dumps(document))
+
+
+def _checked(
+    _context: click.Context, _parameter: click.Parameter, given: str | tuple[str, ...]
+) -> str | tuple[str, ...]:
+    """The names as they were given. One that cannot be a name is a wrong call, before any server is asked."""
+    for name in (given,) if isinstance(given, str) else given:
+        judged = OllamaEditorTools.validate_model_name(name)
+        if not judged["is_valid"]:
+            raise UsageError(
+                judged["message"], suggestion="A name looks like llama3:8b or namespace/model:tag."
+            )
+    return given
 
 
 def _on_server(work: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -148,7 +162,7 @@ def _processor(size: object, on_gpu: object) -> str:
 
 
 @command.command("show")
-@click.argument("name", metavar="NAME", shell_complete=complete_model_name)
+@click.argument("name", callback=_checked, metavar="NAME", shell_complete=complete_model_name)
 @_on_server
 async def show_model(work: Work, name: str) -> None:
     """Show what is known of a model: size, window, abilities, settings."""
@@ -177,7 +191,7 @@ def _described(model: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @command.command("pull")
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", callback=_checked, metavar="[NAME]...", nargs=-1)
 @_on_server
 async def pull_models(work: Work, names: tuple[str, ...]) -> None:
     """Download models; with --file and no NAME those that the file names."""
@@ -192,7 +206,9 @@ async def pull_models(work: Work, names: tuple[str, ...]) -> None:
 
 
 @command.command("rm")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete_model_name)
+@click.argument(
+    "names", callback=_checked, metavar="NAME...", nargs=-1, required=True, shell_complete=complete_model_name
+)
 @_on_server
 async def remove_models(work: Work, names: tuple[str, ...]) -> None:
     """Remove models from the server."""
@@ -204,8 +220,8 @@ async def remove_models(work: Work, names: tuple[str, ...]) -> None:
 
 
 @command.command("cp")
-@click.argument("source", metavar="NAME", shell_complete=complete_model_name)
-@click.argument("destination", metavar="NEW_NAME")
+@click.argument("source", callback=_checked, metavar="NAME", shell_complete=complete_model_name)
+@click.argument("destination", callback=_checked, metavar="NEW_NAME")
 @_on_server
 async def copy_model(work: Work, source: str, destination: str) -> None:
     """Give a model a second name."""

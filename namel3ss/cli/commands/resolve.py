@@ -10,24 +10,26 @@ import click
 from namel3ss.cli.ai_files import AI_FILE
 from namel3ss.cli.assignments import read_assignments
 from namel3ss.cli.exit_codes import ExitCode
-from namel3ss.cli.provenance_text import model_as_json, model_as_text, value_as_json, value_as_text
+from namel3ss.cli.provenance_text import declaration_as_text, value_as_json, value_as_text, values_as_json
 from namel3ss.cli.reading import read_file, reading_options
 from namel3ss.cli.session import Command, Session, pass_session
+from namel3ss.declarations.part_provenance import resolve_part
 from namel3ss.declarations.provenance import resolve_model
 from namel3ss.errors import UsageError
 from namel3ss.language.render import render_terminal
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from namel3ss.declarations import ProgramFile
+    from namel3ss.declarations.part_provenance import ResolvedPart
     from namel3ss.declarations.provenance import ResolvedModel
 
 
 @click.command(cls=Command, short_help="Show every value in force and where it comes from.")
 @click.argument("file", metavar="FILE", type=AI_FILE)
-@click.option("-m", "--model", metavar="NAME", help="Show this model alone.")
+@click.option("-m", "--model", metavar="NAME", help="Show this ai model alone.")
 @click.option("--why", metavar="NAME.KEY", help="Show all the places that were asked for one value.")
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting. May be repeated."
@@ -43,7 +45,7 @@ def command(
     assignments: tuple[str, ...],
     as_json: bool,
 ) -> ExitCode:
-    """Show the models of a .ai file as they run: every setting with its value and where that comes from.
+    """Show a .ai file as it runs: every value of every declaration, and where that comes from.
 
     Secrets are shown as the variables that they come from. Nothing is run and no server is asked.
     """
@@ -62,29 +64,46 @@ def command(
         shown = (
             json.dumps(value_as_json(value), ensure_ascii=not output.encodes_unicode)
             if as_json
-            else value_as_text(name, value)
+            else value_as_text(f"{name}.{key}", value)
         )
         output.line(shown)
     else:
-        names = list(program.models) if model is None else [_known(model, program)]
-        models = [_resolve(program, name, session, assignments) for name in names]
+        kinds = {
+            kind: [_resolve(program, name, session, assignments) for name in names]
+            for kind, names in _shown(program, model).items()
+        }
         if as_json:
-            document = {
-                "file": program.path,
-                "profile": session.profile,
-                "models": {each.name: model_as_json(each) for each in models},
-                "prompts": list(program.prompts),
-                "chains": list(program.chains),
+            found = {
+                kind: {each.name: values_as_json(each) for each in declared}
+                for kind, declared in kinds.items()
             }
+            document = {"file": program.path, "profile": session.profile, **found}
             output.line(json.dumps(document, ensure_ascii=not output.encodes_unicode))
         else:
-            output.line("\n\n".join(map(model_as_text, models)))
+            texts = [declaration_as_text(each) for declared in kinds.values() for each in declared]
+            output.line("\n\n".join(texts))
     return ExitCode.PROGRAM if program.errors else ExitCode.OK
+
+
+def _shown(program: ProgramFile, model: str | None) -> dict[str, list[str]]:
+    """The names of what is shown, by kind."""
+    kinds = {
+        "models": program.models,
+        "prompts": program.prompts,
+        "chains": program.chains,
+        "servers": program.servers,
+        "gateways": program.gateways,
+    }
+    if model is None:
+        return {kind: list(names) for kind, names in kinds.items()}
+    return {kind: [_known(model, program.models, program)] if kind == "models" else [] for kind in kinds}
 
 
 def _resolve(
     program: ProgramFile, name: str, session: Session, assignments: tuple[str, ...]
-) -> ResolvedModel:
+) -> ResolvedModel | ResolvedPart:
+    if name not in program.models:
+        return resolve_part(program, name, session.environ)
     assigned = read_assignments(
         assignments, program.models[name].config_model, chosen=name, declared=program.models
     )
@@ -92,21 +111,23 @@ def _resolve(
 
 
 def _split(why: str, program: ProgramFile) -> tuple[str, str]:
-    """The model and the key of ``NAME.KEY``; where there is one model, its name may be left out."""
-    name, dot, key = why.rpartition(".")
+    """The declaration and the key of ``NAME.KEY``; where there is one model, its name may be left out."""
+    names = [*program.models, *program.prompts, *program.chains, *program.servers, *program.gateways]
+    known = max((name for name in names if why.startswith(f"{name}.")), key=len, default=None)
+    if known is not None:
+        return known, why[len(known) + 1 :]
+    name, dot, key = why.partition(".")
     if dot:
-        return _known(name, program), key
+        return _known(name, names, program, "declaration"), key
     if len(program.models) == 1:
-        return next(iter(program.models)), key
-    raise UsageError(f"{why!r} names no model.", suggestion="Write it as chat.num_ctx")
+        return next(iter(program.models)), name
+    raise UsageError(f"{why!r} names no declaration.", suggestion="Write it as chat.num_ctx")
 
 
-def _known(name: str, program: ProgramFile) -> str:
-    if name in program.models:
+def _known(name: str, names: Collection[str], program: ProgramFile, what: str = "ai model") -> str:
+    if name in names:
         return name
-    raise UsageError(
-        f"{program.path} has no ai model `{name}` that loads.", suggestion=_meant(name, program.models)
-    )
+    raise UsageError(f"{program.path} has no {what} `{name}` that loads.", suggestion=_meant(name, names))
 
 
 def _meant(word: str, candidates: Iterable[str]) -> str | None:

@@ -118,6 +118,7 @@ def test_nearest_models_put_other_tags_first_then_the_family_then_lookalikes():
     assert nearest_models("llama3:8b", installed) == ["llama3:latest", "llama3.1:8b", "lama3:8b"]
     assert nearest_models("mistrl:7b", installed) == ["mistral:7b"]
     assert nearest_models("qwen", installed) == []
+    assert nearest_models("tinny", ["tiny:latest", "phi:latest"]) == ["tiny:latest"]
 
 
 # The grammar as one expression, for names without a scheme and a source suffix: a second description of the rules.

@@ -112,7 +112,8 @@ def nearest_models(name: str, installed: Iterable[str], limit: int = 3) -> list[
     ranked: list[tuple[int, float, str]] = []
     for known in installed:
         other = known.lower()
-        likeness = difflib.SequenceMatcher(None, wanted, other).ratio()
+        # Without their tags too: `tinny` is like `tiny`, however unlike it is `tiny:latest`.
+        likeness = max(_likeness(wanted, other), _likeness(stem, _stem(other)) - 0.15)
         if _stem(other) == stem:
             ranked.append((0, -likeness, known))
         elif stem and (_stem(other).startswith(stem) or stem.startswith(_stem(other))):
@@ -120,6 +121,10 @@ def nearest_models(name: str, installed: Iterable[str], limit: int = 3) -> list[
         elif likeness >= 0.6:
             ranked.append((2, -likeness, known))
     return [known for _, _, known in sorted(ranked)[:limit]]
+
+
+def _likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()
 
 
 def _stem(name: str) -> str:
