@@ -21,11 +21,11 @@ from namel3ss.declarations.value_types import (
     without_optional,
 )
 from namel3ss.declarations.written import shortened
-from namel3ss.language import Label, Step
+from namel3ss.language import BareWord, Label, Step
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Mapping, Sequence
 
     from namel3ss.declarations.findings import Findings
     from namel3ss.declarations.parts import DeclaredPart, Models
@@ -53,10 +53,23 @@ class ChainCheck:
         for name, part in parts.items():
             if self.findings.is_full:
                 break
-            chain = check_apart(part, self.findings, functools.partial(self._check_one, name, part))
+            work = functools.partial(
+                check_apart, part, self.findings, functools.partial(self._check_one, name, part)
+            )
+            chain = self.findings.recall("chain", *self._depends_on(part), work)
             if chain is not None:
                 found[name] = chain
         return found
+
+    def _depends_on(self, part: DeclaredPart) -> tuple[tuple[object, ...], Hashable]:
+        """What the check of a chain depends on: its blocks and the prompts it names, and what other names matter."""
+        blocks = [layer.block for layer in part.layers]
+        steps = [entry.block for block in blocks for entry in block.entries if isinstance(entry, Step)]
+        named = [pair.value for block in steps if (pair := block.get("prompt")) is not None]
+        names = [value.value for value in named if isinstance(value, BareWord)]
+        are_known = all(name in self.prompt_names for name in names)
+        detail = (len(blocks), self.models.matter_to(steps), None if are_known else tuple(self.prompt_names))
+        return (*blocks, *(self.prompts.get(name) for name in names)), detail
 
     def _check_one(self, name: str, part: DeclaredPart, findings: Findings) -> ChainDeclaration | None:
         return replace(self, findings=findings)._chain(name, part)

@@ -17,11 +17,11 @@ from namel3ss.language import BareWord, BlockText, Fix, Label, Severity, Step, S
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 
     from namel3ss.declarations.imports import Files
     from namel3ss.declarations.layers import Layers
-    from namel3ss.language import Diagnostic, ParseResult, Source, Span, Value
+    from namel3ss.language import Block, Diagnostic, ParseResult, Source, Span, Value
 
 CheckedT = TypeVar("CheckedT")
 PartKind: TypeAlias = Literal["prompt", "chain", "server", "gateway"]
@@ -70,6 +70,19 @@ class Models:
     def has_default(self) -> bool:
         """Whether a prompt may leave its model out."""
         return len(self.names) == 1 or DEFAULT_NAME in self.names
+
+    def matter_to(self, blocks: Iterable[Block]) -> Hashable:
+        """What the names that these blocks give for a model depend on: while it is the same, so is what they mean."""
+        for block in blocks:
+            pair = block.get("model")
+            value = pair.value if pair is not None else None
+            if isinstance(value, String | BlockText | BareWord):
+                is_settled = value.value in self.names
+            else:
+                is_settled = pair is None and self.has_default
+            if not is_settled:
+                return tuple(self.names)
+        return self.has_default
 
 
 class Part:

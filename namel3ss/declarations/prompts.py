@@ -47,7 +47,9 @@ def check_prompts(
     for name, part in parts.items():
         if findings.is_full:
             break
-        prompt = check_apart(part, findings, functools.partial(_check, name, part, models))
+        work = functools.partial(check_apart, part, findings, functools.partial(_check, name, part, models))
+        blocks = tuple(layer.block for layer in part.layers)
+        prompt = findings.recall("prompt", blocks, models.matter_to(blocks), work)
         if prompt is not None:
             found[name] = prompt
     return found
