@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from namel3ss.scheduling.estimates import Usage
@@ -242,7 +243,8 @@ class Pool:
         model.servers = [state for state in self.servers.values() if state.serves(name)]
         model.residencies = [state.residencies[name] for state in model.servers if name in state.residencies]
         total = sum(state.spec.slots_for(name) for state in model.servers)
-        model.ordinary_limit = max(1, total - self._reserve)
+        # Without a reserve nothing is kept back, also while requests still run on servers that take no more.
+        model.ordinary_limit = max(1, total - self._reserve) if self._reserve else sys.maxsize
 
 
 def free_residency(

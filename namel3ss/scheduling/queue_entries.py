@@ -2,6 +2,7 @@
 
     pending → processing → completed | error | cancelled | timeout
     pending → error | cancelled | timeout
+    processing → pending, when its server failed before it answered, and another one may
 
 A request ends once: whoever comes first decides how, everybody else changes nothing. The pieces of a streamed answer
 are kept until they are read; once somebody waits for the whole answer instead, no more of them are kept.
@@ -9,7 +10,6 @@ are kept until they are read; once somebody waits for the whole answer instead, 
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -47,19 +47,34 @@ class Failure:
 
 
 class Entry:
-    """A request's state, safe under threads. `callback` gets the pieces of a streamed answer."""
+    """A request's state, safe under threads. `callback` gets the pieces of a streamed answer, `on_end` the id when the
+    request has ended.
+    """
 
     def __init__(
-        self, request_id: str, request: Outgoing, callback: Callable[[dict[str, Any]], object] | None
+        self,
+        request_id: str,
+        request: Outgoing,
+        callback: Callable[[dict[str, Any]], object] | None = None,
+        *,
+        user: str = "",
+        on_end: Callable[[str], object] | None = None,
     ) -> None:
         self.id = request_id
         self.request = request
         self.body_bytes = len(request.content)
         self.callback = callback
+        self.user = user
+        self.on_end = on_end
         self.status: Status = "pending"
         self.failure: Failure | None = None
         # Set by whoever begins to send it, for whoever stops it.
         self.sending: Started | None = None
+        # Kept by whoever sends it: the server asked last, how often one was asked, and what came of it.
+        self.server: str | None = None
+        self.attempts = 0
+        self.may_have_begun = False
+        self.has_pieces = False
         self._answer: bytes | None = None
         self._pieces: deque[dict[str, Any]] = deque()
         self._are_pieces_kept = request.is_streamed and callback is None
@@ -80,7 +95,15 @@ class Entry:
         with self._changed:
             if self.status == "pending":
                 self.status = "processing"
+                self._changed.notify_all()
             return self.status == "processing"
+
+    def back_in_line(self) -> bool:
+        """It waits once more; False if it has ended already."""
+        with self._changed:
+            if self.status == "processing":
+                self.status = "pending"
+            return self.status == "pending"
 
     def complete(self, answer: dict[str, Any]) -> bool:
         """End with an answer; False if it has ended already."""
@@ -92,10 +115,10 @@ class Entry:
             self._changed.notify_all()
             return True
 
-    def fail(self, status: Status, failure: Failure) -> bool:
-        """End without an answer; False if it has ended already."""
+    def fail(self, status: Status, failure: Failure, *, only_waiting: bool = False) -> bool:
+        """End without an answer; False if it has ended already, or, with `only_waiting`, is at work."""
         with self._changed:
-            if self.has_ended:
+            if self.has_ended or (only_waiting and self.status != "pending"):
                 return False
             self.status, self.failure = status, failure
             self._changed.notify_all()
@@ -103,7 +126,7 @@ class Entry:
 
     def drop_body(self) -> None:
         """Forget what was sent: nobody sends it again. Whoever is sending it has it already."""
-        self.request = dataclasses.replace(self.request, content=b"")
+        self.request = self.request.without_body()
 
     def add_piece(self, piece: dict[str, Any]) -> bool:
         """Keep a piece for `iter_pieces`; False when too many are waiting to be read."""
@@ -120,6 +143,11 @@ class Entry:
         with self._changed:
             self._are_pieces_kept = False
             return self._changed.wait_for(lambda: self.has_ended, timeout_s)
+
+    def wait_for_turn(self, timeout_s: float | None) -> bool:
+        """Wait while it waits; False if it still does after that time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.status != "pending", timeout_s)
 
     def result(self) -> dict[str, Any]:
         """The answer, a new object each time, or the failure."""

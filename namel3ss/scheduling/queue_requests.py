@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -11,11 +11,11 @@ import msgspec
 from namel3ss.errors import UsageError
 from namel3ss.providers.local.ollama import native_body, resolve_address
 
-__all__ = ["ChatRequest", "Outgoing", "outgoing"]
+__all__ = ["ChatRequest", "Outgoing", "model_key", "outgoing"]
 
 # The field that tells what a body asks for → where it is sent.
 _PATHS: Final = {"messages": "/api/chat", "prompt": "/api/generate", "input": "/api/embed"}
-_KEYS: Final = frozenset({"base_url", "body", "stream"})
+_KEYS: Final = frozenset({"base_url", "body", "headers", "stream"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Outgoing:
     """A request ready to be sent. `content` is its body as JSON, so that nobody can change it while it waits.
 
     `server` is the address in its usual form, by which requests are counted; `base_url` as it was given, which may
-    hold a user and password and is shown nowhere.
+    hold a user and password and is shown nowhere, as `headers` are not.
     """
 
     server: str
@@ -60,12 +60,26 @@ class Outgoing:
     model: str
     content: bytes = field(repr=False)
     is_streamed: bool
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def model_key(self) -> str:
-        """The model's name in the form by which slots are counted: `LLAMA3` and `llama3:latest` are one."""
-        name = self.model.lower()
-        return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+        """The model's name in the form by which slots are counted."""
+        return model_key(self.model)
+
+    def at(self, server: str, base_url: str | None) -> Outgoing:
+        """The same request to another server."""
+        return replace(self, server=server, base_url=base_url)
+
+    def without_body(self) -> Outgoing:
+        """All but what was to be sent."""
+        return replace(self, content=b"")
+
+
+def model_key(name: str) -> str:
+    """A model's name in one form: `LLAMA3` and `llama3:latest` are one."""
+    name = name.strip().lower()
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def outgoing(request: Mapping[str, Any] | ChatRequest, *, stream: bool) -> Outgoing:
@@ -108,7 +122,18 @@ def outgoing(request: Mapping[str, Any] | ChatRequest, *, stream: bool) -> Outgo
         model.strip(),
         _encoded(native_body(body, stream=is_streamed)),
         is_streamed,
+        _headers(request.get("headers")),
     )
+
+
+def _headers(given: object) -> tuple[tuple[str, str], ...]:
+    if given is None:
+        return ()
+    if not isinstance(given, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, str) for name, value in given.items()
+    ):
+        raise UsageError("headers must be a dict of texts.")
+    return tuple(given.items())
 
 
 def _encoded(body: dict[str, Any]) -> bytes:

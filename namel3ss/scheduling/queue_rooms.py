@@ -5,23 +5,29 @@ The lock guards the tables and sums, and is held only while they are read or cha
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
+from namel3ss.errors import UsageError
+from namel3ss.providers.local.ollama import resolve_address
 from namel3ss.scheduling.errors import QueueMemoryError, SchedulerClosedError
+from namel3ss.scheduling.queue_digests import Digests
 from namel3ss.scheduling.queue_loop import QueueLoop
+from namel3ss.scheduling.queue_pools import Pool
 from namel3ss.scheduling.queue_shelf import Completions, Shelf, ShelfLimits
-from namel3ss.scheduling.sync import SyncScheduler
 from namel3ss.scheduling.values import Policy, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Sequence
 
     from namel3ss.scheduling.queue_entries import Entry
+    from namel3ss.scheduling.queue_requests import Outgoing
     from namel3ss.scheduling.queue_sending import Sender
 
 __all__ = ["Room", "Slots"]
@@ -41,6 +47,7 @@ class Room:
         max_loaded_models: Slots,
         limits: ShelfLimits,
         max_waiting_bytes: int,
+        look_every_s: float,
         open_sender: Callable[[], Sender],
         clock: Callable[[], float],
     ) -> None:
@@ -48,6 +55,7 @@ class Room:
         self._slots = slots
         self._max_loaded_models = max_loaded_models
         self._max_waiting_bytes = max_waiting_bytes
+        self._look_every_s = look_every_s
         self._clock = clock
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
@@ -55,16 +63,71 @@ class Room:
         self._living_bytes = 0
         self._shelf = Shelf(limits)
         self._completions = Completions()
-        self._schedulers: dict[str, SyncScheduler] = {}
+        # By address; several addresses may have one pool.
+        self._pools: dict[str, Pool] = {}
         self._process_id = os.getpid()
         self.is_closing = False
         self.sender = open_sender()
         self.loop = QueueLoop(self.sender.aclose)
+        self.digests = Digests(self.sender.look, self.loop, clock=clock, keep_s=look_every_s)
+
+    # -- servers ------------------------------------------------------------------------------------------------
+
+    def add_servers(self, servers: Sequence[Server | str]) -> bool:
+        """Let these servers answer for one another; False if they do already. Raises UsageError where one of them is
+        used otherwise.
+        """
+        if not servers:
+            raise UsageError("The list of servers is empty.")
+        specs = [self._spec(server) for server in servers]
+        names = {spec.name for spec, _ in specs}
+        if len(names) < len(specs):
+            raise UsageError("A server stands twice in the list of servers.")
+        with self._lock:
+            known = [pool for name in names if (pool := self._pools.get(name)) is not None]
+            if known and known[0].members.keys() == names:
+                return False
+            if known:
+                other = next(name for name in names if name in self._pools)
+                raise UsageError(
+                    f"{other} is used already, alone or together with other servers.",
+                    suggestion="Name all servers that answer for one another before the first request.",
+                )
+            pool = self._make_pool(specs)
+            self._pools |= dict.fromkeys(names, pool)
+            return True
+
+    def pools(self) -> list[Pool]:
+        """Every pool once."""
+        with self._lock:
+            return list(dict.fromkeys(self._pools.values()))
+
+    def pool_at(self, base_url: str) -> Pool:
+        """The pool that an address belongs to. Raises UsageError where nobody named it."""
+        server = resolve_address(base_url).url
+        with self._lock:
+            if (pool := self._pools.get(server)) is None:
+                raise UsageError(
+                    f"The queue has no server {server}.",
+                    suggestion=f"It has: {', '.join(self._pools) or 'none yet'}.",
+                )
+            return pool
+
+    def digest(self, request: Outgoing) -> str | None:
+        """What the request's model means on all servers that may answer it; None where that is not one thing."""
+        with self._lock:
+            pool = self._pools.get(request.server)
+        if pool is None or not pool.has_choice:
+            return self.digests.of(request)
+        healthy = [member for member in pool.members.values() if not member.is_down]
+        found = {self.digests.of(request.at(member.spec.name, member.base_url)) for member in healthy}
+        found.discard(None)
+        return found.pop() if len(found) == 1 else None
 
     # -- requests -----------------------------------------------------------------------------------------------
 
-    def admit(self, entry: Entry) -> SyncScheduler:
-        """Let a new request in; the scheduler that it is to wait at."""
+    def admit(self, entry: Entry) -> Pool:
+        """Let a new request in; the servers that it is to wait for."""
         size_bytes = entry.body_bytes
         with self._lock:
             if self.is_closing:
@@ -74,7 +137,9 @@ class Room:
             self._shelf.clean(self._clock())
             self._living[entry.id] = entry
             self._living_bytes += size_bytes
-            return self._scheduler(entry.request.server)
+            pool = self._pool(entry)
+        pool.requested(entry.request)
+        return pool
 
     def forget(self, entry: Entry) -> None:
         """A request that was not accepted after all."""
@@ -82,11 +147,14 @@ class Room:
             self._leave(entry)
 
     def ended(self, entry: Entry) -> None:
-        """A request has ended: keep its answer for a while."""
+        """A request has ended: keep its answer for a while, and tell whoever wants to know."""
         with self._lock:
-            if self._leave(entry):
-                entry.drop_body()
-                self._shelf.put(entry, self._clock())
+            if not self._leave(entry):
+                return
+            entry.drop_body()
+            self._shelf.put(entry, self._clock())
+        if entry.on_end is not None:
+            entry.on_end(entry.id)
 
     def find(self, request_id: str) -> Entry | None:
         with self._lock:
@@ -110,7 +178,7 @@ class Room:
     def statistics(self) -> dict[str, Any]:
         with self._lock:
             count, mean_s = self._completions.count_and_mean(self._clock())
-        found = [scheduler.statistics() for scheduler in self.schedulers()]
+        found = [pool.scheduler.statistics() for pool in self.pools()]
         return {
             "queue_size": sum(statistics.waiting for statistics in found),
             "active_requests": sum(statistics.running for statistics in found),
@@ -118,13 +186,10 @@ class Room:
             "recent_completions": count,
         }
 
-    def schedulers(self) -> list[SyncScheduler]:
+    def pool_of(self, entry: Entry) -> Pool:
+        """The servers of a request."""
         with self._lock:
-            return list(self._schedulers.values())
-
-    def scheduler_of(self, entry: Entry) -> SyncScheduler:
-        with self._lock:
-            return self._scheduler(entry.request.server)
+            return self._pool(entry)
 
     # -- the end ------------------------------------------------------------------------------------------------
 
@@ -137,8 +202,8 @@ class Room:
         """End the threads of a queue that nobody holds any more. Does nothing in a forked child."""
         if self._process_id == os.getpid():
             self.close()
-            for scheduler in self.schedulers():
-                scheduler.close()
+            for pool in self.pools():
+                pool.scheduler.close()
             self.loop.stop()
 
     def wait_until_idle(self, timeout_s: float | None) -> None:
@@ -153,17 +218,46 @@ class Room:
             self._idle.notify_all()
         return True
 
-    def _scheduler(self, server: str) -> SyncScheduler:
-        scheduler = self._schedulers.get(server)
-        if scheduler is None:
-            spec = Server(
-                name=server,
-                slots=_count(self._slots, server, "OLLAMA_NUM_PARALLEL"),
-                max_loaded_models=_count(self._max_loaded_models, server, "OLLAMA_MAX_LOADED_MODELS"),
-            )
-            scheduler = SyncScheduler([spec], policy=self._policy, clock=self._clock)
-            self._schedulers[server] = scheduler
-        return scheduler
+    def _pool(self, entry: Entry) -> Pool:
+        """The pool of a request's server; that server alone where nobody named it. The lock is held."""
+        server = entry.request.server
+        pool = self._pools.get(server)
+        if pool is None:
+            pool = self._pools[server] = self._make_pool([(self._default_spec(server), None)])
+        return pool
+
+    def _make_pool(self, specs: Sequence[tuple[Server, str | None]]) -> Pool:
+        return Pool(
+            specs,
+            policy=self._policy,
+            clock=self._clock,
+            look_every_s=self._look_every_s,
+            look=self.sender.look,
+            start=self._start,
+        )
+
+    def _spec(self, server: Server | str) -> tuple[Server, str | None]:
+        """A server under its address in the usual form, and the address as it was given."""
+        given = server if isinstance(server, str) else server.name
+        name = resolve_address(given).url
+        spec = self._default_spec(name) if isinstance(server, str) else replace(server, name=name)
+        return spec, given
+
+    def _default_spec(self, server: str) -> Server:
+        return Server(
+            name=server,
+            slots=_count(self._slots, server, "OLLAMA_NUM_PARALLEL"),
+            max_loaded_models=_count(self._max_loaded_models, server, "OLLAMA_MAX_LOADED_MODELS"),
+        )
+
+    def _start(self, coroutine: Coroutine[object, object, None]) -> None:
+        """Begin something in the loop that nobody waits for."""
+        with contextlib.suppress(RuntimeError):  # shut down
+            self.loop.start(coroutine, _nobody_waits)
+
+
+def _nobody_waits(_: object) -> None:
+    """What a look has found was told where it belongs."""
 
 
 def _count(given: Slots, server: str, variable: str) -> int:

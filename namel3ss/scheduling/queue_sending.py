@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -26,8 +26,14 @@ class Sender(Protocol):
     def stream(self, request: Outgoing) -> AsyncGenerator[dict[str, Any], None]:
         """The pieces of the answer; the last one has ``done: true``."""
 
+    async def look(self, request: Outgoing, path: str) -> dict[str, Any]:
+        """What the server that a request goes to says under a path that only tells: ``/api/tags``, ``/api/ps``."""
+
     async def aclose(self) -> None:
         """Close every connection."""
+
+
+_LOOK_TIMEOUT_S: Final = 5.0
 
 
 class OllamaSender:
@@ -43,7 +49,7 @@ class OllamaSender:
         self._total_timeout_s = total_timeout_s
         self._first_timeout_s = first_timeout_s
         self._idle_timeout_s = idle_timeout_s
-        self._connections: dict[str | None, OllamaConnection] = {}
+        self._connections: dict[tuple[str | None, tuple[tuple[str, str], ...]], OllamaConnection] = {}
 
     async def fetch(self, request: Outgoing) -> dict[str, Any]:
         body = msgspec.json.decode(request.content)
@@ -61,14 +67,19 @@ class OllamaSender:
             async for piece in pieces:
                 yield piece
 
+    async def look(self, request: Outgoing, path: str) -> dict[str, Any]:
+        return await self._to(request).look(path, timeout_s=_LOOK_TIMEOUT_S)
+
     async def aclose(self) -> None:
         for connection in self._connections.values():
             await connection.aclose()
 
     def _to(self, request: Outgoing) -> OllamaConnection:
-        connection = self._connections.get(request.base_url)
+        key = (request.base_url, request.headers)
+        connection = self._connections.get(key)
         if connection is None:
-            connection = self._connections[request.base_url] = OllamaConnection(request.base_url)
+            connection = OllamaConnection(request.base_url, headers=dict(request.headers))
+            self._connections[key] = connection
         return connection
 
 

@@ -273,6 +273,16 @@ class EngineConformance(abc.ABC):
 
     # Servers and models
 
+    async def test_what_runs_on_a_drained_server_keeps_nobody_from_another(self) -> None:
+        harness = await self.open(Policy(), Server(name="gpu1", weight=2), Server(name="gpu2"))
+        await harness.submit("a")
+        await harness.engine.put_server(Server(name="gpu1", accepting=False))
+
+        await harness.submit("b")
+
+        assert (harness.lease("a").server, harness.lease("b").server) == ("gpu1", "gpu2")
+        await self.close(harness)
+
     async def test_request_goes_where_its_model_is_loaded(self) -> None:
         harness = await self.open(Policy(), Server(name="gpu1"), Server(name="gpu2"))
         await harness.engine.report_loaded("gpu2", ["m"])

@@ -9,11 +9,11 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from namel3ss.providers.local.ollama import OllamaServerUnreachableError
+from namel3ss.providers.local.ollama import OllamaServerBusyError, OllamaServerUnreachableError
 from namel3ss.scheduling import RequestQueue
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from namel3ss.scheduling.queue_requests import Outgoing
 
@@ -32,52 +32,68 @@ class ScriptedSender:
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
-        self.under_way = 0
+        # By server and model, which is what slots are counted by.
+        self._at: Counter[tuple[str, str]] = Counter()
         self.most = 0
-        self.sent = 0
+        self.sent: Counter[str] = Counter()
         self.is_closed = False
 
+    @property
+    def under_way(self) -> int:
+        return self._at.total()
+
     async def fetch(self, request: Outgoing) -> dict[str, Any]:
-        self._enter()
+        self._enter(request)
         try:
             await self._dawdle()
             return {"message": {"role": "assistant", "content": "yes"}, "done": True, "eval_count": 2}
         finally:
-            self.under_way -= 1
+            self._at[request.server, request.model] -= 1
 
     async def stream(self, request: Outgoing) -> AsyncGenerator[dict[str, Any], None]:
-        self._enter()
+        self._enter(request)
         try:
             for text in ("y", "es"):
                 await self._dawdle()
                 yield {"message": {"role": "assistant", "content": text}, "done": False}
             yield {"message": {"role": "assistant", "content": ""}, "done": True, "eval_count": 2}
         finally:
-            self.under_way -= 1
+            self._at[request.server, request.model] -= 1
+
+    async def look(self, request: Outgoing, path: str) -> dict[str, Any]:
+        if self._chance.random() < 0.3:
+            raise OllamaServerUnreachableError("No server answers.", base_url=SERVER)
+        return {"models": [{"name": self._chance.choice(("m", "n"))}]}
 
     async def aclose(self) -> None:
         self.is_closed = True
 
-    def _enter(self) -> None:
-        self.under_way += 1
-        self.sent += 1
-        self.most = max(self.most, self.under_way)
+    def _enter(self, request: Outgoing) -> None:
+        self._at[request.server, request.model] += 1
+        self.sent[request.server] += 1
+        self.most = max(self.most, self._at[request.server, request.model])
 
     async def _dawdle(self) -> None:
         chance = self._chance.random()
         if chance < 0.1:
             raise OllamaServerUnreachableError("No server answers.", base_url=SERVER)
+        if chance < 0.11:
+            busy = OllamaServerBusyError("Too many wait.", base_url=SERVER)
+            busy.retry_after_s = 0.001
+            raise busy
         if chance < 0.12:
             raise KeyError("a mistake in a program")
         if chance < 0.5:
             await asyncio.sleep(self._chance.random() * 0.002)
 
 
-def play(operations: int, *, seed: int, threads: int = 8, slots: int = 2) -> Counter[str]:
+def play(
+    operations: int, *, seed: int, threads: int = 8, slots: int = 2, servers: Sequence[str] = ()
+) -> Counter[str]:
     """Random operations of several threads with cancels, short waits and faults; how the requests ended.
 
-    Asserts that every request ended exactly once, that no more were under way than there are slots, that what has
-    ended stays as it is, and that nothing is left.
+    Asserts that every request ended exactly once, that no more were under way on a server than it has slots, that what
+    has ended stays as it is, and that nothing is left. With `servers` these answer for one another.
     """
     sender = ScriptedSender(seed)
     ends: Counter[str] = Counter()
@@ -93,7 +109,7 @@ def play(operations: int, *, seed: int, threads: int = 8, slots: int = 2) -> Cou
         own: list[str] = []
         made: list[str] = []
         for _ in range(operations // threads):
-            _operate(queue, chance, own, made, number)
+            _operate(queue, chance, own, made, number, servers or (SERVER,))
             if chance.random() < 0.8:
                 continue
             looked_at = chance.choice(own)
@@ -112,7 +128,7 @@ def play(operations: int, *, seed: int, threads: int = 8, slots: int = 2) -> Cou
             with lock:
                 ends[where["status"]] += 1
 
-    with RequestQueue(slots=slots, open_sender=lambda: sender) as queue:
+    with RequestQueue(slots=slots, servers=servers, look_every_s=0.005, open_sender=lambda: sender) as queue:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(work, range(threads)))
         queue.shutdown(drain=True, timeout=30)
@@ -121,17 +137,24 @@ def play(operations: int, *, seed: int, threads: int = 8, slots: int = 2) -> Cou
     assert (statistics["queue_size"], statistics["active_requests"]) == (0, 0)
     assert sender.under_way == 0
     assert sender.most <= slots
-    assert sender.is_closed == (sender.sent > 0)
+    assert sender.is_closed == (sender.sent.total() > 0)
+    assert not servers or sender.sent.keys() == set(servers)
     assert ends.total() == len(ended)
     return ends
 
 
 def _operate(
-    queue: RequestQueue, chance: random.Random, own: list[str], made: list[str], number: int
+    queue: RequestQueue,
+    chance: random.Random,
+    own: list[str],
+    made: list[str],
+    number: int,
+    servers: Sequence[str],
 ) -> None:
     kind = chance.random()
     if kind < 0.5 or not own:
-        wanted = request(stream=chance.random() < 0.3, model=chance.choice(("m", "n")))
+        server = servers[0] if len(servers) == 1 else chance.choice(servers)
+        wanted = request(server, stream=chance.random() < 0.3, model=chance.choice(("m", "n")))
         callback = (lambda piece: None) if chance.random() < 0.1 else None
         own.append(queue.add_request(wanted, chance.randrange(10), f"u{number % 3}", callback=callback))
         made.append(own[-1])

@@ -278,6 +278,8 @@ class Reference:
 
     def ordinary_allowed(self, model: str) -> bool:
         """Whether one more request that did not come in the top class may run."""
+        if not self.policy.reserve:
+            return True
         running = sum(ticket.model == model and ticket.level > 0 for ticket in self.running)
         running += sum(drain.model == model and drain.ordinary for drain in self.draining)
         slots = sum(server.spec.slots_for(model) for server in self.serving(model))
