@@ -25,6 +25,8 @@ from contextlib import nullcontext
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from namel3ss.observability.arrivals import Arrivals
 from namel3ss.observability.error_types import CANCELLED, closed_error_type, error_type_of
 from namel3ss.observability.metrics import has_registered_listeners
@@ -125,6 +127,18 @@ class RequestObservation:
         """Among the last chunks is the first with text, thinking or a tool call. Later calls change nothing."""
         if self._first_token is None:
             self._first_token = self._arrivals.latest()
+
+    def served_by(self, address: str | None, port: int) -> None:
+        """Which server it was in the end, where there are several. Before the end, or it changes nothing."""
+        facts = self._facts
+        if self._ended or (address, port) == (facts.server_address, facts.server_port):
+            return
+        self._facts = msgspec.structs.replace(facts, server_address=address, server_port=port)
+        if self._span is not None:
+            with self._telemetry.guard("describe a span"):
+                from namel3ss.observability.gen_ai import server_attributes
+
+                self._span.set_attributes(server_attributes(address, port))
 
     def activate(self) -> AbstractContextManager[object]:
         """The span is the current one inside, so that the HTTP client's spans and logs belong to it.

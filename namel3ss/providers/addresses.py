@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import ipaddress
 import re
 from dataclasses import dataclass, field
@@ -103,6 +104,7 @@ def is_loopback(url: str) -> bool:
     return address is not None and (address.is_loopback or address.is_unspecified)
 
 
+@functools.lru_cache(maxsize=256)  # asked twice for each request, and programs know few servers
 def server_of(url: str) -> tuple[str | None, int]:
     """Host and port of an address, as telemetry names them."""
     server = urlsplit(url)

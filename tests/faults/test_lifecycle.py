@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from namel3ss.errors import UsageError
 from namel3ss.providers.local.ollama import (
     OllamaFirstTokenTimeoutError,
     OllamaInterTokenTimeoutError,
@@ -163,6 +164,20 @@ async def test_healing_a_model_that_only_embeds_has_it_embed(server, connect):
     await connect(server).heal_model()
 
     assert server.requests[-1].json == {"model": "tiny", "input": ".", "stream": False}
+
+
+@pytest.mark.fault(75)
+async def test_healing_goes_to_the_server_that_the_error_names_and_to_no_other(server, connect):
+    server.on("/api/generate", document({"response": "x", "done": True})).on("/api/ps", UNLOADED)
+    with ScriptedServer() as first:
+        provider = connect(first, server)
+
+        await provider.heal_model(server.url)
+        with pytest.raises(UsageError, match="is none of this provider's servers"):
+            await provider.heal_model("http://127.0.0.1:1")
+
+        assert first.requests == []
+        assert server.paths()[0] == "/api/generate"
 
 
 @pytest.mark.fault(75)

@@ -21,6 +21,7 @@ from namel3ss.providers.local.ollama import (
     OllamaRunnerError,
     OllamaServerManager,
     OllamaServerStartFailedError,
+    OllamaServerUnreachableError,
 )
 from namel3ss.sandbox import SandboxOptions, SandboxServer
 from tests.observability.receivers import Listener, MemorySdk, attributes, total
@@ -38,6 +39,7 @@ from tests.support.scripted_server import (
     head,
     line,
     lines,
+    refusing_url,
 )
 from tests.support.stand_in_ollama import install_stand_in
 
@@ -101,6 +103,44 @@ def gated(*values: object) -> tuple[list[Step], list[Gate]]:
     for gate, value in zip(gates, values, strict=True):
         steps += [gate, Send(chunk(line(value)))]
     return [*steps, Send(LAST_CHUNK)], gates
+
+
+# -- several servers ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["stream", "plain", "embed"])
+async def test_telemetry_names_the_server_that_answered_and_not_the_first_of_several(
+    server: ScriptedServer, receive: Callable[..., MemorySdk], call: str
+) -> None:
+    server.on("/api/chat", lines(*chat_answer("Hello")))
+    server.on("/api/embed", document({"model": "tiny", "embeddings": [[0.5]]}))
+    if call == "plain":
+        server.on("/api/chat", document(chat_end(content="Hello")))
+    sdk = receive()
+    with refusing_url() as refusing:
+        model = OllamaProvider("x", "tiny", {"hosts": [refusing, server.url], "auto_pull_model": False})
+        if call == "embed":
+            await model.embed("Hi")
+        else:
+            await model.generate("Hi", wire="plain" if call == "plain" else "stream")
+        await model.aclose()
+
+    assert told(sdk.spans()[0])["server.port"] == server.port
+    (measured,) = attributes(sdk.metrics()["gen_ai.client.operation.duration"])
+    assert measured["server.port"] == server.port
+
+
+async def test_failed_request_names_the_server_that_was_asked_last(
+    receive: Callable[..., MemorySdk],
+) -> None:
+    sdk = receive()
+    with refusing_url() as first, refusing_url() as last:
+        model = OllamaProvider("x", "tiny", {"hosts": [first, last], "auto_pull_model": False})
+        with pytest.raises(OllamaServerUnreachableError):
+            await model.generate("Hi")
+        await model.aclose()
+
+        assert told(sdk.spans()[0])["server.port"] == int(last.rpartition(":")[2])
 
 
 # -- durations ------------------------------------------------------------------------------------------------

@@ -63,6 +63,8 @@ class Circuit:
 
     def failed(self, error: OllamaError) -> None:
         """A request ended with `error`."""
+        if error.error_type == "_OTHER":
+            return  # this program could not ask: it may open nothing more
         if isinstance(error, OllamaServerUnreachableError):
             self._failures = _FAILURES_TO_OPEN
         elif _blames_the_server(error):

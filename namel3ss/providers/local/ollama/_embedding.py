@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from namel3ss.providers.base import EmbeddingResponse
 from namel3ss.providers.local.ollama._errors import OllamaBadResponseError, OllamaError
+from namel3ss.providers.local.ollama._telemetry import tell_the_server
 from namel3ss.providers.local.ollama._wire import Totals, decode_embed_answer
 from namel3ss.providers.transport.wording import quote
 
@@ -28,6 +29,7 @@ async def read_embeddings(exchange: Exchange, call: Call) -> EmbeddingResponse:
             body, served_by = await exchange.fetch(call, timeout_s=min(limits, default=None))
         response = _read(body, call, exchange.clock() - started_at, served_by)
     except BaseException as error:
+        tell_the_server(observation, None, error)
         observation.end_with(error)
         if not isinstance(error, OllamaError):
             raise
@@ -35,6 +37,7 @@ async def read_embeddings(exchange: Exchange, call: Call) -> EmbeddingResponse:
         if known is error:
             raise
         raise known from error
+    tell_the_server(observation, served_by, None)
     observation.finish(response_model=response.model, usage=response.usage, timings=response.timings)
     return response
 

@@ -227,15 +227,20 @@ class OllamaProvider(N3Provider):
         """Take this provider's model out of the server's memory."""
         await self._models.unload(self.model)
 
-    async def heal_model(self) -> None:
+    async def heal_model(self, base_url: str | None = None) -> None:
         """Give back a model that does not answer although the server is well: unload it, wait, have it answer once.
 
-        The cure for what `OllamaFirstTokenTimeoutError` calls a lost slot. Whoever uses the model at that moment loses
-        the answer. Raises OllamaError when the model still does not answer.
+        The cure for what `OllamaFirstTokenTimeoutError` calls a lost slot. Of several `hosts`, `base_url` says which,
+        as the error names it; the first unless given. Whoever uses the model at that moment loses the answer. Raises
+        OllamaError when the model still does not answer.
         """
+        host = self._exchange.attempts.host_at(base_url)
+        if base_url is not None and host.http.base_url != base_url.rstrip("/"):
+            known = ", ".join(host.http.base_url for host in self._exchange.attempts.hosts)
+            raise UsageError(f"{base_url!r} is none of this provider's servers: {known}.")
         await heal(
-            self._first.http,
-            self._models,
+            host.http,
+            host.models,
             self.model,
             options=self.config.request_options(),
             timeout_s=self.config.first_token_timeout,

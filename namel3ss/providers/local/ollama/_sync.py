@@ -76,8 +76,8 @@ class SyncOllamaProvider:
     def unload(self) -> None:
         self._thread.run(self._provider.unload())
 
-    def heal_model(self) -> None:
-        self._thread.run(self._provider.heal_model())
+    def heal_model(self, base_url: str | None = None) -> None:
+        self._thread.run(self._provider.heal_model(base_url))
 
     def ensure_ready(self) -> None:
         self._thread.run(self._provider.ensure_ready())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from namel3ss.providers.local.ollama._answer import Answer
     from namel3ss.providers.local.ollama._requests import Call
 
-__all__ = ["end_observation", "observe"]
+__all__ = ["end_observation", "observe", "tell_the_server"]
 
 # The route, the conventions' word for it, and the word of our own labels.
 _OPERATIONS: dict[str, tuple[Operation, str]] = {
@@ -66,6 +66,7 @@ def end_observation(
     observation: RequestObservation, answer: Answer, *, chunks: int | None, error: BaseException | None
 ) -> None:
     """End it as the call ended: well, by `error`, or by its caller."""
+    tell_the_server(observation, answer.base_url, error)
     if isinstance(error, OllamaError):
         observation.fail(error.error_type, usage=answer.usage, chunks=chunks)
     elif error is not None:
@@ -81,6 +82,16 @@ def end_observation(
             timings=answer.timings,
             chunks=chunks,
         )
+
+
+def tell_the_server(
+    observation: RequestObservation, base_url: str | None, error: BaseException | None
+) -> None:
+    """Which server answered, or was asked last; where neither is known, it stays the first."""
+    if base_url is None and isinstance(error, OllamaError):
+        base_url = error.base_url
+    if base_url is not None:
+        observation.served_by(*server_of(base_url))
 
 
 def _content(call: Call, answer: Answer) -> RequestContent:
