@@ -113,7 +113,7 @@ class ChainCheck:
     def _steps(self, declared: DeclaredPart) -> list[WrittenStep]:
         """The steps, those of the profile over those of the program; new ones of the profile come last."""
         found: list[WrittenStep] = []
-        for block, source in declared.layers:
+        for block, source, _ in declared.layers:
             below = {step.name: position for position, step in reversed([*enumerate(found)])}
             own: dict[str, Step] = {}
             for step in (entry for entry in block.entries if isinstance(entry, Step)):

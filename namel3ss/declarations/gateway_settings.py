@@ -7,7 +7,7 @@ Durations are seconds and sizes are bytes once they are read.
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
@@ -43,12 +43,18 @@ _DURATION: Final = "a duration such as 30s or 1h30m, or a number of seconds"
 _SIZE: Final = "a size such as 20MB or 512KiB, or a number of bytes"
 _NETWORKS: Final = "a list of addresses and ranges, such as 127.0.0.1 or 10.1.0.0/16"
 _BLOCK: Final = "a map of settings"
-_MOST: Final = 1_000_000
+_MOST: Final = 100_000
 _LOOPBACK: Final[list[Network]] = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")]
 
 
 def _read_fallback(value: object) -> object:
     return {"model": value} if isinstance(value, str) else value
+
+
+# As a file may write it: the name of an ai model, or the whole map.
+FallbackOrName: TypeAlias = Annotated[
+    Fallback | None, BeforeValidator(_read_fallback, json_schema_input_type=str | Fallback | None)
+]
 
 
 def _not_empty(items: ItemsT) -> ItemsT:
@@ -181,7 +187,7 @@ class PullSettings(ProviderConfig):
 class CacheSettings(ProviderConfig):
     """Answers that are kept to be given again, for requests that have one answer only."""
 
-    ttl: Seconds = setting(600.0, form=_DURATION, doc="How long an answer is kept.")
+    ttl: Seconds = setting(600.0, form=_DURATION, doc="How long an answer is kept. Without cache none is.")
     max_bytes: Bytes = setting(
         100_000_000, form=_SIZE, doc="How much is kept in all.", unit="bytes", synonyms=("max_size", "size")
     )
@@ -264,7 +270,7 @@ class GatewaySettings(ProviderConfig):
     pull: PullSettings = setting(
         PullSettings(), form=_BLOCK, doc="Downloads of models.", placeholder="its defaults"
     )
-    fallback: Annotated[Fallback | None, BeforeValidator(_read_fallback)] = setting(
+    fallback: FallbackOrName = setting(
         None,
         form="an ai model, or a map of model and when",
         doc="The ai model that answers when the servers cannot, for keys that allow it.",

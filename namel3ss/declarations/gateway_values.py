@@ -45,6 +45,7 @@ _UNITS: Final = {"B": 1} | {
 }
 _DATABASES: Final = ("sqlite", "postgresql")
 _LARGEST_SIZE: Final = 2**53
+_LARGEST_PRIORITY: Final = 999
 _NETWORK_HELP: Final = "Write an address or a range, such as `127.0.0.1` or `10.1.0.0/16`"
 
 
@@ -181,8 +182,8 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _check_priority(value: int) -> int:
-    if not 0 <= value <= 999:
-        raise UsageError(f"A priority is a whole number from 0 to 999, not {value}.")
+    if not 0 <= value <= _LARGEST_PRIORITY:
+        raise UsageError(f"A priority is a whole number from 0 to {_LARGEST_PRIORITY}, not {value}.")
     return value
 
 
@@ -194,9 +195,17 @@ Bytes: TypeAlias = Annotated[
     int, BeforeValidator(_read_size), WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}]})
 ]
 # A number of tokens, or `none` for no limit of the gateway's.
-TokenLimit: TypeAlias = Annotated[int | None, BeforeValidator(_read_token_limit)]
+TokenLimit: TypeAlias = Annotated[
+    int | None,
+    BeforeValidator(_read_token_limit),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "none"}, {"type": "null"}]}),
+]
 Origin: TypeAlias = Annotated[str, AfterValidator(_check_origin)]
 ServerUrl: TypeAlias = Annotated[str, AfterValidator(_check_server_url)]
-Priority: TypeAlias = Annotated[int, AfterValidator(_check_priority)]
+Priority: TypeAlias = Annotated[
+    int,
+    AfterValidator(_check_priority),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": _LARGEST_PRIORITY}),
+]
 DatabaseUrl: TypeAlias = Annotated[str, AfterValidator(_check_database)]
 HostName: TypeAlias = Annotated[str, AfterValidator(_check_host_name)]

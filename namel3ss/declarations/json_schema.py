@@ -1,4 +1,4 @@
-"""The `ai model` declaration as JSON Schema, made from the config models of the providers."""
+"""The declarations as JSON Schema, made from the models that check them: an ai model, and beside it servers and gateways."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from namel3ss.declarations.drafts import BLOCKS, MODEL_KEYS
 from namel3ss.declarations.fallbacks import Fallback
+from namel3ss.declarations.gateway_settings import GatewaySettings, ServerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pydantic import BaseModel
 
     from namel3ss.providers.registry import ProviderRegistry
 
@@ -28,7 +31,7 @@ _TEXTS: Final = {
 def language_schema(registry: ProviderRegistry, providers: Iterable[str]) -> dict[str, Any]:
     """A schema for one `ai model` as an object, and under ``$defs`` the settings of each of `providers`.
 
-    It describes a model after `extends` and the environment are resolved. Raises PluginError for a provider that
+    Under ``declarations`` are schemas for `server` and `gateway`. It describes a model after `extends` and the environment are resolved. Raises PluginError for a provider that
     cannot say its settings.
     """
     settings: dict[str, Any] = {}
@@ -59,7 +62,16 @@ def language_schema(registry: ProviderRegistry, providers: Iterable[str]) -> dic
         "required": ["provider", "model"],
         "allOf": cases,
         "$defs": settings,
+        "declarations": {
+            "server": _declaration("server", ServerSettings),
+            "gateway": _declaration("gateway", GatewaySettings),
+        },
     }
+
+
+def _declaration(kind: str, model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema(ref_template=f"#/declarations/{kind}/$defs/{{model}}")
+    return {**schema, "title": kind, "description": model.__doc__}
 
 
 def _fallback() -> dict[str, Any]:

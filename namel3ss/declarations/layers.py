@@ -21,10 +21,11 @@ __all__ = ["Layer", "Layers", "SitedPair", "blocks_of", "layered_pairs", "layere
 
 
 class Layer(NamedTuple):
-    """A block and the text it stands in."""
+    """A block and the text it stands in, which may be the profile's."""
 
     block: Block
     source: Source
+    is_profile: bool = False
 
 
 class SitedPair(NamedTuple):
@@ -41,7 +42,7 @@ Layers: TypeAlias = "Sequence[Layer]"
 def layered_pairs(layers: Layers, findings: Findings) -> dict[str, list[SitedPair]]:
     """By key the pairs that count, the nearest last. A key written twice in one place is reported."""
     found: dict[str, list[SitedPair]] = {}
-    for depth, (block, source) in enumerate(layers):
+    for depth, (block, source, _) in enumerate(layers):
         for key, pair in unique_pairs(block, source, findings).items():
             if depth and isinstance(pair.value, Null):
                 found.pop(key, None)
@@ -53,7 +54,7 @@ def layered_pairs(layers: Layers, findings: Findings) -> dict[str, list[SitedPai
 def layered_values(layers: Layers, findings: Findings) -> dict[str, Written]:
     """The values of blocks by key; null in a nearer one stands for a value that is taken away."""
     found: dict[str, Written] = {}
-    for block, source in layers:
+    for block, source, _ in layers:
         found = merge_pairs(found, read_pairs(block, source, findings))
     return found
 

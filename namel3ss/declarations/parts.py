@@ -54,7 +54,7 @@ class DeclaredPart:
 
     def steps(self) -> Iterator[Location]:
         """The keywords of all steps that stand in it."""
-        for block, source in self.layers:
+        for block, source, _ in self.layers:
             for entry in block.entries:
                 if isinstance(entry, Step):
                     yield Location(source, entry.keyword)
@@ -230,11 +230,11 @@ def declared_parts(
     A name is used once in a program, and once in a profile: `places` are the uses so far, to which these are added.
     """
     found: dict[str, DeclaredPart] = {}
-    for part in _written_parts(files.parsed, kind):
+    for part in _written_parts(files.parsed, kind, is_profile=False):
         _declare(part, found, places, findings)
     own = dict(found)
     above: dict[str, DeclaredPart] = {}
-    for part in _written_parts(files.profile, kind):
+    for part in _written_parts(files.profile, kind, is_profile=True):
         name = part.name
         if name in own and name not in above:
             above[name] = part.declared
@@ -249,12 +249,14 @@ class _WrittenPart(NamedTuple):
     declared: DeclaredPart
 
 
-def _written_parts(files: Iterable[ParseResult], kind: PartKind) -> Iterator[_WrittenPart]:
+def _written_parts(
+    files: Iterable[ParseResult], kind: PartKind, *, is_profile: bool
+) -> Iterator[_WrittenPart]:
     for file in files:
         source, faults = file.tree.source, _Faults(file.diagnostics)
         for declaration in file.tree.declarations():
             if declaration.kind == kind and declaration.name is not None:
-                layers = (Layer(declaration.block, source),)
+                layers = (Layer(declaration.block, source, is_profile),)
                 place, lines = Location(source, declaration.name.span), faults.lines(source, declaration.span)
                 yield _WrittenPart(declaration.name.text, DeclaredPart(kind, place, layers, lines))
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Origin", "OriginKind", "ResolvedModel", "ResolvedValue", "resolve_model"]
 
-OriginKind: TypeAlias = Literal["default", "environment", "extends", "model", "profile", "--set"]
+OriginKind: TypeAlias = Literal[
+    "default", "environment", "extends", "model", "prompt", "chain", "server", "gateway", "profile", "--set"
+]
 
 _KEYS = ("provider", "model", "description", "system", "local_model_path", "fallback")
 

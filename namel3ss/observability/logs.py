@@ -77,6 +77,8 @@ def redact_url(url: str) -> str:
         return MASK
     if "@" in netloc:
         netloc = f"{MASK}@{netloc.rpartition('@')[2]}"
+    if netloc == parts.netloc and not parts.query:
+        return url  # putting a URL together again would change some, such as sqlite:///file
     query = "&".join(_redact_parameter(item) for item in parts.query.split("&")) if parts.query else ""
     return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
 

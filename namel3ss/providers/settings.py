@@ -14,7 +14,7 @@ import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
 from pydantic_core import PydanticUndefined
 
 if TYPE_CHECKING:
@@ -287,6 +287,11 @@ def _read_limit(value: object) -> object:
 
 
 # A length of time in seconds. Files write 5s, 1h30m, or a bare number of seconds.
-Seconds: TypeAlias = Annotated[float, BeforeValidator(_read_seconds)]
+_SECONDS_SCHEMA = WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]})
+Seconds: TypeAlias = Annotated[float, BeforeValidator(_read_seconds), _SECONDS_SCHEMA]
 # The same for a wait that may also be unlimited: `none` in a file, None in Python.
-Limit: TypeAlias = Annotated[float | None, BeforeValidator(_read_limit)]
+Limit: TypeAlias = Annotated[
+    float | None,
+    BeforeValidator(_read_limit),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}, {"type": "null"}]}),
+]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from namel3ss.declarations import check_text
+from namel3ss.declarations import check_text, read_program
 from tests.support.command_line import Called, call
 
 if TYPE_CHECKING:
@@ -126,3 +126,135 @@ def test_broken_file_shows_what_loads_and_says_what_does_not(tmp_path: Path) -> 
     assert done.code == 1
     assert "ai model a {" in done.stdout
     assert "N3103" in done.stderr
+
+
+PARTS = """ai model chat { provider: ollama, model: tiny }
+prompt title {
+    input: { text: str, words: int = 10, kind: "a" | "b" = "a", people: list[{ name: str?, age: int }] = [] }
+    output: { title: str, tags: list[str] }
+    template: |
+        A title for {{ text }}
+        in {{ words }} words of {{ kind }}, {{ people }}
+}
+chain write {
+    input: { text: str }
+    step name { prompt: title  input: { text: "{{ input.text }}", words: 5 }  output: named }
+    step check { prompt: "Is {{ named }} good?"  output: verdict  retry: 1  timeout: 2m }
+}
+server gpu { base_url: "http://10.0.0.5:11434"  slots: 2 }
+gateway team {
+    queue: { max_wait: 90 }
+    database: env.DATABASE ?? "sqlite:///here.db"
+    fallback: chat
+    whitelist: { default: ["10.0.0.1"] }
+}
+"""
+PARTS_PROD = """
+prompt title { input: { words: int = 99 }  system: "Brief." }
+chain write { step check { retry: null } }
+gateway team { queue: { max_waiting: 7 }  database: null }
+"""
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Path:
+    (tmp_path / "team.prod.ai").write_text(PARTS_PROD)
+    path = tmp_path / "team.ai"
+    path.write_text(PARTS)
+    return path
+
+
+def test_what_resolve_prints_of_every_declaration_is_a_file_that_means_the_same(team: Path) -> None:
+    shown = call("resolve", team, "--profile", "prod", environ={})
+    whole, again = (
+        read_program(team, environ={}, profile="prod"),
+        check_text(shown.stdout, environ={}),
+    )
+
+    assert [found.message for found in again.errors] == []
+    assert again.prompts["title"].input == whole.prompts["title"].input
+    assert again.prompts["title"].output == whole.prompts["title"].output
+    assert again.prompts["title"].template.text == whole.prompts["title"].template.text
+    names = [step.name for step in again.chains["write"].steps]
+    assert names == ["name", "check"]
+    for before, after in zip(whole.chains["write"].steps, again.chains["write"].steps, strict=True):
+        assert (before.retries, before.timeout_s, before.names, before.answer_type) == (
+            after.retries,
+            after.timeout_s,
+            after.names,
+            after.answer_type,
+        )
+    assert again.gateways["team"].settings({}) == whole.gateways["team"].settings({})
+    assert again.servers["gpu"].settings({}) == whole.servers["gpu"].settings({})
+
+
+@pytest.mark.parametrize(
+    ("key", "asked"),
+    [
+        (
+            "title.input",
+            [
+                ("default", None, ""),
+                (
+                    "prompt",
+                    '{ text: str, words: int = 10, kind: "a" | "b" = "a", '
+                    "people: list[{ name: str?, age: int }] = [] }",
+                    "3",
+                ),
+                ("profile", "{ words: int = 99 }", "2"),
+            ],
+        ),
+        ("title.system", [("default", None, ""), ("profile", "Brief.", "2")]),
+        ("write.check.retry", [("default", None, ""), ("chain", 1, "12"), ("profile", None, "3")]),
+        ("team.queue.max_wait", [("default", 120.0, ""), ("gateway", 90, "16")]),
+        ("team.queue.max_waiting", [("default", 500, ""), ("profile", 7, "4")]),
+        (
+            "team.database",
+            [
+                ("default", "sqlite:///.namel3ss/gateway.db", ""),
+                ("gateway", "sqlite:///here.db", "17"),
+                ("profile", None, "4"),
+            ],
+        ),
+        ("team.cache", [("default", None, "")]),
+        ("gpu.weight", [("default", 1.0, "")]),
+    ],
+)
+def test_chain_of_other_declarations_shows_program_and_profile(
+    team: Path, key: str, asked: list[tuple[str, object, str]]
+) -> None:
+    assert why(team, key, "--profile", "prod") == asked
+
+
+def test_value_that_a_profile_takes_away_is_the_default(team: Path) -> None:
+    done = call("resolve", team, "--profile", "prod", "--why", "team.database", environ={})
+
+    assert done.stdout.splitlines()[0] == 'team.database = "sqlite:///.namel3ss/gateway.db"'
+
+
+def test_json_has_every_kind_of_declaration(team: Path) -> None:
+    document = json.loads(call("resolve", team, "--json", environ={}).stdout)
+
+    assert {
+        kind: list(document[kind]) for kind in ("models", "prompts", "chains", "servers", "gateways")
+    } == {
+        "models": ["chat"],
+        "prompts": ["title"],
+        "chains": ["write"],
+        "servers": ["gpu"],
+        "gateways": ["team"],
+    }
+    assert document["gateways"]["team"]["queue.max_wait"]["value"] == 90
+
+
+def test_password_of_a_database_is_not_shown(team: Path) -> None:
+    environ = {"DATABASE": "postgresql://me:hidden@db/x"}
+
+    assert "hidden" not in call("resolve", team, environ=environ).stdout
+    assert "hidden" not in call("resolve", team, "--why", "team.database", environ=environ).stdout
+
+
+def test_key_that_a_declaration_lacks_is_refused_with_the_nearest(team: Path) -> None:
+    done = call("resolve", team, "--why", "team.queue.max_wiat", environ={})
+
+    assert (done.code, "queue.max_wait" in done.stderr) == (2, True)

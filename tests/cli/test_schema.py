@@ -49,3 +49,35 @@ def test_unknown_provider_is_refused() -> None:
 
     assert done.code == 2
     assert "ollama" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "is_valid"),
+    [
+        ("server", {"base_url": "http://10.0.0.5:11434", "slots": 2}, True),
+        ("server", {"slots": 2}, False),
+        ("gateway", {}, True),
+        ("gateway", {"queue": {"max_wait": "2m"}, "limits": {"body": "20MB", "num_ctx": "none"}}, True),
+        ("gateway", {"fallback": "other", "priorities": {"chat": 5}, "listen": "127.0.0.1:1"}, True),
+        (
+            "gateway",
+            {"fallback": {"model": "other", "when": {"wait_over": "30s"}}, "cache": {"ttl": 60}},
+            True,
+        ),
+        ("gateway", {"queue": {"max_wating": 1}}, False),
+        ("gateway", {"priorities": {"chat": -1}}, False),
+    ],
+)
+def test_schema_of_servers_and_gateways(
+    schema: Any, kind: str, written: dict[str, Any], is_valid: bool
+) -> None:
+    whole = {"declarations": schema["declarations"], "$ref": f"#/declarations/{kind}"}
+
+    jsonschema.Draft202012Validator.check_schema(schema["declarations"][kind])
+    assert jsonschema.Draft202012Validator(whole).is_valid(written) is is_valid
+
+
+def test_schema_takes_durations_as_a_file_writes_them(schema: Any) -> None:
+    model = {"provider": "ollama", "model": "x", "config": {"connect_timeout": "5s", "pull_timeout": "none"}}
+
+    assert jsonschema.Draft202012Validator(schema).is_valid(model)

@@ -1,62 +1,112 @@
-"""The table of settings in docs/language.md, made from the config model.
+"""The tables of settings in docs/language.md, made from the models that check them.
 
     python -m tests.declarations.settings_table
 
-writes it into the page.
+writes them into the page.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from namel3ss.declarations.blocks import inner_model
+from namel3ss.declarations.gateway_settings import GatewaySettings, ServerSettings
 from namel3ss.providers.local.ollama._config import OllamaConfig
 from namel3ss.providers.settings import SettingInfo, setting_infos
 
-PAGE = Path(__file__).parents[2] / "docs/language.md"
-BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pydantic import BaseModel
+
+PAGE: Final = Path(__file__).parents[2] / "docs/language.md"
 
 
-def settings_table() -> str:
+def provider_table() -> str:
     """The settings of `provider: ollama`, one row each, in the order of the model."""
     rows = [
         "| setting | value | default | block | meaning |",
         "|---|---|---|---|---|",
-        *(_row(info) for info in setting_infos(OllamaConfig).values()),
+        *(
+            _row(f"`{info.name}`", info, "either" if info.place == "either" else f"`{info.place}`")
+            for info in setting_infos(OllamaConfig).values()
+        ),
     ]
     return "\n".join([*rows, ""])
 
 
-def table_in(page: str) -> str:
-    """What stands between the two marks."""
-    found = re.search(f"(?<={re.escape(BEGIN)}\n).*?(?={re.escape(END)})", page, re.DOTALL)
-    assert found, f"docs/language.md needs the marks {BEGIN} and {END}"
+def declaration_table(model: type[BaseModel]) -> str:
+    """The settings of a server or gateway; those inside a block have its name before a full stop."""
+    rows = ["| setting | value | default | meaning |", "|---|---|---|---|"]
+    rows += [_row(f"`{name}`", info) for name, info in _flat(model, "")]
+    return "\n".join([*rows, ""])
+
+
+TABLES: Final[dict[str, Callable[[], str]]] = {
+    "settings": provider_table,
+    "server": lambda: declaration_table(ServerSettings),
+    "gateway": lambda: declaration_table(GatewaySettings),
+}
+
+
+def table_in(page: str, name: str) -> str:
+    """What stands between the two marks of a table."""
+    begin, end = _marks(name)
+    found = re.search(f"(?<={re.escape(begin)}\n).*?(?={re.escape(end)})", page, re.DOTALL)
+    assert found, f"docs/language.md needs the marks {begin} and {end}"
     return found[0]
 
 
-def _row(info: SettingInfo) -> str:
+def _marks(name: str) -> tuple[str, str]:
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+
+
+def _flat(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, SettingInfo]]:
+    for info in setting_infos(model).values():
+        inner = inner_model(model, info.name)
+        if inner is None or info.name == "fallback":
+            yield f"{prefix}{info.name}", info
+        else:
+            yield from _flat(inner, f"{prefix}{info.name}.")
+
+
+def _row(name: str, info: SettingInfo, block: str | None = None) -> str:
     value = info.form
     if info.unit and info.unit not in value:
         value += f" ({info.unit})"
     if info.secret and "environment" not in value:
         value += ", from the environment"
-    block = "either" if info.place == "either" else f"`{info.place}`"
-    cells = (f"`{info.name}`", value, _default(info), block, info.description)
+    cells = [name, value, _default(info), *([block] if block is not None else []), info.description]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _default(info: SettingInfo) -> str:
-    if info.default is None or info.default == {}:
+    default = info.default
+    if info.required:
+        return "required"
+    if info.placeholder and (default is None or isinstance(default, list | dict)):
+        return info.placeholder
+    if default is None or default == {}:
         return info.placeholder or "none"
-    if isinstance(info.default, bool):
-        return "true" if info.default else "false"
-    return f"{info.default:g}" if isinstance(info.default, float) else str(info.default)
+    if isinstance(default, bool):
+        return "true" if default else "false"
+    if isinstance(default, dict):
+        return "`{ " + ", ".join(f"{key}: {value}" for key, value in default.items()) + " }`"
+    if isinstance(default, list):
+        return ", ".join(f"`{item}`" for item in default)
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def _main() -> None:
-    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(f"{BEGIN}\n")
-    _, end, after = rest.partition(END)
-    PAGE.write_text(before + begin + settings_table() + end + after, encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
+    for name, table in TABLES.items():
+        begin, end = _marks(name)
+        before, mark, rest = page.partition(f"{begin}\n")
+        assert mark, f"docs/language.md needs the mark {begin}"
+        page = before + mark + table() + end + rest.partition(end)[2]
+    PAGE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
