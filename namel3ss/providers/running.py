@@ -51,8 +51,10 @@ class CollectedAnswer(Protocol[PieceT_contra]):
     def has_ended(self) -> bool:
         """Whether the piece has come that proves it complete."""
 
-    def interrupted(self) -> ProviderError:
-        """The error for an answer that ended, politely, without being complete."""
+    def interrupted(self) -> ProviderError | None:
+        """The body has ended, politely: the error for an answer that is not complete. None for one that is all the
+        same; it then says so (`has_ended`).
+        """
 
     def last_chunk(self) -> ProviderChunk:
         """The end of a stream, with the totals."""
@@ -208,8 +210,11 @@ class RunningStream(ProviderStream, Generic[PieceT]):
                 read = await anext(pieces)
         except StopAsyncIteration:
             self._explain_the_end()
-            if self._is("open"):
-                raise self._answer.interrupted() from None
+            error = self._answer.interrupted() if self._is("open") else None
+            if error is not None:
+                raise error from None
+            if self._answer.has_ended():
+                return
             raise
         except ProviderError:
             self._explain_the_end()
