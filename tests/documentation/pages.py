@@ -4,7 +4,8 @@ What a block's language means for the tests:
 
 * ``python``: run, top-level ``await`` allowed; blocks of one page share their names, in order.
 * ``ai``: checked without an error; ``title="app.ai"`` also writes it for the page's commands.
-* ``console``: each ``$ `` line is run by a shell and must succeed, or exit as a following ``[exit N]`` line says.
+* ``console``: each ``$ `` line is run by a shell and must succeed, or exit as a following ``[exit N]`` line says. Other
+  lines below it are what it prints, stdout and stderr together; ``…`` stands for any text, also of several lines.
 * ``text``, ``json``, ``toml``, ``yaml``, ``ini``: shown only.
 
 ``<!-- not run: REASON -->`` on the line above a block keeps it from being run.
@@ -42,6 +43,31 @@ class Snippet:
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line of a console, what it exits with, and what the page shows of its output, if it does."""
+
+    line: str
+    code: int
+    output: str
+
+    def is_followed_by(self, printed: str) -> bool:
+        """Whether that is the output which the page shows."""
+        pattern = ".*".join(re.escape(part) for part in self.output.strip().split("…"))
+        return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
+
+
+def commands(snippet: Snippet) -> list[Command]:
+    """The commands of a console block."""
+    found = []
+    for part in re.split(r"^\$ ", snippet.text, flags=re.MULTILINE)[1:]:
+        line, _, below = part.partition("\n")
+        code = re.search(r"^\[exit (\d+)\]\n?", below, re.MULTILINE)
+        output = below.replace(code[0], "") if code else below
+        found.append(Command(line.strip(), int(code[1]) if code else 0, output.strip("\n")))
+    return found
 
 
 def pages() -> list[Path]:

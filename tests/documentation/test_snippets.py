@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import os
 import re
+import shlex
 import subprocess
 import sysconfig
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ from namel3ss.declarations import check_text
 from namel3ss.language import Severity
 from namel3ss.observability import metrics
 from namel3ss.sandbox import SandboxOptions, SandboxServer
-from tests.documentation.pages import RUN, SHOWN_ONLY, Snippet, pages, snippets
+from tests.documentation.pages import RUN, SHOWN_ONLY, Snippet, commands, pages, snippets
+from tests.support.command_line import call_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,43 +108,48 @@ async def _run_blocks(blocks: list[Snippet], url: str, names: dict[str, object])
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", with_blocks("console"))
-def test_commands_do_what_the_page_says(page: Path, server: SandboxServer, tmp_path: Path) -> None:
-    _write_files(page, server, tmp_path)
-    environment = {
-        **os.environ,
-        "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}",
-        "NAMEL3SS_OLLAMA_BASE_URL": server.url,
-        "NO_COLOR": "1",
-    }
-    for snippet in runnable(page, "console"):
-        for command, wanted in _commands(snippet):
-            done = subprocess.run(
-                OLLAMA_ADDRESS.sub(server.url, command),
-                shell=True,
-                cwd=tmp_path,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
-            assert done.returncode == wanted, f"{snippet}: {command}\n{done.stdout}\n{done.stderr}"
+def test_commands_do_what_the_page_says(
+    page: Path, server: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("NAMEL3SS_OLLAMA_BASE_URL", server.url)
+    monkeypatch.setenv("NO_COLOR", "1")
+    for snippet in snippets(page):
+        # In the order of the page: a file may be shown again, changed.
+        _write_file(snippet, server, tmp_path)
+        if snippet.language == "console" and not snippet.not_run:
+            for command in commands(snippet):
+                code, printed = _run(OLLAMA_ADDRESS.sub(server.url, command.line))
+                assert code == command.code, f"{snippet}: {command.line}\n{printed}"
+                if command.output:
+                    assert command.is_followed_by(printed), f"{snippet}: {command.line}\n{printed}"
 
 
-def _commands(snippet: Snippet) -> list[tuple[str, int]]:
-    found: list[tuple[str, int]] = []
-    for line in snippet.text.splitlines():
-        if line.startswith("$ "):
-            found.append((line[2:].strip(), 0))
-        elif (code := re.fullmatch(r"\[exit (\d+)\]", line.strip())) and found:
-            found[-1] = (found[-1][0], int(code[1]))
-    return found
+def _run(line: str) -> tuple[int, str]:
+    """The exit code of a command, and what it prints to stdout and stderr together."""
+    if re.fullmatch(r"namel3ss [^|<>;&$*]+", line):  # without a shell, and without a new process
+        return call_together(*shlex.split(line)[1:])
+    done = subprocess.run(
+        line,
+        shell=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout
 
 
 def _write_files(page: Path, server: SandboxServer, folder: Path) -> None:
     for snippet in snippets(page):
-        if snippet.title:
-            target = folder / snippet.title
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(OLLAMA_ADDRESS.sub(server.url, snippet.text), encoding="utf-8")
+        _write_file(snippet, server, folder)
+
+
+def _write_file(snippet: Snippet, server: SandboxServer, folder: Path) -> None:
+    if snippet.title:
+        target = folder / snippet.title
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(OLLAMA_ADDRESS.sub(server.url, snippet.text), encoding="utf-8")

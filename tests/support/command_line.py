@@ -55,6 +55,15 @@ def call(
     return Called(code, stdout.getvalue(), stderr.getvalue())
 
 
+def call_together(*arguments: str) -> tuple[int, str]:
+    """Run one command here: its exit code, and what it writes to stdout and stderr in the order of a terminal."""
+    both = io.StringIO()
+    code = run_command_line(
+        arguments, Session(Output(both, both, {}), io.TextIOWrapper(io.BytesIO()), os.environ)
+    )
+    return code, both.getvalue()
+
+
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of this test run for a child: no colours, except where a test asks for them."""
     return {**os.environ, "NO_COLOR": "1", "TERM": "xterm", **(changes or {})}
