@@ -233,6 +233,8 @@ class ModelCheck:
     def _advise(self, config: ProviderConfig, draft: Draft) -> None:
         for advice in config.advice(self._environ):
             written = draft.settings.get(advice.setting)
+            if advice.code == "N3301" and written is not None:
+                continue  # the variable that is written there is not set either, and has its own finding
             code = advice.code if advice.code in CODES else "N3800"
             place = (written.key or written.place) if written is not None else draft.place
             self._findings.report(code, advice.message, place, help=advice.suggestion)

@@ -138,5 +138,5 @@ def test_its_settings_are_checked_like_our_own(installed: Path):
     assert said == (
         "app.ai:1:62 N3202 volume must be a whole number from 1 to 11 (marks), not 12 - None\n"
         "app.ai:1:66 N3201 unknown setting `volum` in config - did you mean `volume`?\n"
-        "did you mean `shout`? ('installed providers: anthropic, ollama, scripted, shout',)\n"
+        "did you mean `shout`? ('installed providers: anthropic, local_ai, ollama, openai, openai_compatible, scripted, shout, vllm',)\n"
     )

@@ -29,7 +29,7 @@ from namel3ss.providers.settings import Advice, Limit, ProviderConfig, Seconds, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["SERVERS_OWN", "JsonMap", "OpenAICompatibleConfig"]
+__all__ = ["SERVERS_OWN", "JsonMap", "OpenAICompatibleConfig", "address_setting"]
 
 SERVERS_OWN: Final = "the server's own"
 _MODELS_OWN: Final = "the model's own"
@@ -87,6 +87,21 @@ Choice: TypeAlias = Annotated[str | dict[str, Any] | None, AfterValidator(_check
 
 
 # -- the settings ---------------------------------------------------------------------------------------------
+
+
+def address_setting(kind: Kind) -> Any:
+    """The field for the address of that kind of server: required where the kind has none of its own."""
+    doc = "The server's URL, with the path before /chat/completions, which is usually /v1."
+    if kind.url_variable is not None:
+        doc = f"{doc} It beats {kind.url_variable}."
+    return setting(
+        None if kind.default_url is not None else ...,
+        doc=doc,
+        form=f"a URL such as {kind.default_url or 'http://127.0.0.1:8000/v1'}",
+        is_movable=True,
+        placeholder=kind.default_url,
+        synonyms=("url", "api_base", "endpoint", "server_url"),
+    )
 
 
 class OpenAICompatibleConfig(ProviderConfig):
@@ -197,13 +212,7 @@ class OpenAICompatibleConfig(ProviderConfig):
     )
 
     # Where the server is
-    base_url: Url | None = setting(
-        doc="The server's URL, with the path before /chat/completions, which is usually /v1.",
-        form="a URL such as http://127.0.0.1:8000/v1",
-        is_movable=True,
-        placeholder="the kind's own",
-        synonyms=("url", "api_base", "endpoint", "server_url"),
-    )
+    base_url: Url | None = address_setting(GENERIC)
     api_key: ApiKey = setting(
         doc="Sent as a bearer token. Only from the environment.",
         secret=True,

@@ -58,4 +58,3 @@ def _read(body: bytes, call: Call, exchange: Exchange, wall_s: float) -> Embeddi
         timings=Timings(wall_s=wall_s),
         metadata={"provider": http.kind.name, "base_url": http.base_url, "served_by": http.base_url},
     )
-

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import field_validator
 
 from namel3ss.errors import UsageError
-from namel3ss.providers.local.openai_compatible._config import SERVERS_OWN, JsonMap, OpenAICompatibleConfig
+from namel3ss.providers.local.openai_compatible._config import (
+    SERVERS_OWN,
+    JsonMap,
+    OpenAICompatibleConfig,
+    address_setting,
+)
 from namel3ss.providers.local.openai_compatible._kinds import GENERIC, LOCAL_AI, OPENAI, VLLM, Kind
 from namel3ss.providers.setting_rules import LARGEST_INT, Url
 from namel3ss.providers.settings import Advice, setting
@@ -23,6 +28,8 @@ class OpenAIConfig(OpenAICompatibleConfig):
 
     kind: ClassVar[Kind] = OPENAI
     own_fields: ClassVar[tuple[str, ...]] = ("service_tier", "verbosity", "store", "logit_bias")
+
+    base_url: Url | None = address_setting(OPENAI)
 
     verbosity: Literal["low", "medium", "high"] | None = setting(
         doc="How long the answer of a newer model is.", placeholder=SERVERS_OWN
@@ -77,6 +84,8 @@ class VllmConfig(OpenAICompatibleConfig):
         "structured_outputs",
         "chat_template_kwargs",
     )
+
+    base_url: Url | None = address_setting(VLLM)
 
     # What the model generates
     top_k: int | None = setting(
@@ -213,6 +222,8 @@ class LocalAIConfig(OpenAICompatibleConfig):
     kind: ClassVar[Kind] = LOCAL_AI
     own_fields: ClassVar[tuple[str, ...]] = ("top_k", "repeat_penalty")
 
+    base_url: Url | None = address_setting(LOCAL_AI)
+
     # What the model generates
     top_k: int | None = setting(
         doc="Choose among the k most likely tokens only.",
@@ -300,13 +311,7 @@ class GenericConfig(OpenAICompatibleConfig):
 
     kind: ClassVar[Kind] = GENERIC
 
-    base_url: Url = setting(
-        ...,
-        doc="The server's URL, with the path before /chat/completions, which is usually /v1.",
-        form="a URL such as http://127.0.0.1:8000/v1",
-        is_movable=True,
-        synonyms=("url", "api_base", "endpoint", "server_url"),
-    )
+    base_url: Url = address_setting(GENERIC)
 
 
 def _idle_temperature(top_k: int | None, temperature: float | None) -> tuple[Advice, ...]:

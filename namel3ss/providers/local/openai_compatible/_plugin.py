@@ -37,10 +37,12 @@ class CompatiblePlugin:
 
         return CONFIGS[self._kind.name]
 
-    def create(self, name: str, model: str, config: Mapping[str, Any]) -> N3Provider:
+    def create(
+        self, name: str, model: str, config: Mapping[str, Any], *, environ: Mapping[str, str]
+    ) -> N3Provider:
         from namel3ss.providers.local.openai_compatible._provider import OpenAICompatibleProvider
 
-        return OpenAICompatibleProvider(name, model, config, kind=self._kind.name)
+        return OpenAICompatibleProvider(name, model, config, kind=self._kind.name, environ=environ)
 
     def override_address(self, config: Mapping[str, Any], base_url: str) -> Mapping[str, Any]:
         # The environment's key goes to no written address, so none has to be written over it.
