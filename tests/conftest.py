@@ -24,7 +24,7 @@ settings.register_profile("namel3ss", deadline=None, suppress_health_check=[Heal
 settings.load_profile("namel3ss")
 
 # A developer's own server and settings must not change what a test sees.
-_OWN_VARIABLES = ("OLLAMA_", "NAMEL3SS_", "OTEL_")
+_OWN_VARIABLES = ("OLLAMA_", "NAMEL3SS_", "OTEL_", "ANTHROPIC_")
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 

@@ -72,7 +72,8 @@ class ProviderMessage:
     """One turn of a conversation.
 
     `images`: bytes, a path, base64 text or a data URI each. `tool_calls` belong to an assistant turn;
-    `tool_call_id` and `tool_name` to a tool's answer.
+    `tool_call_id`, `tool_name` and `is_error` to a tool's answer. `blocks` are an assistant's turn as its provider gave
+    it, signatures and all: that provider sends them in place of the rest, any other leaves them out.
     """
 
     role: Role
@@ -82,6 +83,8 @@ class ProviderMessage:
     tool_call_id: str | None = None
     tool_name: str | None = None
     thinking: str | None = None
+    is_error: bool = False
+    blocks: Sequence[Mapping[str, Any]] = ()
 
 
 # A prompt, one message, or a conversation of messages and OpenAI-style dicts.
@@ -176,7 +179,8 @@ class ProviderResponse:
     """One complete answer.
 
     `output_text` is never None; empty means that the model said nothing. `finish_reason` is ``stop``, ``length``,
-    ``tool_calls``, ``load``, ``unload`` or the provider's own word. `metadata` always has ``provider``.
+    ``tool_calls``, ``load``, ``unload`` or the provider's own word. `metadata` always has ``provider``; ``content`` in it
+    are the blocks of a provider that answers in such.
     """
 
     output_text: str
@@ -187,6 +191,16 @@ class ProviderResponse:
     tool_calls: tuple[ToolCall, ...] = ()
     thinking: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_message(self) -> ProviderMessage:
+        """The assistant's turn that this answer is, for the conversation that goes on."""
+        return ProviderMessage(
+            "assistant",
+            self.output_text,
+            tool_calls=self.tool_calls,
+            thinking=self.thinking,
+            blocks=self.metadata.get("content", ()),
+        )
 
 
 class ProviderChunk(msgspec.Struct, gc=False, kw_only=True):

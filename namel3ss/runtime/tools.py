@@ -152,14 +152,7 @@ class ToolConversation:
 
     def take(self, response: ProviderResponse) -> tuple[ToolCall, ...]:
         """The calls that an answer asks for; none where it is the last one. Raises ToolRoundsError."""
-        self.messages.append(
-            ProviderMessage(
-                "assistant",
-                response.output_text,
-                tool_calls=response.tool_calls,
-                thinking=response.thinking,
-            )
-        )
+        self.messages.append(response.as_message())
         if response.tool_calls:
             if not self._rounds_left:
                 raise ToolRoundsError(
@@ -186,7 +179,15 @@ class ToolConversation:
         else:
             result = ToolResult(call, _as_text(call.name, outcome))
         self._results.append(result)
-        self.messages.append(ProviderMessage("tool", result.text, tool_call_id=call.id, tool_name=call.name))
+        self.messages.append(
+            ProviderMessage(
+                "tool",
+                result.text,
+                tool_call_id=call.id,
+                tool_name=call.name,
+                is_error=result.is_error,
+            )
+        )
         if self._on_call is not None:
             self._on_call(result)
 

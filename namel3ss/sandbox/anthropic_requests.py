@@ -85,6 +85,8 @@ class _Thinking:
 @dataclass
 class _OutputConfig:
     effort: str = field(default="", metadata=wire(TEXT))
+    # Not read by Ollama; read here, where the sandbox stands in for Anthropic's API.
+    format: object = field(default=None, metadata=wire(ANYTHING))
 
 
 @dataclass
@@ -148,7 +150,13 @@ def chat_request(request: MessagesRequest) -> ChatRequest:
         stream=request.stream,
         tools=[_native_tool(tool) for tool in request.tools],
         think=_think(request),
+        format=_format(request.output_config),
     )
+
+
+def _format(wanted: _OutputConfig | None) -> object:
+    given = wanted.format if wanted is not None else None
+    return given.get("schema") if isinstance(given, dict) and given.get("type") == "json_schema" else None
 
 
 def _system(value: object) -> str:

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     )
     from namel3ss.providers.anthropic._native import AnthropicConnection
     from namel3ss.providers.anthropic._provider import AnthropicProvider
-    from namel3ss.providers.anthropic._turns import assistant_turn
 
 _MODULES = {
     "_address": ("API_KEY_ENV", "BASE_URL_ENV", "DEFAULT_URL"),
@@ -65,7 +64,6 @@ _MODULES = {
     ),
     "_native": ("AnthropicConnection",),
     "_provider": ("AnthropicProvider",),
-    "_turns": ("assistant_turn",),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -94,7 +92,6 @@ __all__ = [  # noqa: RUF022  # sorted plainly, as every public module's list is
     "AnthropicUnreachableError",
     "BASE_URL_ENV",
     "DEFAULT_URL",
-    "assistant_turn",
 ]
 
 

@@ -311,8 +311,8 @@ class AnthropicConfig(ProviderConfig):
             found.append(
                 Advice(
                     "api_key",
-                    f"There is no key: api_key is not written, and {API_KEY_ENV} is not set.",
-                    f"Set {API_KEY_ENV}, or write api_key: env.MY_KEY",
+                    f"There is no key: `api_key` is not written, and `{API_KEY_ENV}` is not set.",
+                    f"Set {API_KEY_ENV}, or write `api_key: env.MY_KEY`",
                     "N3301",
                 )
             )
@@ -320,7 +320,7 @@ class AnthropicConfig(ProviderConfig):
             found.append(
                 Advice(
                     "base_url",
-                    "The key and every prompt travel unencrypted: base_url is http.",
+                    "The key and every prompt travel unencrypted: `base_url` is http.",
                     "Use https, unless nobody else can read along there.",
                 )
             )
@@ -328,7 +328,7 @@ class AnthropicConfig(ProviderConfig):
             found.append(
                 Advice(
                     "temperature",
-                    "With top_k: 1 the most likely token is always taken, and temperature changes nothing.",
+                    "With `top_k: 1` the most likely token is always taken, and `temperature` changes nothing.",
                     "Leave one of the two out.",
                     "N3804",
                 )
@@ -338,8 +338,8 @@ class AnthropicConfig(ProviderConfig):
             found.append(
                 Advice(
                     name,
-                    f"The API refuses {name} where thinking has a budget.",
-                    f"Leave {name} out, or write thinking: off",
+                    f"The API refuses `{name}` where `thinking` is a number of tokens.",
+                    f"Leave `{name}` out, or write `thinking: off`",
                 )
             )
         return tuple(found)

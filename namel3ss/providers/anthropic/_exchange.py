@@ -63,10 +63,10 @@ class Exchange:
         """Raises AnthropicKeyMissingError where nothing says who is asking."""
         if self._needs_key:
             raise AnthropicKeyMissingError(
-                f"There is no key for Anthropic's API: api_key is not written, and {API_KEY_ENV} is not set.",
+                f"There is no key for Anthropic's API: `api_key` is not written, and `{API_KEY_ENV}` is not set.",
                 model=model,
                 base_url=self.http.base_url,
-                suggestion=f"Set {API_KEY_ENV}, or write api_key: env.MY_KEY in the declaration. Nothing was sent.",
+                suggestion=f"Set {API_KEY_ENV}, or write `api_key: env.MY_KEY` in the declaration. Nothing was sent.",
             )
 
     async def open_events(self, call: Call, answer: Answer) -> PieceStream[ServerSentEvent]:

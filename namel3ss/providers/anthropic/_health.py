@@ -9,13 +9,11 @@ from urllib.parse import quote
 
 from namel3ss.errors import N3Error
 from namel3ss.observability.propagation import suppress_instrumentation
-from namel3ss.providers.addresses import server_of
 from namel3ss.providers.anthropic._errors import AnthropicBadResponseError, AnthropicModelNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from namel3ss.observability.activities import HealthStatus
     from namel3ss.providers.anthropic._exchange import Exchange
 
 __all__ = ["HealthMonitor", "list_models"]
@@ -85,7 +83,7 @@ class HealthMonitor:
         started_at = time.perf_counter()
         names: list[str] = []
         problem: dict[str, Any] = {}
-        status: HealthStatus = "healthy"
+        status = "healthy"
         try:
             with suppress_instrumentation():
                 listed = await list_models(self._exchange, timeout_s=_PROBE_TIMEOUT_S)
@@ -102,7 +100,6 @@ class HealthMonitor:
         except RuntimeError as error:  # the provider is closed; its owner still gets an answer
             status, problem = "unhealthy", {"error": str(error), "suggestion": None}
         seconds = time.perf_counter() - started_at
-        self._measure(status, seconds)
         return {
             "status": status,
             "model": self._model,
@@ -127,19 +124,4 @@ class HealthMonitor:
             model=self._model,
             timeout_s=_PROBE_TIMEOUT_S,
             max_retries=0,
-        )
-
-    def _measure(self, status: HealthStatus, seconds: float) -> None:
-        # Here, because not every program looks, and all import this.
-        from namel3ss.observability.activities import record_health_check
-
-        base_url = self._exchange.http.base_url
-        address, port = server_of(base_url)
-        record_health_check(
-            status,
-            seconds,
-            model=self._model,
-            server_address=address,
-            server_port=port,
-            labels={"base_url": base_url},
         )

@@ -144,7 +144,9 @@ class _Reader:
 
 def _fields(message: object, place: str) -> Mapping[str, Any]:
     if isinstance(message, ProviderMessage):
-        # Its thinking has no signature, without which the API takes no thinking back.
+        if message.blocks:
+            return {"role": message.role, "content": message.blocks}
+        # Thinking outside of its block has no signature, without which the API takes none back.
         return {
             "role": message.role,
             "content": message.content,
@@ -152,6 +154,7 @@ def _fields(message: object, place: str) -> Mapping[str, Any]:
             "tool_calls": message.tool_calls,
             "tool_call_id": message.tool_call_id,
             "tool_name": message.tool_name,
+            "is_error": message.is_error,
         }
     if not isinstance(message, Mapping):
         raise UsageError(

@@ -134,7 +134,7 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], _Sort], ...]] = (
             AnthropicRequestError,
             "The API refuses the request{said}",
             "Thinking has to come back as it was given, with its signature: send the assistant's turn as"
-            " assistant_turn(response), not as a text.",
+            " response.as_message(), not as a text.",
         ),
     ),
     (

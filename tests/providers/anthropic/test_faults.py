@@ -187,7 +187,7 @@ async def test_redirect_is_not_followed(server: ScriptedServer, make: Make) -> N
 async def test_missing_key_is_told_before_anything_is_sent(server: ScriptedServer) -> None:
     """The scripted server stands on this machine, so the address is one that is not; nobody connects to it."""
     async with AnthropicProvider("writer", MODEL, environ={}) as provider:
-        with pytest.raises(AnthropicKeyMissingError, match="ANTHROPIC_API_KEY is not set") as raised:
+        with pytest.raises(AnthropicKeyMissingError, match="`ANTHROPIC_API_KEY` is not set") as raised:
             await provider.generate("Hi")
         health = await provider.health_check()
 

@@ -14,7 +14,6 @@ from namel3ss.providers.anthropic import (
     AnthropicModelNotFoundError,
     AnthropicProvider,
     AnthropicStreamInterruptedError,
-    assistant_turn,
 )
 from namel3ss.providers.base import ProviderMessage, ProviderResponse, ToolCall, Usage
 from tests.providers.anthropic.making import KEY, MODEL, PATH, WEATHER, provider_of
@@ -166,9 +165,9 @@ async def test_turn_with_thinking_goes_back_block_for_block(server: ScriptedServ
     await provider.generate(
         [
             question,
-            assistant_turn(first),
+            first.as_message(),
             ProviderMessage("tool", "18 C", tool_call_id="toolu_1"),
-            {"role": "tool", "content": "no such city", "tool_call_id": "toolu_2", "is_error": True},
+            ProviderMessage("tool", "no such city", tool_call_id="toolu_2", is_error=True),
             {"role": "user", "content": "Be brief."},
         ]
     )

@@ -87,7 +87,7 @@ def test_message_names_the_status_and_quotes_the_api(status: int, kind: str, sai
         (
             "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `text`.",
             AnthropicRequestError,
-            "assistant_turn(response)",
+            "response.as_message()",
         ),
         ("output_config.format.schema: unsupported keyword", AnthropicRequestError, "part of JSON Schema"),
     ],
