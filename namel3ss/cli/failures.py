@@ -63,7 +63,8 @@ def show_traceback(error: BaseException, output: Output) -> None:
 
 def _describe(error: N3Error, session: Session) -> str:
     """The error's own words; where no server answered and the command could do without one, that as the last line."""
-    if session.offers_sandbox and type(error).__name__ in _NO_SERVER:
+    reasons = (error, error.__cause__)  # a step that failed says why it did
+    if session.offers_sandbox and any(type(each).__name__ in _NO_SERVER for each in reasons):
         return f"{error}\n{_OFFER}"
     return str(error)
 
