@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import threading
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -189,6 +190,56 @@ async def test_proxy_of_the_environment_is_not_asked_for_a_local_server(
         monkeypatch.setenv(variable, proxy)
 
         assert (await ask(connect(server))).text == "Hello"
+
+
+@pytest.mark.fault(8)
+async def test_proxy_of_the_environment_is_asked_for_a_server_in_the_internet(
+    server, connect, ask, monkeypatch
+):
+    monkeypatch.setenv("HTTP_PROXY", server.url.replace("//", "//me:p%40ss@"))
+    server.on("http://ollama.example.com:11434/api/chat", ANSWER)
+
+    asked = await ask(connect("http://ollama.example.com:11434"))
+
+    assert asked.text == "Hello"
+    request = server.requests[0]
+    assert request.header("host") == "ollama.example.com:11434"
+    assert request.header("proxy-authorization") == "Basic " + b64encode(b"me:p@ss").decode()
+
+
+@pytest.mark.fault(8)
+async def test_proxy_that_opens_no_tunnel_is_told_from_the_server_and_sees_no_prompt(
+    server, connect, ask, monkeypatch
+):
+    monkeypatch.setenv("HTTPS_PROXY", server.url.replace("//", "//me:p%40ss@"))
+    server.on("ollama.example.com:443", [Send(head(403, length=0)), Close()])
+
+    failure = (await ask(connect("https://ollama.example.com"))).failure
+
+    assert type(failure) is OllamaServerUnreachableError
+    assert "the proxy failed (" in failure.message
+    assert "NO_PROXY" in (failure.suggestion or "")
+    assert "p@ss" not in str(failure)
+    request = server.requests[0]
+    assert (request.method, request.path, request.body) == ("CONNECT", "ollama.example.com:443", b"")
+    assert request.header("proxy-authorization") == "Basic " + b64encode(b"me:p@ss").decode()
+
+
+@pytest.mark.fault(8)
+async def test_proxy_that_speaks_no_http_or_refuses_is_named(connect, ask, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "socks5://127.0.0.1:1080")
+    assert (
+        "socks5://127.0.0.1:1080 is no HTTP proxy"
+        in (await ask(connect("http://ollama.example.com"))).failure.message
+    )
+
+    with refusing_url() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        message = (await ask(connect("http://ollama.example.com"))).failure.message
+
+    assert message.startswith(
+        "Could not reach Ollama server at http://ollama.example.com: the proxy failed ("
+    )
 
 
 @pytest.mark.fault(9)

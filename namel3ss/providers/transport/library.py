@@ -23,6 +23,7 @@ from multidict import CIMultiDict
 
 from namel3ss.providers.transport.failure_kinds import FailedRequest
 from namel3ss.providers.transport.failures import classify, reason_of
+from namel3ss.providers.transport.proxies import proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -124,21 +125,23 @@ class _Response(aiohttp.ClientResponse):
 
 
 class Pool:
-    """The connections of one event loop: no proxy from the environment, no redirects, no cookies, no limit.
+    """The connections of one event loop: no redirects, no cookies, no limit.
 
     There is no limit because waiting for a place in a pool looks like a server that does not answer; whoever limits
     concurrency is above. Closes itself when the loop shuts down its asynchronous generators.
     """
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, proxy: httpx.Proxy | None) -> None:
         self._session = session
         self._loop = asyncio.get_running_loop()
         # The session brings its own connector; the bare context keeps the adapter from loading certificates.
-        self.transport = AiohttpTransport(client=session, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        self.transport = AiohttpTransport(
+            client=session, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), proxy=proxy
+        )
         self._end = _close_at_the_end(session)
 
     @classmethod
-    async def open(cls, headers: Mapping[str, str]) -> Self:
+    async def open(cls, headers: Mapping[str, str], proxy: httpx.Proxy | None) -> Self:
         """Connections for the running loop; `headers` go with every request. Makes none yet, and does not suspend."""
         session = aiohttp.ClientSession(
             connector=_Connector(),
@@ -148,7 +151,7 @@ class Pool:
             trust_env=False,
         )
         try:
-            pool = cls(session)
+            pool = cls(session, proxy)
         except OSError:  # the adapter reads files
             await session.close()
             raise
@@ -239,8 +242,16 @@ class HttpLibrary:
         self._urls: dict[str, httpx.URL] = {}
 
     async def open_pool(self) -> Pool:
-        """Connections for the running loop."""
-        return await Pool.open(self._headers)
+        """Connections for the running loop. Raises httpx.ProxyError for a proxy that cannot be used."""
+        proxy = proxy_for(self._base_url)
+        if proxy is None:
+            return await Pool.open(self._headers, None)
+        if proxy.scheme not in ("http", "https"):
+            raise httpx.ProxyError(f"{proxy.url} is no HTTP proxy")
+        told = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+        if self._base_url.startswith("https:"):  # the proxy only sees the request for a tunnel
+            return await Pool.open(self._headers, httpx.Proxy(proxy.url, headers=told))
+        return await Pool.open({**self._headers, **told}, httpx.Proxy(proxy.url))
 
     async def send(
         self,

@@ -79,7 +79,12 @@ def _tls(failed: FailedRequest) -> OllamaError:
 
 
 def _proxy(failed: FailedRequest) -> OllamaError:
-    return _unreachable(failed, f"the proxy failed ({failed.reason})", _START, "connect_refused")
+    return _unreachable(
+        failed,
+        f"the proxy failed ({failed.reason})",
+        "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names it. To do without it for this server, name the host in NO_PROXY.",
+        "connect_refused",
+    )
 
 
 def _address(failed: FailedRequest) -> OllamaError:
