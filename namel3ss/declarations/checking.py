@@ -10,6 +10,7 @@ from namel3ss.declarations.drafts import draft_models
 from namel3ss.declarations.findings import Findings
 from namel3ss.declarations.imports import ImportedFile, gather, parse_whole
 from namel3ss.declarations.inheritance import parent_names, resolve_extends
+from namel3ss.declarations.literal_secrets import report_literal_looks
 from namel3ss.declarations.model import ProgramFile
 from namel3ss.declarations.models import ModelCheck
 from namel3ss.declarations.profiles import Origins, lay_over
@@ -90,7 +91,8 @@ def check_program(
             broken[name] = None
     report_reloads(models.values(), findings)
     broken.update(dict.fromkeys((*declared_again, *laid_over_again)))
-    parts = _check_parts(files, ProgramModels(models, _places(drafts), broken), environ, findings)
+    parts = _check_parts(files, ProgramModels(models, _places(drafts), broken, extended), environ, findings)
+    report_literal_looks([tree.source for tree in trees], findings)
     if any(found.severity is Severity.ERROR for part in files.profile for found in part.diagnostics):
         broken.update(dict.fromkeys(models))
         models.clear()

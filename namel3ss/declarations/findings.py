@@ -142,6 +142,10 @@ class Findings:
             )
         )
 
+    def of(self, code: str) -> tuple[Diagnostic, ...]:
+        """The findings of one code so far."""
+        return tuple(found for found in self._found.values() if found.code == code)
+
     def sorted(self) -> tuple[Diagnostic, ...]:
         """All findings in the order of the file."""
         return tuple(

@@ -54,7 +54,7 @@ class FolderReader:
                 "Only files inside the folder of the file that is run, or inside --root, can be imported.",
             )
         try:
-            return self._load(real, os.path.normpath(named))
+            return self._load(real, _shown(named, real))
         except FileNotFoundError:
             return ImportProblem(
                 "N3401", f"There is no file `{shortened(written)}`.", _nearest(written, real)
@@ -65,6 +65,12 @@ class FolderReader:
             )
         except (OSError, ValueError) as error:
             return ImportProblem("N3401", f"`{shortened(written)}` cannot be read: {reason_of(error)}.")
+
+
+def _shown(named: str, real: str) -> str:
+    """The path without its detours, unless it then leads to another file: `..` behind a link is not the folder above."""
+    short = os.path.normpath(named)
+    return short if os.path.realpath(short) == real else named
 
 
 def _nearest(written: str, real: str) -> str:

@@ -92,6 +92,7 @@ class GatewayCheck:
             location=part.place,
             servers=_each_once(self._servers if settings.servers is None else settings.servers),
             models=_each_once(every_model if settings.models is None else settings.models),
+            fallback=settings.fallback.model if settings.fallback is not None else None,
             pairs=MappingProxyType(pairs),
         )
         is_sound = self._findings.errors == errors_before and not part.fault_lines

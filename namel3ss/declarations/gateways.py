@@ -42,13 +42,15 @@ class GatewayDeclaration:
     """One `gateway`. `pairs` are its settings as written, the profile's over the program's.
 
     `servers` are the names of the servers it uses; none where the models' own addresses count. `models` are the names of
-    the ai models it serves, in the order written, the first being the one for requests that name none.
+    the ai models it serves, in the order written, the first being the one for requests that name none; `fallback` is the
+    one that may answer in their place.
     """
 
     name: str
     location: Location
     servers: tuple[str, ...]
     models: tuple[str, ...]
+    fallback: str | None
     pairs: Mapping[str, Written] = field(repr=False, compare=False)
 
     def settings(self, environ: Mapping[str, str]) -> GatewaySettings:

@@ -7,7 +7,7 @@ pure; `namel3ss.declarations.folders` reads from a folder.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from namel3ss.declarations.model import Location
@@ -76,10 +76,11 @@ def parse_whole(text: str, path: str) -> Sequence[ParseResult]:
 class Files:
     """The files of a program as syntax, in their parts, what is imported before what imports it.
 
-    `is_whole`: nothing that was imported is missing, so that an unknown name is a mistake of its own. `profile` is the
+    `path` is that of the file that is checked; no two files have one path. `is_whole`: nothing that was imported is missing, so that an unknown name is a mistake of its own. `profile` is the
     file that lies over the others; it has no part where there is none.
     """
 
+    path: str
     parsed: tuple[ParseResult, ...]
     is_whole: bool
     profile: tuple[ParseResult, ...] = ()
@@ -99,30 +100,31 @@ def gather(
     """Parse a file, its profile and everything they import, each file once. Without a reader imports are not followed."""
     gathering = _Gathering(read, findings, parse_file)
     gathering.enter(main)
-    above: tuple[ParseResult, ...] = ()
-    if profile is not None:
+    if profile is not None and profile.identity not in gathering.files:
         gathering.enter(profile)
-        above = gathering.files.pop() if profile.text is not None else ()
-    parsed = tuple(part for file in gathering.files for part in file)
-    return Files(parsed, gathering.is_whole, above)
+    above = gathering.files.pop(profile.identity, ()) if profile is not None else ()
+    parsed = tuple(part for file in gathering.files.values() for part in file)
+    return Files(main.path, parsed, gathering.is_whole, above)
 
 
 class _Gathering:
     """One walk over the imports of a program, depth first."""
 
     def __init__(self, read: ImportReader | None, findings: Findings, parse_file: FileParser) -> None:
-        self.files: list[tuple[ParseResult, ...]] = []
+        self.files: dict[str, tuple[ParseResult, ...]] = {}  # by identity
         self.is_whole = True
         self._read = read
         self._parse = parse_file
         self._findings = findings
         self._characters = 0
-        self._known: set[str] = set()
+        self._known: dict[str, str] = {}  # the path of each file by its identity
         # The files between the first one and the present one, each with the import that leads on from it.
         self._way: dict[str, tuple[str, Location | None]] = {}
 
     def enter(self, file: ImportedFile) -> None:
-        self._known.add(file.identity)
+        if file.path in self._known.values():  # by another way to another file: places must not be mixed up
+            file = replace(file, path=file.identity)
+        self._known[file.identity] = file.path
         self._findings.add(file.diagnostics)
         if file.text is None:
             self.is_whole = False
@@ -138,7 +140,7 @@ class _Gathering:
                     self._way[file.identity] = (file.path, Location(source, item.path.span))
                     self._follow(item, source)
         self._way.pop(file.identity, None)
-        self.files.append(parts)
+        self.files[file.identity] = parts
 
     def _follow(self, item: Import, source: Source) -> None:
         place = Location(source, item.path.span)

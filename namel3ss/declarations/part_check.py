@@ -9,17 +9,15 @@ from namel3ss.declarations.chain_check import ChainCheck
 from namel3ss.declarations.parts import Models, declared_parts
 from namel3ss.declarations.program_parts import ProgramParts
 from namel3ss.declarations.prompts import check_prompts
-from namel3ss.declarations.written import shortened
+from namel3ss.declarations.unused import report_unused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from namel3ss.declarations.chains import ChainDeclaration
     from namel3ss.declarations.findings import Findings
     from namel3ss.declarations.gateways import GatewayDeclaration, ServerDeclaration
     from namel3ss.declarations.imports import Files
     from namel3ss.declarations.program_parts import ProgramModels
-    from namel3ss.declarations.prompts import PromptDeclaration
 
 __all__ = ["check_parts"]
 
@@ -36,9 +34,6 @@ def check_parts(
     names = Models(tuple(models.places))
     prompts = check_prompts(prompt_parts, names, findings)
     chains = ChainCheck(names, prompts, tuple(prompt_parts), findings).check(chain_parts)
-    _report_unused_prompts(
-        prompts, chains, has_broken_chain=len(chains) < len(chain_parts), findings=findings
-    )
     servers: Mapping[str, ServerDeclaration] = {}
     gateways: Mapping[str, GatewayDeclaration] = {}
     if server_parts or gateway_parts:
@@ -46,31 +41,12 @@ def check_parts(
 
         check = GatewayCheck(models, environ, findings, is_whole=files.is_whole)
         servers, gateways = check.check(server_parts, gateway_parts)
-    return ProgramParts(
+    parts = ProgramParts(
         MappingProxyType(prompts),
         MappingProxyType(chains),
         MappingProxyType(servers),
         MappingProxyType(gateways),
         MappingProxyType({**prompt_parts, **chain_parts, **server_parts, **gateway_parts}),
     )
-
-
-def _report_unused_prompts(
-    prompts: Mapping[str, PromptDeclaration],
-    chains: Mapping[str, ChainDeclaration],
-    *,
-    has_broken_chain: bool,
-    findings: Findings,
-) -> None:
-    """Warn of prompts beside the chains: in a file without chains, prompts are there to be called."""
-    if not chains or has_broken_chain:
-        return
-    used = {step.prompt for chain in chains.values() for step in chain.steps}
-    for name, prompt in prompts.items():
-        if name not in used:
-            findings.report(
-                "N3509",
-                f"No chain uses the prompt `{shortened(name)}`.",
-                prompt.location,
-                help="Use it in a step, take it out, or leave it if it is called by name.",
-            )
+    report_unused(files, models, parts, findings)
+    return parts

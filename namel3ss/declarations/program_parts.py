@@ -20,11 +20,14 @@ __all__ = ["ProgramModels", "ProgramParts"]
 
 @dataclass(frozen=True, slots=True)
 class ProgramModels:
-    """The ai models of a program: those that load, where all of them are declared, and those with mistakes."""
+    """The ai models of a program: those that load, where all of them are declared, those with mistakes, and those that
+    others extend.
+    """
 
     healthy: Mapping[str, ModelDeclaration]
     places: Mapping[str, Location]
     broken: Collection[str]
+    extended: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
-__all__ = ["is_secret", "masked"]
+from namel3ss.language.source import Span
+
+__all__ = ["is_secret", "masked", "secrets_in"]
 
 _SECRET = r"(?<![\w-])[\w-]*(?:api[-_]?key|token(?!s)|secret|passw|credential|authorization|cookie)[\w-]*+"
 _KEY = re.compile(_SECRET, re.IGNORECASE)
@@ -14,6 +17,23 @@ _VALUE = re.compile(
     r"""((?:"(?:[^"\\]|\\.)*+(?:"|\Z)|'(?:[^'\\]|\\.)*+(?:'|\Z)|(?![ \t]\#)[^,}\]{\["'])++)""",
     re.IGNORECASE,
 )
+# What gives itself away without a key: tokens of known services, private keys, and passwords in URLs. The repetitions give
+# nothing back, so that no text takes longer than its length.
+_LOOKS = re.compile(
+    r"""(?<![\w-])(?:sk-(?=[\w-]*\d)[\w-]{20,}+|gh[oprsu]_[A-Za-z0-9]{30,}+|github_pat_\w{30,}+|glpat-[\w-]{20,}+"""
+    r"""|hf_[A-Za-z0-9]{30,}+|AKIA[0-9A-Z]{16}(?!\w)|AIza[\w-]{35}(?![\w-])|xox[abprs]-[\w-]{20,}+"""
+    r"""|Bearer[ ](?=[^\s"']*\d)[\w.~+/=-]{20,}+)"""
+    r"""|-----BEGIN[ ][A-Z ]{0,40}PRIVATE[ ]KEY-----"""
+    r"""|(?<=://)[^/?#@\s"':{]*+:[^/?#@\s"'{]++(?=@)""",
+    re.ASCII,
+)
+_MOST_SECRETS: Final = 100
+
+
+def secrets_in(text: str) -> tuple[Span, ...]:
+    """Where something stands that looks like a secret by itself; the first hundred places."""
+    found = (Span(*match.span()) for match in _LOOKS.finditer(text))
+    return tuple(span for span, _ in zip(found, range(_MOST_SECRETS), strict=False))
 
 
 def is_secret(key: str) -> bool:
@@ -22,5 +42,10 @@ def is_secret(key: str) -> bool:
 
 
 def masked(line: str) -> str:
-    """The line, as long as it was, with ``*`` for the characters of values whose keys are secret."""
-    return _VALUE.sub(lambda found: found[1] + re.sub(r"[^\s\"']", "*", found[2]), line)
+    """The line, as long as it was, with ``*`` for the characters of secrets: by the names of their keys, or by their looks."""
+    line = _VALUE.sub(lambda found: found[1] + _stars(found[2]), line)
+    return _LOOKS.sub(lambda found: _stars(found[0]), line)
+
+
+def _stars(text: str) -> str:
+    return re.sub(r"[^\s\"']", "*", text)

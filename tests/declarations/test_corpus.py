@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from namel3ss.declarations import read_program
+from namel3ss.language.codes import CODES
 
 if TYPE_CHECKING:
     from namel3ss.language import Diagnostic
@@ -57,3 +58,28 @@ def test_a_check_finds_what_the_corpus_says(path: Path):
         assert list(program.models) == expected["models"]
     if path.parent.name == "invalid":
         assert program.errors
+
+
+# A corpus file is text, and checked without variables: it cannot have these.
+_BEYOND_TEXT = {
+    "N3109",  # another package
+    "N3303",  # a variable
+    "N3404",  # hundreds of files
+    "N3407",  # a text without its folder
+    "N3410",  # a profile
+    "N3800",  # another provider
+    "N3903",  # more than 8 MB
+    "N3907",  # no file
+    "N3908",  # a folder
+    "N3909",  # no permission
+}
+
+
+def test_every_code_has_a_file_in_the_corpus():
+    found = {
+        finding["code"]
+        for path in _EXPECTED
+        for finding in json.loads(path.read_text(encoding="utf-8"))["diagnostics"]
+    }
+
+    assert found == set(CODES) - _BEYOND_TEXT

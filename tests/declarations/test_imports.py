@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,6 @@ from tests.declarations.checks import codes, line_of, only
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 def _model(name: str, more: str = "") -> str:
@@ -251,3 +251,66 @@ def test_two_unnamed_models_in_two_files_are_one_too_many(tmp_path: Path):
     program = _read(tmp_path, {"app.ai": 'import "./models.ai"\n' + unnamed, "models.ai": unnamed})
 
     assert codes(program) == ["N3105"]
+
+
+def test_two_files_that_detours_would_show_as_one_keep_their_places_apart(tmp_path: Path):
+    deep = tmp_path / "sub" / "deep"
+    deep.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(deep)
+    # `link/../x.ai` is sub/x.ai, although it reads like x.ai
+    (tmp_path / "sub" / "x.ai").write_text("ai model a { provider: ollama, model: x y }")
+    (tmp_path / "x.ai").write_text("ai model b { provider: ollama, model: x }")
+    (tmp_path / "app.ai").write_text('import "./link/../x.ai"\nimport "./x.ai"')
+
+    program = read_program(tmp_path / "app.ai", environ={})
+
+    assert list(program.models) == ["b"]
+    (found,) = program.diagnostics
+    assert Path(found.source.path).resolve() == tmp_path / "sub" / "x.ai"
+
+
+def test_two_files_of_one_path_are_told_apart_by_what_they_are():
+    texts = {
+        "./one.ai": ImportedFile("1", "same.ai", 'prompt p { model: m n template: "{{ x }}" }'),
+        "./two.ai": ImportedFile("2", "same.ai", 'prompt q { template: "{{ x }}" }'),
+    }
+
+    program = check_text(
+        'import "./one.ai"\nimport "./two.ai"\nai model m { provider: ollama, model: x }',
+        read_import=lambda written, _importer: texts[written],
+    )
+
+    found = {(each.source.path, each.code) for each in program.diagnostics}
+    assert found == {("same.ai", "N3002"), ("2", "N3503")}
+    assert program.broken_prompts == ("p", "q")
+
+
+def test_a_comment_ignores_findings_of_its_own_file_only(tmp_path: Path):
+    trap = "ai model NAME { provider: ollama, model: NAME, deployment_config: { num_gpu: 1 } }"
+    (tmp_path / "app.ai").write_text('import "./models.ai"\n' + trap.replace("NAME", "a"))
+    (tmp_path / "models.ai").write_text("\n" + trap.replace("NAME", "b") + "  # n3: ignore[N3801] small card")
+
+    found = read_program(tmp_path / "app.ai", environ={}).diagnostics
+
+    assert [(each.code, Path(each.source.path).name) for each in found] == [("N3801", "app.ai")]
+
+
+def test_a_comment_in_an_imported_file_that_ignores_nothing_is_a_warning_there(tmp_path: Path):
+    (tmp_path / "app.ai").write_text('import "./models.ai"')
+    (tmp_path / "models.ai").write_text(
+        "ai model a { provider: ollama, model: x }  # n3: ignore[N3801] small card"
+    )
+
+    (found,) = read_program(tmp_path / "app.ai", environ={}).diagnostics
+
+    assert (found.code, Path(found.source.path).name) == ("N3891", "models.ai")
+
+
+def test_a_profile_that_the_program_imports_is_read_once(tmp_path: Path):
+    (tmp_path / "app.ai").write_text('import "./app.prod.ai"\nai model a { provider: ollama, model: x }')
+    (tmp_path / "app.prod.ai").write_text("ai model a { model: y, deployment_config: { num_gpu: 1 } }")
+
+    program = read_program(tmp_path / "app.ai", environ={}, profile="prod")
+
+    assert [found.code for found in program.diagnostics] == ["N3801"]
+    assert program.models["a"].model == "y"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -278,7 +279,7 @@ def test_generated_programs_keep_their_meaning(text: str) -> None:
 @FUZZING
 @given(programs)
 def test_generated_programs_are_laid_out_whatever_they_were(text: str) -> None:
-    lines = format_text(text).splitlines()
+    lines = [re.sub(r'"[^"]*"', '""', line) for line in format_text(text).splitlines()]
 
     assert [line for line in lines if line.rstrip() != line or "\t#" in line] == []
     assert [line for line in lines if (len(line) - len(line.lstrip(" "))) % 4] == []
