@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, field_validator
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_validator
 
 from namel3ss.errors import UsageError
 from namel3ss.providers.addresses import Address, display_url, is_loopback, parse_url
@@ -58,8 +58,8 @@ _SENT: Final = (
 # -- the rules of single settings ------------------------------------------------------------------------------
 
 
-def _check_map(value: dict[str, Any]) -> dict[str, Any]:
-    check_json(value, "the map")
+def _check_map(value: dict[str, Any], about: ValidationInfo) -> dict[str, Any]:
+    check_json(value, about.field_name or "the map")
     return value
 
 
@@ -293,7 +293,7 @@ class OpenAICompatibleConfig(ProviderConfig):
 
     @field_validator("max_completion_tokens")
     @classmethod
-    def _check_one_limit(cls, value: int | None, others: Any) -> int | None:
+    def _check_one_limit(cls, value: int | None, others: ValidationInfo) -> int | None:
         if value is not None and others.data.get("max_tokens") is not None:
             raise UsageError(
                 "max_tokens and max_completion_tokens mean the same.", suggestion="Write one of them."
