@@ -2,7 +2,7 @@
 
     from namel3ss.providers.anthropic import AnthropicProvider
 
-    async with AnthropicProvider("writer", "claude-sonnet-4-5") as provider:  # the key is in ANTHROPIC_API_KEY
+    async with AnthropicProvider("writer", "claude-sonnet-5-5") as provider:  # the key is in ANTHROPIC_API_KEY
         print((await provider.generate("Hello")).output_text)
 
 Importing this package loads no HTTP library; each name is fetched when it is first used.

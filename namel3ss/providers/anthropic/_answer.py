@@ -334,6 +334,8 @@ class Answer:
             "tokens": {key.removesuffix("_tokens"): count for key, count in self.usage.items()},
             "content": self._content(),
         }
+        if self._counts.thinking_tokens is not None:
+            metadata["tokens"]["thinking"] = self._counts.thinking_tokens
         if self.is_complete:
             seconds = {"first_token_s": timings.first_token_s, "wall_s": timings.wall_s}
             metadata["timings"] = {name: value for name, value in seconds.items() if value is not None}

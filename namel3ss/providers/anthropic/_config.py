@@ -27,6 +27,9 @@ _APIS_OWN: Final = "the API's own"
 _DURATION: Final = "a duration such as 30s or 1h30m, or a number of seconds"
 _LIMIT: Final = f"{_DURATION}, or none"
 _SMALLEST_BUDGET: Final = 1024  # tokens; the API refuses less
+_THINKING: Final = f"off, adaptive, between_tools, or a whole number of at least {_SMALLEST_BUDGET}"
+_NO_SAMPLING: Final = "2026-10-21"  # the first version of the API without the settings below
+_SAMPLING: Final = ("temperature", "top_p", "top_k")
 
 _CREDENTIALS: Final = frozenset(["authorization", "x-api-key"])
 
@@ -88,7 +91,10 @@ class AnthropicConfig(ProviderConfig):
         le=LARGEST_INT,
     )
     temperature: float | None = setting(
-        doc="How freely the model chooses its words: 0 is the most predictable, 1 the most varied.",
+        doc=(
+            "How freely the model chooses its words: 0 is the most predictable, 1 the most varied. Newer models take no"
+            " other than their own."
+        ),
         placeholder=_APIS_OWN,
         ge=0,
         le=1,
@@ -111,12 +117,13 @@ class AnthropicConfig(ProviderConfig):
         placeholder="none",
         synonyms=("stop_sequences", "stop_sequence"),
     )
-    thinking: Literal["off", "adaptive"] | int | None = setting(
+    thinking: Literal["off", "adaptive", "between_tools"] | int | None = setting(
         doc=(
             "Whether the model thinks before it answers: adaptive lets it decide how much, a number of tokens is the most"
-            " it may spend, less than max_tokens. Which of these a model takes depends on the model."
+            " it may spend, less than max_tokens. Which of these a model takes depends on the model; newer ones take"
+            " adaptive and no number."
         ),
-        form=f"off, adaptive, or a whole number of at least {_SMALLEST_BUDGET}",
+        form=_THINKING,
         unit="tokens",
         placeholder="the model's own",
         synonyms=("think", "budget_tokens", "thinking_budget", "reasoning"),
@@ -199,7 +206,7 @@ class AnthropicConfig(ProviderConfig):
     )
     anthropic_version: str = setting(
         "2023-06-01",
-        doc="The version of the API, sent as a header.",
+        doc=f"The version of the API, sent as a header. From {_NO_SAMPLING} on it has no temperature, top_p and top_k.",
         form="a date such as 2023-06-01",
         synonyms=("api_version", "version"),
         pattern=r"^\d{4}-\d{2}-\d{2}$",
@@ -263,9 +270,7 @@ class AnthropicConfig(ProviderConfig):
         if not isinstance(value, int):
             return value
         if value < _SMALLEST_BUDGET:
-            raise UsageError(
-                f"thinking must be off, adaptive, or a whole number of at least {_SMALLEST_BUDGET} (tokens), not {value}."
-            )
+            raise UsageError(f"thinking must be {_THINKING} (tokens), not {value}.")
         longest = others.data.get("max_tokens")
         if isinstance(longest, int) and value >= longest:
             raise UsageError(
@@ -324,25 +329,32 @@ class AnthropicConfig(ProviderConfig):
                     "Use https, unless nobody else can read along there.",
                 )
             )
+        found += self._advice_on_sampling()
+        return tuple(found)
+
+    def _advice_on_sampling(self) -> Iterator[Advice]:
+        written = [name for name in _SAMPLING if getattr(self, name) is not None]
+        if written and self.anthropic_version >= _NO_SAMPLING:
+            yield Advice(
+                written[0],
+                f"The API has no `{written[0]}` from version {_NO_SAMPLING} on, and refuses the request.",
+                f"Leave `{written[0]}` out, or write `anthropic_version: 2023-06-01`",
+            )
+            return
         if self.top_k == 1 and self.temperature:
-            found.append(
-                Advice(
-                    "temperature",
-                    "With `top_k: 1` the most likely token is always taken, and `temperature` changes nothing.",
-                    "Leave one of the two out.",
-                    "N3804",
-                )
+            yield Advice(
+                "temperature",
+                "With `top_k: 1` the most likely token is always taken, and `temperature` changes nothing.",
+                "Leave one of the two out.",
+                "N3804",
             )
         if isinstance(self.thinking, int) and (self.top_k is not None or self.temperature not in (None, 1)):
             name = "temperature" if self.temperature not in (None, 1) else "top_k"
-            found.append(
-                Advice(
-                    name,
-                    f"The API refuses `{name}` where `thinking` is a number of tokens.",
-                    f"Leave `{name}` out, or write `thinking: off`",
-                )
+            yield Advice(
+                name,
+                f"The API refuses `{name}` where `thinking` is a number of tokens.",
+                f"Leave `{name}` out, or write `thinking: off`",
             )
-        return tuple(found)
 
     # -- making it ----------------------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ class AnthropicProvider(N3Provider):
         if problem := AnthropicConfig.model_problem(model):
             raise UsageError(
                 f"{model!r} is not a model name: {problem}.",
-                suggestion="A name looks like claude-sonnet-4-5.",
+                suggestion="A name looks like claude-sonnet-5-5.",
             )
         self.name = name
         self.model = model.strip()

@@ -119,6 +119,25 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], _Sort], ...]] = (
     ),
     (re.compile(r"credit balance is too low", re.I), _SORTS["billing_error"]),
     (
+        re.compile(
+            r"\b(?:temperature|top_p|top_k)\b.*(?:not permitted|not supported|deprecated|cannot both|may only|must be)",
+            re.I,
+        ),
+        _Sort(
+            AnthropicRequestError,
+            "The API refuses the request{said}",
+            "Leave temperature, top_p and top_k out: newer models and newer versions of the API take none of them.",
+        ),
+    ),
+    (
+        re.compile(r"thinking\.type", re.I),
+        _Sort(
+            AnthropicCapabilityError,
+            "The model {model!r} does not think in the way that was asked for{said}",
+            "Newer models take thinking: adaptive, older ones a number of tokens.",
+        ),
+    ),
+    (
         re.compile(r"does(?: not|n't) support|is not supported (?:on|for|by|with) (?:this|the) model", re.I),
         _Sort(
             AnthropicCapabilityError,

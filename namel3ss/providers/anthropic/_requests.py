@@ -204,6 +204,8 @@ def _thinking_field(config: AnthropicConfig) -> dict[str, Any] | None:
             return None
         case "off":
             return {"type": "disabled"}
+        case "between_tools":
+            return {"type": "between_tools"}
         case "adaptive":
             field: dict[str, Any] = {"type": "adaptive"}
         case budget:

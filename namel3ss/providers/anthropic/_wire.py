@@ -105,13 +105,22 @@ class TokenCounts:
             cache_creation_tokens=created,
         )
 
+    @property
+    def thinking_tokens(self) -> int | None:
+        """Those of the answer that were spent on thinking."""
+        details = self._counts.get("output_tokens_details")
+        return _count(details.get("thinking_tokens")) if isinstance(details, dict) else None
+
     def text(self, name: str) -> str | None:
         value = self._counts.get(name)
         return value if isinstance(value, str) else None
 
     def _count(self, name: str) -> int | None:
-        value = self._counts.get(name)
-        return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+        return _count(self._counts.get(name))
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 decode_event = msgspec.json.Decoder(Event).decode

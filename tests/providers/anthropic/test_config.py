@@ -27,15 +27,15 @@ _KEY = {"ANTHROPIC_API_KEY": KEY}
         ({"top_k": -1}, "top_k must be a whole number of at least 0, not -1."),
         (
             {"thinking": 1023},
-            "thinking must be off, adaptive, or a whole number of at least 1024 (tokens), not 1023.",
+            "thinking must be off, adaptive, between_tools, or a whole number of at least 1024 (tokens), not 1023.",
         ),
         (
             {"thinking": "on"},
-            'thinking must be off, adaptive, or a whole number of at least 1024 (tokens), not "on".',
+            'thinking must be off, adaptive, between_tools, or a whole number of at least 1024 (tokens), not "on".',
         ),
         (
             {"thinking": True},
-            "thinking must be off, adaptive, or a whole number of at least 1024 (tokens), not true.",
+            "thinking must be off, adaptive, between_tools, or a whole number of at least 1024 (tokens), not true.",
         ),
         (
             {"thinking": 4096},
@@ -179,6 +179,8 @@ def test_variable_that_no_header_can_carry_is_named() -> None:
         ({"thinking": 2048, "top_k": 5}, _KEY, {("top_k", "N3800")}),
         ({"thinking": 2048, "temperature": 1}, _KEY, set()),
         ({"thinking": "adaptive", "temperature": 0.5}, _KEY, set()),
+        ({"anthropic_version": "2026-10-21", "top_p": 0.5}, _KEY, {("top_p", "N3800")}),
+        ({"anthropic_version": "2026-10-21"}, _KEY, set()),
     ],
 )
 def test_traps_are_warned_of(

@@ -89,6 +89,13 @@ def test_message_names_the_status_and_quotes_the_api(status: int, kind: str, sai
             AnthropicRequestError,
             "response.as_message()",
         ),
+        ("temperature: Extra inputs are not permitted", AnthropicRequestError, "Leave temperature"),
+        ("`temperature` is deprecated for this model.", AnthropicRequestError, "Leave temperature"),
+        (
+            '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive".',
+            AnthropicCapabilityError,
+            "thinking: adaptive",
+        ),
         ("output_config.format.schema: unsupported keyword", AnthropicRequestError, "part of JSON Schema"),
     ],
 )

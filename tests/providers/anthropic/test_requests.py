@@ -395,6 +395,7 @@ def test_settings_go_under_the_names_of_the_api() -> None:
         ({"num_predict": 5}, {"max_tokens": 5}),
         ({"think": True}, {"thinking": {"type": "adaptive"}}),
         ({"think": False}, {"thinking": {"type": "disabled"}}),
+        ({"thinking": "between_tools"}, {"thinking": {"type": "between_tools"}}),
         ({"think": "high"}, {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}),
         ({"reasoning_effort": "minimal"}, {"output_config": {"effort": "low"}}),
         ({"reasoning_effort": "none"}, {"thinking": {"type": "disabled"}}),
