@@ -35,6 +35,7 @@ _COMMANDS: Final[dict[str, str]] = {
     "models": "List, show, pull and remove models.",
     "server": "Start, stop and look at the Ollama server.",
     "doctor": "Find out whether everything is in place.",
+    "lsp": "Serve an editor: the language server.",
     "sandbox": "Run the offline server that speaks Ollama's API.",
 }
 

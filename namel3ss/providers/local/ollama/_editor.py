@@ -19,6 +19,7 @@ from namel3ss.providers.local.ollama._errors import OllamaRequestTimeoutError
 from namel3ss.providers.local.ollama._health import fetch_version
 from namel3ss.providers.local.ollama._models import OllamaModelManager, model_names, open_http, part
 from namel3ss.providers.local.ollama._names import find_model, model_key, parse_model_name
+from namel3ss.providers.local.ollama._server import OllamaServerManager
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -192,6 +193,18 @@ class OllamaEditorTools:
             await models.delete_model(name)
 
         return await _change(base_url, remove, f"Model '{name}' was removed.")
+
+    @classmethod
+    async def start_server(cls, base_url: str | None = None) -> dict[str, Any]:
+        """Have the server of this machine run: ``success``, ``message``, ``suggestion``. It stays when the editor ends."""
+        try:
+            address = resolve_address(base_url).url
+            async with OllamaServerManager({"base_url": address}, announce=lambda _line: None) as manager:
+                was_started = await manager.start()
+        except N3Error as error:
+            return {"success": False, "message": error.message, "suggestion": error.suggestion}
+        done = "The Ollama server was started." if was_started else "The Ollama server was running already."
+        return {"success": True, "message": done, "suggestion": None}
 
     @classmethod
     async def model_suggestions(cls, prefix: str = "", base_url: str | None = None) -> list[dict[str, Any]]:

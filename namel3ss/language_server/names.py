@@ -1,0 +1,145 @@
+"""The names of a document: where each is declared and where it is used, by piece."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from namel3ss.language import BareWord, Block, Declaration, List, Span, Step, String
+from namel3ss.language_server.programs import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from namel3ss.language import ParseResult, Source, Value
+    from namel3ss.language_server.documents import Document
+    from namel3ss.language_server.workspace import Workspace
+
+__all__ = [
+    "Name",
+    "NameKind",
+    "NameSite",
+    "definitions",
+    "documents_of_program",
+    "name_at",
+    "names_of",
+    "sites_of",
+]
+
+NameKind: TypeAlias = Literal["ai model", "prompt", "chain", "server", "gateway"]
+
+# Keys whose value names an ai model, wherever they stand in a declaration of the kind.
+_MODEL_KEYS: Final = {
+    "ai model": frozenset({"extends"}),
+    "prompt": frozenset({"model"}),
+    "chain": frozenset({"model"}),
+    "server": frozenset({"models"}),
+    "gateway": frozenset({"models"}),
+}
+_FALLBACK: Final = "fallback"
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What a name stands for; names are flat in a program."""
+
+    kind: NameKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NameSite:
+    """One place of a name, in the terms of its piece, without quotes where there are any."""
+
+    name: Name
+    span: Span
+    is_declaration: bool
+    whole: Span  # the declaration, or the value
+
+
+_known: weakref.WeakKeyDictionary[Source, tuple[NameSite, ...]] = weakref.WeakKeyDictionary()
+
+
+def names_of(result: ParseResult) -> tuple[NameSite, ...]:
+    """Every name in a piece, in its order. Found once for each piece."""
+    source = result.tree.source
+    found = _known.get(source)
+    if found is None:
+        found = _known[source] = tuple(
+            site for declaration in result.tree.declarations() for site in _sites(declaration, source)
+        )
+    return found
+
+
+def sites_of(document: Document) -> Iterator[tuple[NameSite, Span]]:
+    """Every name in a document with its span in the whole text."""
+    for piece in document.pieces.all:
+        for site in names_of(piece.result):
+            yield site, piece.span(site.span)
+
+
+def name_at(document: Document, offset: int) -> tuple[NameSite, Span] | None:
+    """The name under the cursor; just behind it counts as well."""
+    piece = document.piece_at(offset)
+    for site in names_of(piece.result):
+        span = piece.span(site.span)
+        if span.start <= offset <= span.end:
+            return site, span
+    return None
+
+
+def definitions(workspace: Workspace, document: Document, name: Name) -> Iterator[Place]:
+    """Where a name of a document is declared, in any file of its programs; places of the name alone."""
+    for other in documents_of_program(workspace, document):
+        for site, span in sites_of(other):
+            if site.is_declaration and site.name == name:
+                yield Place(other, span)
+
+
+def documents_of_program(workspace: Workspace, document: Document) -> list[Document]:
+    """The documents in which the names of a document are known: those of all programs that it is part of."""
+    found: dict[str, Document] = {document.path: document}
+    for program in workspace.programs(document):
+        for other in (*program.documents, program.main):
+            found.setdefault(other.path, other)
+    return list(found.values())
+
+
+def _sites(declaration: Declaration, source: Source) -> Iterator[NameSite]:
+    if declaration.name is not None:
+        span = _inner(declaration.name.span, source)
+        yield NameSite(Name(declaration.kind, declaration.name.text), span, True, declaration.span)
+    yield from _uses(declaration.block, declaration.kind, source)
+
+
+def _uses(block: Block, kind: NameKind, source: Source, *, in_fallback: bool = False) -> Iterator[NameSite]:
+    for entry in block.entries:
+        if isinstance(entry, Step):
+            yield from _uses(entry.block, kind, source)
+            continue
+        key, value = entry.key.text, entry.value
+        if value is None:
+            continue
+        if key in _MODEL_KEYS[kind] or (in_fallback and key == "model") or key == _FALLBACK:
+            yield from _named(value, "ai model", source)
+        elif kind == "chain" and key == "prompt" and isinstance(value, BareWord):
+            yield from _named(value, "prompt", source)
+        if isinstance(value, Block) and key not in ("input", "output"):
+            yield from _uses(value, kind, source, in_fallback=key == _FALLBACK)
+
+
+def _named(value: Value, kind: NameKind, source: Source) -> Iterator[NameSite]:
+    if isinstance(value, List):
+        for item in value.items:
+            yield from _named(item, kind, source)
+    elif isinstance(value, String | BareWord):
+        yield NameSite(Name(kind, value.value), _inner(value.span, source), False, value.span)
+
+
+def _inner(span: Span, source: Source) -> Span:
+    """A span without the quotes at its ends."""
+    text = source.text
+    if span.end - span.start >= 2 and text[span.start] in "\"'" and text[span.end - 1] == text[span.start]:
+        return Span(span.start + 1, span.end - 1)
+    return span

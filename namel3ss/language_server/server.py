@@ -1,0 +1,404 @@
+"""The server: pygls around a session. Handlers only unpack requests, call a feature and pack the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidRequest
+from pygls.lsp.server import LanguageServer
+from pygls.uris import to_fs_path
+
+from namel3ss._version import __version__
+from namel3ss.language_server.commands import Commands
+from namel3ss.language_server.editor_process import wait_until_gone
+from namel3ss.language_server.features import actions, coloring, formatting, hints, navigation, outline
+from namel3ss.language_server.features.completion import complete
+from namel3ss.language_server.features.hover import hover
+from namel3ss.language_server.features.navigation import RenameError
+from namel3ss.language_server.features.signature import signature_help
+from namel3ss.language_server.progress import Bar
+from namel3ss.language_server.protocol import Protocol
+from namel3ss.language_server.session import Options, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from namel3ss.language_server.documents import Document
+    from namel3ss.language_server.positions import Encoding
+    from namel3ss.language_server.programs import Place
+    from namel3ss.providers.registry import ProviderRegistry
+
+__all__ = ["Server", "make_server"]
+
+_logger = logging.getLogger("namel3ss.language_server")
+_ENCODINGS: Final[dict[str, Encoding]] = {"utf-8": "utf-8", "utf-16": "utf-16", "utf-32": "utf-32"}
+_TRIGGERS: Final = [":", " ", ".", '"', "/", "{", "|"]
+
+
+class Server(LanguageServer):
+    """One editor's server. `session` and `commands` exist from `initialize` on."""
+
+    session: Session
+    commands: Commands
+
+    def __init__(self, environ: Mapping[str, str], registry: ProviderRegistry) -> None:
+        super().__init__("namel3ss", __version__, protocol_cls=Protocol, max_workers=2)
+        self.environ = environ
+        self.registry = registry
+        self.was_shut_down = False
+        self.tokens: dict[str, tuple[str, list[int]]] = {}
+        self._token_number = 0
+        self._watching: asyncio.Task[None] | None = None
+        self._refreshing: set[asyncio.Future[Any]] = set()
+
+    def begin(self, params: types.InitializeParams) -> None:
+        """The editor has said who it is."""
+        folders = [folder.uri for folder in params.workspace_folders or ()]
+        if not folders and params.root_uri:
+            folders = [params.root_uri]
+        paths = [path for uri in folders if (path := to_fs_path(uri)) is not None]
+        encoding = str(getattr(self.workspace.position_encoding, "value", self.workspace.position_encoding))
+        self.session = Session(
+            self,
+            folders=paths,
+            encoding=_ENCODINGS.get(encoding, "utf-16"),
+            options=Options.read(params.initialization_options),
+            environ=self.environ,
+            registry=self.registry,
+        )
+        self.commands = Commands(self.session, self)
+        if params.process_id is not None:
+            self._watching = asyncio.get_running_loop().create_task(self._end_with(params.process_id))
+
+    async def _end_with(self, process_id: int) -> None:
+        await wait_until_gone(process_id)
+        # The thread that reads standard input cannot be interrupted: nothing gentler ends this process.
+        os._exit(1)
+
+    def document(self, uri: str) -> Document:
+        """An open document. Raises for one that the editor never opened."""
+        found = self.session.workspace.document(uri)
+        if found is None:
+            raise JsonRpcInvalidRequest(f"{uri} is not open.")
+        return found
+
+    @property
+    def has_snippets(self) -> bool:
+        """Whether the editor understands places to fill in."""
+        text = self.client_capabilities.text_document
+        item = text.completion.completion_item if text is not None and text.completion is not None else None
+        return bool(item is not None and item.snippet_support)
+
+    def note_tokens(self, uri: str, data: list[int]) -> str:
+        """Remember the tokens that the editor has now; the name to call them by."""
+        self._token_number += 1
+        self.tokens[uri] = (str(self._token_number), data)
+        return str(self._token_number)
+
+    # -- to the editor --------------------------------------------------------------------------------------------
+
+    def publish(self, params: types.PublishDiagnosticsParams) -> None:
+        self.text_document_publish_diagnostics(params)
+
+    def inform(self, text: str) -> None:
+        self.show(text, types.MessageType.Info)
+
+    def show(self, message: str, kind: types.MessageType) -> None:
+        self.window_show_message(types.ShowMessageParams(kind, message))
+
+    def notify(self, method: str, params: object) -> None:
+        self.protocol.notify(method, params)
+
+    def new_bar(self) -> Bar:
+        window = self.client_capabilities.window
+        return Bar(self, is_shown=bool(window is not None and window.work_done_progress))
+
+    def refresh(self) -> None:
+        workspace = self.client_capabilities.workspace
+        if workspace is None:
+            return
+        if workspace.diagnostics is not None and workspace.diagnostics.refresh_support:
+            self._ask(self.workspace_diagnostic_refresh_async(None))
+        if workspace.code_lens is not None and workspace.code_lens.refresh_support:
+            self._ask(self.workspace_code_lens_refresh_async(None))
+        if workspace.inlay_hint is not None and workspace.inlay_hint.refresh_support:
+            self._ask(self.workspace_inlay_hint_refresh_async(None))
+
+    def _ask(self, request: Any) -> None:
+        """Send a request whose answer says nothing."""
+        asked = asyncio.ensure_future(request)
+        self._refreshing.add(asked)
+        asked.add_done_callback(self._answered)
+
+    def _answered(self, asked: asyncio.Future[Any]) -> None:
+        self._refreshing.discard(asked)
+        if not asked.cancelled() and asked.exception() is not None:
+            _logger.info("the editor refused to refresh: %s", asked.exception())
+
+    def report_server_error(self, error: Exception, source: Any) -> None:
+        """A handler failed: that is for the log; a window would only be in the way of somebody who types."""
+        _logger.error("%s: %s", getattr(source, "__name__", source), error)
+
+
+def make_server(environ: Mapping[str, str], registry: ProviderRegistry) -> Server:
+    """A server with all its handlers, not yet started."""
+    server = Server(environ, registry)
+    _add_lifecycle(server)
+    _add_findings(server)
+    _add_writing(server)
+    _add_reading(server)
+    _add_navigation(server)
+    _add_commands(server)
+    return server
+
+
+def _add_lifecycle(server: Server) -> None:
+    @server.feature(types.INITIALIZE)
+    def initialize(params: types.InitializeParams) -> None:
+        server.begin(params)
+
+    @server.feature(types.INITIALIZED)
+    async def initialized(_: types.InitializedParams) -> None:
+        server.session.start_indexing()
+        await _watch_files(server)
+
+    @server.feature(types.SHUTDOWN)
+    async def shutdown(_: None) -> None:
+        server.was_shut_down = True
+        await server.session.close()
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
+    def files_changed(params: types.DidChangeWatchedFilesParams) -> None:
+        paths = [to_fs_path(change.uri) for change in params.changes]
+        server.session.files_changed([path for path in paths if path is not None])
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
+    def folders_changed(_: types.DidChangeWorkspaceFoldersParams) -> None:
+        folders = [to_fs_path(uri) for uri in server.workspace.folders]
+        server.session.workspace.folders = [os.path.realpath(path) for path in folders if path is not None]
+        server.session.start_indexing()
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
+    def configuration_changed(_: types.DidChangeConfigurationParams) -> None:
+        """Settings come with `initialize` only: what arrives here may be a workspace's own."""
+
+    @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
+    def saved(_: types.DidSaveTextDocumentParams) -> None:
+        server.session.look_at_all()
+
+
+async def _watch_files(server: Server) -> None:
+    """Ask the editor to tell of files that change on the disk, where it can."""
+    workspace = server.client_capabilities.workspace
+    watched = workspace.did_change_watched_files if workspace is not None else None
+    if watched is None or not watched.dynamic_registration:
+        return
+    options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher("**/*.ai")])
+    await server.client_register_capability_async(
+        types.RegistrationParams(
+            [types.Registration("watched-files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)]
+        )
+    )
+
+
+def _add_findings(server: Server) -> None:
+    @server.feature(
+        types.TEXT_DOCUMENT_DIAGNOSTIC,
+        types.DiagnosticOptions(
+            inter_file_dependencies=True, workspace_diagnostics=False, identifier="namel3ss"
+        ),
+    )
+    def diagnostic(params: types.DocumentDiagnosticParams) -> types.DocumentDiagnosticReport:
+        return server.session.pulled(params.text_document.uri, params.previous_result_id)
+
+    @server.feature(
+        types.TEXT_DOCUMENT_CODE_ACTION,
+        types.CodeActionOptions([types.CodeActionKind.QuickFix, types.CodeActionKind.SourceFixAll]),
+    )
+    def code_action(params: types.CodeActionParams) -> list[types.CodeAction]:
+        return actions.code_actions(
+            server.session.workspace,
+            server.document(params.text_document.uri),
+            params.range,
+            ask=server.session.ask or _knows_nothing,
+            trust=server.session.trust,
+            only=params.context.only,
+        )
+
+    @server.feature(types.TEXT_DOCUMENT_CODE_LENS, types.CodeLensOptions())
+    def code_lens(params: types.CodeLensParams) -> list[types.CodeLens]:
+        document = server.document(params.text_document.uri)
+        return actions.code_lenses(server.session.workspace, document, server.session.ask or _knows_nothing)
+
+
+def _knows_nothing(_: object) -> None:
+    return None
+
+
+def _add_writing(server: Server) -> None:
+    @server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=_TRIGGERS))
+    def completion(params: types.CompletionParams) -> types.CompletionList:
+        document = server.document(params.text_document.uri)
+        facts = server.session.facts_at(document, params.position)
+        return complete(
+            server.session.workspace, document, params.position, facts, snippets=server.has_snippets
+        )
+
+    @server.feature(
+        types.TEXT_DOCUMENT_SIGNATURE_HELP, types.SignatureHelpOptions(trigger_characters=["(", ",", "{"])
+    )
+    def signature(params: types.SignatureHelpParams) -> types.SignatureHelp | None:
+        document = server.document(params.text_document.uri)
+        return signature_help(server.session.workspace, document, params.position)
+
+    @server.feature(types.TEXT_DOCUMENT_FORMATTING)
+    def format_all(params: types.DocumentFormattingParams) -> list[types.TextEdit]:
+        return formatting.format_document(server.document(params.text_document.uri))
+
+    @server.feature(types.TEXT_DOCUMENT_RANGE_FORMATTING)
+    def format_range(params: types.DocumentRangeFormattingParams) -> list[types.TextEdit]:
+        return formatting.format_range(server.document(params.text_document.uri), params.range)
+
+    @server.feature(
+        types.TEXT_DOCUMENT_ON_TYPE_FORMATTING,
+        types.DocumentOnTypeFormattingOptions(first_trigger_character="}"),
+    )
+    def format_on_type(params: types.DocumentOnTypeFormattingParams) -> list[types.TextEdit]:
+        return formatting.format_on_type(server.document(params.text_document.uri), params.position)
+
+
+def _add_reading(server: Server) -> None:
+    @server.feature(types.TEXT_DOCUMENT_HOVER)
+    def show_hover(params: types.HoverParams) -> types.Hover | None:
+        document = server.document(params.text_document.uri)
+        facts = server.session.facts_at(document, params.position)
+        return hover(server.session.workspace, document, params.position, facts)
+
+    @server.feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
+    def symbols(params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
+        return outline.document_symbols(server.document(params.text_document.uri))
+
+    @server.feature(types.TEXT_DOCUMENT_FOLDING_RANGE)
+    def folds(params: types.FoldingRangeParams) -> list[types.FoldingRange]:
+        return outline.folding_ranges(server.document(params.text_document.uri))
+
+    @server.feature(types.TEXT_DOCUMENT_SELECTION_RANGE)
+    def selections(params: types.SelectionRangeParams) -> list[types.SelectionRange]:
+        return outline.selection_ranges(server.document(params.text_document.uri), list(params.positions))
+
+    @server.feature(types.TEXT_DOCUMENT_DOCUMENT_LINK, types.DocumentLinkOptions())
+    def links(params: types.DocumentLinkParams) -> list[types.DocumentLink]:
+        return outline.document_links(server.session.workspace, server.document(params.text_document.uri))
+
+    @server.feature(types.TEXT_DOCUMENT_INLAY_HINT)
+    def inlay_hints(params: types.InlayHintParams) -> list[types.InlayHint]:
+        document = server.document(params.text_document.uri)
+        return hints.inlay_hints(server.session.workspace, document, params.range, server.session.ask)
+
+    @server.feature(
+        types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL,
+        types.SemanticTokensRegistrationOptions(
+            coloring.LEGEND, full=types.SemanticTokensFullDelta(delta=True), range=True
+        ),
+    )
+    def tokens(params: types.SemanticTokensParams) -> types.SemanticTokens:
+        uri = params.text_document.uri
+        data = coloring.semantic_tokens(server.document(uri))
+        return types.SemanticTokens(data, server.note_tokens(uri, data))
+
+    @server.feature(types.TEXT_DOCUMENT_SEMANTIC_TOKENS_RANGE, coloring.LEGEND)
+    def tokens_of_range(params: types.SemanticTokensRangeParams) -> types.SemanticTokens:
+        document = server.document(params.text_document.uri)
+        return types.SemanticTokens(coloring.semantic_tokens(document, document.lines.span(params.range)))
+
+    @server.feature(types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL_DELTA)
+    def changed_tokens(
+        params: types.SemanticTokensDeltaParams,
+    ) -> types.SemanticTokens | types.SemanticTokensDelta:
+        uri = params.text_document.uri
+        data = coloring.semantic_tokens(server.document(uri))
+        known = server.tokens.get(uri)
+        name = server.note_tokens(uri, data)
+        if known is None or known[0] != params.previous_result_id:
+            return types.SemanticTokens(data, name)
+        return types.SemanticTokensDelta(coloring.delta(known[1], data), name)
+
+
+def _add_navigation(server: Server) -> None:
+    @server.feature(types.TEXT_DOCUMENT_DEFINITION)
+    def definition(params: types.DefinitionParams) -> list[types.Location]:
+        document = server.document(params.text_document.uri)
+        return _locations(navigation.find_definition(server.session.workspace, document, params.position))
+
+    @server.feature(types.TEXT_DOCUMENT_REFERENCES)
+    def references(params: types.ReferenceParams) -> list[types.Location]:
+        found = navigation.find_references(
+            server.session.workspace,
+            server.document(params.text_document.uri),
+            params.position,
+            with_declaration=params.context.include_declaration,
+        )
+        return _locations(found)
+
+    @server.feature(types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT)
+    def highlights(params: types.DocumentHighlightParams) -> list[types.DocumentHighlight]:
+        document = server.document(params.text_document.uri)
+        return navigation.highlight(server.session.workspace, document, params.position)
+
+    @server.feature(types.TEXT_DOCUMENT_PREPARE_RENAME)
+    def prepare(params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
+        return navigation.prepare_rename(server.document(params.text_document.uri), params.position)
+
+    @server.feature(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))
+    def rename(params: types.RenameParams) -> types.WorkspaceEdit | None:
+        document = server.document(params.text_document.uri)
+        try:
+            return navigation.rename(server.session.workspace, document, params.position, params.new_name)
+        except RenameError as error:
+            raise JsonRpcException(str(error), types.LSPErrorCodes.RequestFailed) from error
+
+    @server.feature(types.WORKSPACE_SYMBOL)
+    def workspace_symbols(params: types.WorkspaceSymbolParams) -> list[types.WorkspaceSymbol]:
+        return navigation.workspace_symbols(server.session.workspace, params.query)
+
+
+def _locations(places: list[Place]) -> list[types.Location]:
+    return [place.document.location(place.span) for place in places]
+
+
+def _add_commands(server: Server) -> None:
+    @server.command(actions.PULL)
+    async def pull(provider: str, name: str, url: str | None = None) -> dict[str, Any]:
+        return await server.commands.pull(provider, name, url)
+
+    @server.command(actions.REMOVE)
+    async def remove(provider: str, name: str, url: str | None = None) -> dict[str, Any]:
+        return await server.commands.remove(provider, name, url)
+
+    @server.command(actions.START)
+    async def start(provider: str, url: str | None = None) -> dict[str, Any]:
+        return await server.commands.start(provider, url)
+
+    @server.command(actions.STATUS)
+    async def status(provider: str = "ollama") -> dict[str, Any]:
+        return await server.commands.status(provider)
+
+    @server.command(actions.ALLOW)
+    def allow(host: str) -> dict[str, Any]:
+        return server.commands.allow(host)
+
+    @server.command(actions.RUN)
+    async def run(
+        uri: str, kind: str, name: str, inputs: dict[str, Any] | None = None, run_id: str | None = None
+    ) -> dict[str, Any]:
+        return await server.commands.run(uri, kind, name, inputs, run_id)
+
+    @server.command(actions.CHAT)
+    async def chat(
+        uri: str, model: str, messages: list[dict[str, str]] | None = None, run_id: str | None = None
+    ) -> dict[str, Any]:
+        return await server.commands.chat(uri, model, messages or [], run_id)
