@@ -1,8 +1,8 @@
-"""The tables of settings in docs/language.md, made from the models that check them.
+"""The tables of settings in the documentation, made from the models that check them.
 
     python -m tests.declarations.settings_table
 
-writes them into the page.
+writes them into their pages.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from namel3ss.declarations.blocks import inner_model
 from namel3ss.declarations.gateway_settings import GatewaySettings, ServerSettings
+from namel3ss.providers.anthropic._config import AnthropicConfig
 from namel3ss.providers.local.ollama._config import OllamaConfig
 from namel3ss.providers.settings import SettingInfo, setting_infos
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-PAGE: Final = Path(__file__).parents[2] / "docs/language.md"
+_DOCS: Final = Path(__file__).parents[2] / "docs"
+_PAGES: Final = {"anthropic-settings": _DOCS / "providers.md"}
 
 
 def provider_table() -> str:
@@ -30,7 +32,7 @@ def provider_table() -> str:
         "| setting | value | default | block | meaning |",
         "|---|---|---|---|---|",
         *(
-            _row(f"`{info.name}`", info, "either" if info.place == "either" else f"`{info.place}`")
+            row(f"`{info.name}`", info, "either" if info.place == "either" else f"`{info.place}`")
             for info in setting_infos(OllamaConfig).values()
         ),
     ]
@@ -38,9 +40,9 @@ def provider_table() -> str:
 
 
 def declaration_table(model: type[BaseModel]) -> str:
-    """The settings of a server or gateway; those inside a block have its name before a full stop."""
+    """The settings of a server, a gateway or a provider without blocks; those inside a block have its name before a full stop."""
     rows = ["| setting | value | default | meaning |", "|---|---|---|---|"]
-    rows += [_row(f"`{name}`", info) for name, info in _flat(model, "")]
+    rows += [row(f"`{name}`", info) for name, info in _flat(model, "")]
     return "\n".join([*rows, ""])
 
 
@@ -48,14 +50,21 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "settings": provider_table,
     "server": lambda: declaration_table(ServerSettings),
     "gateway": lambda: declaration_table(GatewaySettings),
+    "anthropic-settings": lambda: declaration_table(AnthropicConfig),
 }
 
 
-def table_in(page: str, name: str) -> str:
+def page_of(name: str) -> Path:
+    """The page that has the table of that name."""
+    return _PAGES.get(name, _DOCS / "language.md")
+
+
+def written_table(name: str) -> str:
     """What stands between the two marks of a table."""
     begin, end = _marks(name)
+    page = page_of(name).read_text(encoding="utf-8")
     found = re.search(f"(?<={re.escape(begin)}\n).*?(?={re.escape(end)})", page, re.DOTALL)
-    assert found, f"docs/language.md needs the marks {begin} and {end}"
+    assert found, f"{page_of(name).name} needs the marks {begin} and {end}"
     return found[0]
 
 
@@ -72,7 +81,8 @@ def _flat(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, SettingInf
             yield from _flat(inner, f"{prefix}{info.name}.")
 
 
-def _row(name: str, info: SettingInfo, block: str | None = None) -> str:
+def row(name: str, info: SettingInfo, block: str | None = None) -> str:
+    """The row of one setting, with the block it belongs into where a table says that."""
     value = info.form
     if info.unit and info.unit not in value:
         value += f" ({info.unit})"
@@ -100,13 +110,12 @@ def _default(info: SettingInfo) -> str:
 
 
 def _main() -> None:
-    page = PAGE.read_text(encoding="utf-8")
     for name, table in TABLES.items():
+        path = page_of(name)
         begin, end = _marks(name)
-        before, mark, rest = page.partition(f"{begin}\n")
-        assert mark, f"docs/language.md needs the mark {begin}"
-        page = before + mark + table() + end + rest.partition(end)[2]
-    PAGE.write_text(page, encoding="utf-8")
+        before, mark, rest = path.read_text(encoding="utf-8").partition(f"{begin}\n")
+        assert mark, f"{path.name} needs the mark {begin}"
+        path.write_text(before + mark + table() + end + rest.partition(end)[2], encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
-"""The page of the language lists the settings as the models have them."""
+"""The documentation lists the settings as the models have them."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.declarations.settings_table import PAGE, TABLES, table_in
+from tests.declarations.settings_table import TABLES, written_table
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_in_the_documentation_is_that_of_its_model(name: str):
-    written = table_in(PAGE.read_text(encoding="utf-8"), name)
-
-    assert TABLES[name]() == written, "run: python -m tests.declarations.settings_table"
+    assert TABLES[name]() == written_table(name), "run: python -m tests.declarations.settings_table"

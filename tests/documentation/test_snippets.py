@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OLLAMA_ADDRESS = re.compile(r"http://(?:localhost|127\.0\.0\.1):11434")
-INSTALLED = ("llama3:8b", "mistral:7b", "old-model:tag", "nomic-embed-text:latest", "llava:7b")
+INSTALLED = (
+    "claude-sonnet-5-5",
+    "llama3:8b",
+    "mistral:7b",
+    "old-model:tag",
+    "nomic-embed-text:latest",
+    "llava:7b",
+)
 
 
 def runnable(page: Path, language: str) -> list[Snippet]:
@@ -75,6 +82,7 @@ def test_python_blocks_run_on_the_sandbox(
     page: Path, server: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NAMEL3SS_OLLAMA_BASE_URL", server.url)
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
     monkeypatch.chdir(tmp_path)
     _write_files(page, server, tmp_path)
     names: dict[str, object] = {
