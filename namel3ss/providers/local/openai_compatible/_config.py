@@ -29,7 +29,7 @@ from namel3ss.providers.settings import Advice, Limit, ProviderConfig, Seconds, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["SERVERS_OWN", "JsonMap", "OpenAICompatibleConfig", "address_setting"]
+__all__ = ["SENT_FIELDS", "SERVERS_OWN", "JsonMap", "OpenAICompatibleConfig", "address_setting"]
 
 SERVERS_OWN: Final = "the server's own"
 _MODELS_OWN: Final = "the model's own"
@@ -37,7 +37,7 @@ _DURATION: Final = "a duration such as 30s or 1h30m, or a number of seconds"
 _LIMIT: Final = f"{_DURATION}, or none"
 
 # Settings that go into a request under their own names.
-_SENT: Final = (
+SENT_FIELDS: Final = (
     "temperature",
     "top_p",
     "max_tokens",
@@ -395,7 +395,7 @@ class OpenAICompatibleConfig(ProviderConfig):
         """The fields of a request to `url` that the settings give, by their names there."""
         fields = {
             name: value
-            for name in (*_SENT, *self.own_fields)
+            for name in (*SENT_FIELDS, *self.own_fields)
             if (value := getattr(self, name)) is not None and value != {}
         }
         if url == OPENAI.default_url and "max_tokens" in fields:
