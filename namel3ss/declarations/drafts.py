@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from namel3ss.declarations.findings import Findings
     from namel3ss.declarations.written import Written
-    from namel3ss.language import Declaration, Diagnostic, ParseResult, Source, Span
+    from namel3ss.language import Block, Declaration, Diagnostic, ParseResult, Source, Span
 
 __all__ = ["BLOCKS", "DEFAULT_NAME", "MODEL_KEYS", "Draft", "draft_models"]
 
@@ -121,17 +121,20 @@ def _draft(
         if isinstance(entry, Step):
             findings.report("N3108", "A step belongs in a chain.", Location(source, entry.keyword))
     keys = {key: value for key, value in written.items() if key in MODEL_KEYS and key not in BLOCKS}
-    settings = {key: value for key, value in written.items() if key not in MODEL_KEYS}
+    home = declaration.block
+    settings = {key: replace(value, home=home) for key, value in written.items() if key not in MODEL_KEYS}
     for block in BLOCKS:
         if block in written:
-            _add_block(block, written[block], settings, findings)
+            _add_block(block, written[block], home, settings, findings)
     has_gaps = faults.touch(declaration.span)
     return Draft(
         name, place, keys, settings, is_broken=has_gaps or findings.errors > errors_before, has_gaps=has_gaps
     )
 
 
-def _add_block(block: str, written: Written, settings: dict[str, Written], findings: Findings) -> None:
+def _add_block(
+    block: str, written: Written, home: Block, settings: dict[str, Written], findings: Findings
+) -> None:
     if written.content is None:
         return
     if not isinstance(written.content, dict):
@@ -140,7 +143,7 @@ def _add_block(block: str, written: Written, settings: dict[str, Written], findi
         )
         return
     for name, value in written.content.items():
-        first = settings.setdefault(name, replace(value, block=block))
+        first = settings.setdefault(name, replace(value, block=block, home=home))
         if first.block != block and not same_value(first.plain(), value.plain()):
             findings.report(
                 "N3204",

@@ -35,6 +35,7 @@ class Findings:
         # By source, not by path: an editor reads one file as several texts.
         self._syntax: set[tuple[Source, int]] = set()
         self._found: dict[tuple[str, Source, int, int, str], Diagnostic] = {}
+        self._owners: dict[Hashable, Hashable] = {}
         self._memory = memory
         self._notes: list[Noted] | None = None  # what the step that is being done finds
         self._looked_for_names = False
@@ -92,6 +93,10 @@ class Findings:
     def _holds(self, known: Outcome) -> bool:
         """Whether an outcome would come about again: names are only looked for while there are few findings."""
         return not known.looked_for_names or len(self._found) + len(known.findings) < _MOST_SUGGESTIONS
+
+    def claim(self, thing: Hashable, owner: Hashable) -> bool:
+        """Whether `owner` was the first to ask for `thing`: of several fixes that make one thing, one is enough."""
+        return self._owners.setdefault(thing, owner) == owner
 
     def report(
         self,

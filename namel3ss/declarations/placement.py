@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from namel3ss.declarations.drafts import MODEL_KEYS
+from namel3ss.declarations.moving import moved
 from namel3ss.declarations.written import shortened
 from namel3ss.language import Fix, TextEdit
 from namel3ss.language.suggest import closest
@@ -36,6 +37,7 @@ def report_place(info: SettingInfo, written: Written, findings: Findings) -> Non
             f"{info.name} belongs in {usual}, not in {written.block}.",
             place,
             help=f"Move it: `{usual}: {{ {_as_written(info, written)} }}`",
+            fixes=_moves(written, usual, findings),
         )
         return
     findings.report(
@@ -43,7 +45,19 @@ def report_place(info: SettingInfo, written: Written, findings: Findings) -> Non
         f"{info.name} is usually written in {usual}.",
         place,
         help=f"Write `{usual}: {{ {_as_written(info, written)} }}`",
+        fixes=_moves(written, usual, findings),
     )
+
+
+def _moves(written: Written, target: str, findings: Findings) -> tuple[Fix, ...]:
+    """The fix that moves a setting, where there is one. Of several that need a new block only the first has it."""
+    if written.key is None or written.home is None:
+        return ()
+    is_new = bool(target) and written.home.get(target) is None
+    if is_new and not findings.claim((id(written.home), target), written.key.span):
+        return ()
+    fix = moved(written.key, written.home, target)
+    return (fix,) if fix is not None else ()
 
 
 def _as_written(info: SettingInfo, written: Written) -> str:
@@ -67,6 +81,7 @@ def report_unknown(
             f"{key} belongs in the ai model itself, not in {block}.",
             place,
             help=f"Move it out of {block}.",
+            fixes=_moves(written, "", findings),
         )
         return
     near = _nearest(key, written.block, problem.nearest, infos)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from namel3ss.declarations.model import EnvironmentValue, Location, Path
@@ -35,14 +35,15 @@ Scalar: TypeAlias = "str | int | float | bool | None"
 class Written:
     """A value and where it stands. `content` is a scalar, a reference, a map or a list of these.
 
-    `block` is the block of the declaration that a setting was written in, "" for the declaration's own. `key` is None
-    inside lists.
+    `block` is the block of the declaration that a setting was written in, "" for the declaration's own; `home` is the
+    declaration's own block. `key` is None inside lists.
     """
 
     content: Scalar | EnvironmentValue | dict[str, Written] | list[Written]
     place: Location
     key: Location | None = None
     block: str = ""
+    home: Block | None = field(default=None, repr=False, compare=False)
 
     def plain(self) -> Any:
         """The value as plain data; references stay what they are."""

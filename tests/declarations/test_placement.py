@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from namel3ss.language import Severity
+from namel3ss.declarations import check_text
+from namel3ss.language import Block, Pair, Severity, parse
+from namel3ss.language.fixing import fix_until_stable
 from tests.declarations.checks import codes, declared, marked, model, only
+from tests.language.nodes import walk
 
 
 @pytest.mark.parametrize("setting", ["base_url: http://h:1", "host: h", "port: 1", "keep_alive: 5m"])
@@ -163,3 +168,105 @@ def test_a_suspicious_setting_is_a_warning(settings: str, code: str, place: str)
 
 def test_num_gpu_one_says_that_it_means_one_layer():
     assert "one layer" in only(model("deployment_config: { num_gpu: 1 }")).message
+
+
+def mended(text: str, *, unsafe: bool = False) -> str:
+    return fix_until_stable(text, lambda text: check_text(text).diagnostics, unsafe=unsafe).text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (  # into a block of its own lines
+            "ai model m {\n    provider: ollama\n    model: x\n    temperature: 0.5\n    config: {\n        top_k: 3\n    }\n}\n",
+            "ai model m {\n    provider: ollama\n    model: x\n    config: {\n        top_k: 3\n        temperature: 0.5\n    }\n}\n",
+        ),
+        (  # into a block on one line
+            "ai model m {\n    provider: ollama\n    model: x\n    temperature: 0.5\n    config: { top_k: 3 }\n}\n",
+            "ai model m {\n    provider: ollama\n    model: x\n    config: { top_k: 3, temperature: 0.5 }\n}\n",
+        ),
+        (  # into a block that is not there yet, and another into the same
+            "ai model m {\n    provider: ollama\n    temperature: 0.5\n    model: x\n    top_k: 3\n}\n",
+            "ai model m {\n    provider: ollama\n    config: { temperature: 0.5, top_k: 3 }\n    model: x\n}\n",
+        ),
+        (  # all on one line
+            "ai model m { temperature: 0.5, provider: ollama, model: x, top_k: 3 }",
+            "ai model m { config: { temperature: 0.5, top_k: 3 }, provider: ollama, model: x }",
+        ),
+        (  # separated by blanks
+            "ai model m { provider: ollama  temperature: 0.5  model: x  config: {} }",
+            "ai model m { provider: ollama  model: x  config: { temperature: 0.5 } }",
+        ),
+        (  # out of the wrong block
+            "ai model m {\n    provider: ollama\n    model: x\n    deployment_config: { temperature: 0.5, num_gpu: 9 }\n}\n",
+            "ai model m {\n    provider: ollama\n    model: x\n    deployment_config: { num_gpu: 9 }\n    config: { temperature: 0.5 }\n}\n",
+        ),
+        (  # the last of its block
+            "ai model m {\n    provider: ollama\n    model: x\n    config: { top_k: 3, num_gpu: 9 }\n}\n",
+            "ai model m {\n    provider: ollama\n    model: x\n    config: { top_k: 3 }\n    deployment_config: { num_gpu: 9 }\n}\n",
+        ),
+        (  # the only one of its block, with a comment
+            "ai model m {\n    provider: ollama\n    model: x\n    config: {\n        num_gpu: 9  # layers\n    }\n    deployment_config: {\n    }\n}\n",
+            "ai model m {\n    provider: ollama\n    model: x\n    config: {\n    }\n    deployment_config: {\n        num_gpu: 9  # layers\n    }\n}\n",
+        ),
+        (  # a key of the model itself
+            "ai model m {\n    provider: ollama\n    config: {\n        model: x\n        top_k: 3,\n    }\n}\n",
+            "ai model m {\n    provider: ollama\n    config: {\n        top_k: 3,\n    }\n    model: x\n}\n",
+        ),
+    ],
+)
+def test_a_misplaced_key_is_moved_by_its_fix(before: str, after: str):
+    assert mended(before) == after
+    assert codes(check_text(after)) == []
+    crlf = before.replace("\n", "\r\n")
+    assert mended(crlf) == after.replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'ai model m {\n provider: ollama\n model: x\n stop: [\n  "a",\n ]\n}',  # more than one line
+        "ai model m {\n provider: ollama\n config: { model: x }\n model: y\n}",  # it is there already
+    ],
+)
+def test_what_cannot_simply_be_moved_has_no_fix(text: str):
+    (found,) = check_text(text).diagnostics
+
+    assert (found.code in ("N3205", "N3206"), found.fixes) == (True, ())
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.sampled_from(["temperature: 0.5", "top_k: 3", "num_gpu: 9", "seed: 1"]), max_size=4, unique=True
+    ),
+    st.lists(
+        st.sampled_from(["min_p: 0.1", "num_thread: 2", "model: x", "port: 1"]), max_size=4, unique=True
+    ),
+    st.lists(st.sampled_from(["top_p: 1", "use_mmap: true", "provider: ollama"]), max_size=3, unique=True),
+    st.sampled_from([", ", "  ", "\n    ", ",\n    ", "  # c, d: 1 }\n    "]),
+    st.sampled_from(["{ ", "{\n    ", "{"]),
+)
+def test_moving_keys_changes_no_value_and_keeps_every_comment(
+    own: list[str], config: list[str], deployment: list[str], between: str, opener: str
+):
+    def block(name: str, pairs: list[str]) -> list[str]:
+        return [f"{name}: {opener}{between.join(pairs)}\n }}"] if pairs else []
+
+    entries = [*own, *block("config", config), *block("deployment_config", deployment)]
+    text = f"ai model m {opener}{between.join(entries)}\n}}\n"
+
+    after = mended(text)
+
+    def values(text: str) -> dict[str, object]:
+        return {
+            node.key.text: getattr(node.value, "value", None)
+            for node in walk(parse(text).tree)
+            if isinstance(node, Pair) and not isinstance(node.value, Block)
+        }
+
+    assert parse(text).diagnostics == parse(after).diagnostics == ()
+    assert values(after) == values(text)
+    assert after.count("#") == text.count("#")
+    assert mended(after) == after
+    assert not {"N3205"} & set(codes(check_text(after)))
