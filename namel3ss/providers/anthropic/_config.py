@@ -31,6 +31,7 @@ _THINKING: Final = f"off, adaptive, between_tools, or a whole number of at least
 _NO_SAMPLING: Final = "2026-10-21"  # the first version of the API without the settings below
 _SAMPLING: Final = ("temperature", "top_p", "top_k")
 
+_NOT_EXTRA: Final = ("model", "messages", "system", "stream")
 _CREDENTIALS: Final = frozenset(["authorization", "x-api-key"])
 
 CacheTtl: TypeAlias = Literal["5m", "1h"]
@@ -58,6 +59,12 @@ def _read_cache_control(value: object) -> object:
 
 def _check_extra(extra: dict[str, Any]) -> dict[str, Any]:
     check_json(extra, "extra")
+    for name in _NOT_EXTRA:
+        if name in extra:
+            raise UsageError(
+                f"extra.{name} is not a further field: `{name}` is in every request already.",
+                suggestion=f"Leave {name} out of extra.",
+            )
     return extra
 
 
@@ -307,30 +314,27 @@ class AnthropicConfig(ProviderConfig):
 
     def advice(self, environ: Mapping[str, str]) -> tuple[Advice, ...]:
         """The traps of these settings: no key, a key in clear on the wire, settings that rule each other out."""
-        found = []
+        return (*self._advice_on_address(environ), *self._advice_on_sampling())
+
+    def _advice_on_address(self, environ: Mapping[str, str]) -> Iterator[Advice]:
         try:
-            url = self.address(environ).url
-        except UsageError:
-            return ()  # whoever uses the address reports it
-        if self.lacks_key(environ):
-            found.append(
-                Advice(
-                    "api_key",
-                    f"There is no key: `api_key` is not written, and `{API_KEY_ENV}` is not set.",
-                    f"Set {API_KEY_ENV}, or write `api_key: env.MY_KEY`",
-                    "N3301",
-                )
+            url, lacks_key = self.address(environ).url, self.lacks_key(environ)
+        except UsageError as error:  # what a variable says; the settings have been checked
+            yield Advice("base_url", error.message, error.suggestion)
+            return
+        if lacks_key:
+            yield Advice(
+                "api_key",
+                f"There is no key: `api_key` is not written, and `{API_KEY_ENV}` is not set.",
+                f"Set {API_KEY_ENV}, or write `api_key: env.MY_KEY`",
+                "N3301",
             )
         if url.startswith("http://") and not is_loopback(url):
-            found.append(
-                Advice(
-                    "base_url",
-                    "The key and every prompt travel unencrypted: `base_url` is http.",
-                    "Use https, unless nobody else can read along there.",
-                )
+            yield Advice(
+                "base_url",
+                "The key and every prompt travel unencrypted: `base_url` is http.",
+                "Use https, unless nobody else can read along there.",
             )
-        found += self._advice_on_sampling()
-        return tuple(found)
 
     def _advice_on_sampling(self) -> Iterator[Advice]:
         written = [name for name in _SAMPLING if getattr(self, name) is not None]

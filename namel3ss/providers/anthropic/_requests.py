@@ -38,7 +38,7 @@ _EFFORTS: Final[Mapping[object, str]] = {
     "xhigh": "xhigh",
     "max": "max",
 }
-_COUNTED: Final = ("model", "messages", "system", "thinking", "tools", "tool_choice")
+_COUNTED: Final = ("model", "messages", "system", "thinking", "tools", "tool_choice", "output_config")
 
 
 @dataclass(frozen=True, slots=True)

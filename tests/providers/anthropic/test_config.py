@@ -55,6 +55,7 @@ _KEY = {"ANTHROPIC_API_KEY": KEY}
         ),
         ({"idle_timeout": "soon"}, "idle_timeout must be a duration such as 30s or 1h30m, or a number"),
         ({"stop_sequences": ["x"]}, "Unknown setting `stop_sequences`."),
+        ({"extra": {"stream": False}}, "extra.stream is not a further field"),
         ({"extra": {"x": 1e400}}, "extra.x is inf; a server takes only finite numbers."),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
@@ -181,6 +182,8 @@ def test_variable_that_no_header_can_carry_is_named() -> None:
         ({"thinking": "adaptive", "temperature": 0.5}, _KEY, set()),
         ({"anthropic_version": "2026-10-21", "top_p": 0.5}, _KEY, {("top_p", "N3800")}),
         ({"anthropic_version": "2026-10-21"}, _KEY, set()),
+        ({}, {"ANTHROPIC_BASE_URL": "somewhere"}, {("base_url", "N3800")}),
+        ({}, {"ANTHROPIC_API_KEY": "a\x01b"}, {("base_url", "N3800")}),
     ],
 )
 def test_traps_are_warned_of(

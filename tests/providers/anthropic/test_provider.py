@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -391,6 +393,7 @@ async def test_closing_the_provider_ends_its_streams_with_a_reason(server: Scrip
     assert raised.value.partial_text == "Hello"
     with pytest.raises(RuntimeError, match="'writer' is closed"):
         await provider.generate("Hi")
+    assert (await provider.health_check())["error"] == "The provider 'writer' is closed."
 
 
 def test_code_without_asyncio_has_the_same_calls(server: ScriptedServer) -> None:
@@ -419,6 +422,19 @@ async def test_two_event_loops_may_share_a_provider(server: ScriptedServer, make
     await asyncio.get_running_loop().shutdown_default_executor()
 
     assert here.output_text == there.output_text == "Hello there."
+
+
+def test_importing_the_package_loads_no_heavy_library() -> None:
+    code = (
+        "import sys, namel3ss.providers.anthropic as package; package.AnthropicProvider;"
+        "print([name for name in ('aiohttp', 'httpx', 'pydantic', 'opentelemetry') if name in sys.modules])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout.strip() == "[]"
 
 
 def test_making_a_provider_contacts_nobody_and_checks_its_settings() -> None:
