@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Runner", "cancelled", "queue_closed"]
 
 # Where applications look for it, whichever file it is written in.
-logger = logging.getLogger("namel3ss.scheduling.request_queue")
+logger = logging.getLogger(__name__)
 
 
 class Runner:
