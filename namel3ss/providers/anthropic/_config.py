@@ -307,7 +307,7 @@ class AnthropicConfig(ProviderConfig):
         written = settings.get("base_url")
         url = written if isinstance(written, str) else environ.get(BASE_URL_ENV, "").strip() or DEFAULT_URL
         if written is None and url != DEFAULT_URL:
-            found["base_url"] = (BASE_URL_ENV, url)
+            found["base_url"] = (BASE_URL_ENV, display_url(url))
         if environ.get(API_KEY_ENV) and not is_loopback(url):
             found["api_key"] = (API_KEY_ENV, f"env.{API_KEY_ENV}")
         return found

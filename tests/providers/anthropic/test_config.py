@@ -195,7 +195,7 @@ def test_traps_are_warned_of(
 
 
 def test_environment_says_where_values_come_from_but_not_the_key() -> None:
-    environ = {**_KEY, "ANTHROPIC_BASE_URL": "https://proxy.example"}
+    environ = {**_KEY, "ANTHROPIC_BASE_URL": "https://me:secret@proxy.example"}
 
     assert AnthropicConfig.environment_values({}, environ) == {
         "base_url": ("ANTHROPIC_BASE_URL", "https://proxy.example"),
