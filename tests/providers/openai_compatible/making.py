@@ -20,7 +20,7 @@ def event(document: object) -> bytes:
     return b"data: " + json.dumps(document, ensure_ascii=False).encode() + b"\n\n"
 
 
-def piece(content: str | None = None, *, finish: str | None = None, **delta: Any) -> bytes:
+def piece(content: object = None, *, finish: str | None = None, **delta: Any) -> bytes:
     """An event with one choice; further fields of its delta by keyword."""
     written = {**({} if content is None else {"content": content}), **delta}
     return event(

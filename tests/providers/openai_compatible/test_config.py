@@ -60,6 +60,7 @@ def test_what_describes_the_server_is_no_field_of_a_request(config: type[OpenAIC
         ("openai", {"max_tokens": 0}),
         ("openai", {"tool_choice": " "}),
         ("openai", {"extra": {"a": float("nan")}}),
+        ("openai", {"extra": {"stream": False}}),
         ("openai", {"base_url": "api.openai.com"}),
         ("openai", {"api_key": "a\nb"}),
         ("openai", {"gpu_memory_utilization": 0.9}),
@@ -121,6 +122,11 @@ def test_address_and_key_in_force(
     needs_key = url == "https://api.openai.com/v1" and authorization is None
     assert config.lacks_key(environ) is needs_key
     assert "p@h" not in repr(config)
+
+
+def test_key_of_the_environment_that_no_header_can_carry_is_refused() -> None:
+    with pytest.raises(UsageError, match="OPENAI_API_KEY holds a character"):
+        OpenAIConfig.from_mapping({}).request_headers({"OPENAI_API_KEY": "sk\nHost: x"})
 
 
 def test_values_of_the_environment_are_named() -> None:

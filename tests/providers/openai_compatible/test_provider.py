@@ -83,7 +83,7 @@ async def test_stream_gives_each_piece_and_the_totals_last(
     assert chunks[-1].metadata["done"] is True
     assert chunks[-1].metadata["finish_reason"] == "length"
     assert chunks[-1].metadata["tokens"]["total"] == 13
-    assert server.requests[0].answered.is_set()
+    await server.requests[0].answered.reached()
 
 
 async def test_plain_wire_asks_for_one_document(server: ScriptedServer, connect: Connect):
@@ -183,6 +183,26 @@ async def test_log_probabilities_of_all_pieces_are_in_the_metadata(server: Scrip
     assert response.metadata["logprobs"] == [one, two]
     assert server.requests[0].json["logprobs"] is True
     assert server.requests[0].json["top_logprobs"] == 2
+
+
+async def test_odd_pieces_of_other_servers_are_read(server: ScriptedServer, connect: Connect):
+    parts = [{"type": "text", "text": "Hel"}, {"type": "reference"}]
+    server.on(
+        CHAT,
+        streamed(
+            event({"choices": [], "prompt_filter_results": []}),
+            b": keep-alive\n\n",
+            piece(parts, finish=""),
+            event({"choices": [{"index": 1, "delta": {"content": "another"}, "finish_reason": "stop"}]}),
+            piece("lo"),
+            event({"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}], "usage": None}),
+            DONE,
+        ),
+    )
+
+    response = await connect(server).generate("Hi")
+
+    assert (response.output_text, response.finish_reason) == ("Hello", "stop")
 
 
 async def test_long_answer_is_whole(server: ScriptedServer, connect: Connect):
@@ -356,12 +376,25 @@ class City(BaseModel):
             {"type": "json_schema", "json_schema": {"name": "City", "schema": City.model_json_schema()}},
         ),
         (
-            {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}},
-            {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}},
+            {
+                "type": "json_schema",
+                "json_schema": {"name": "x", "schema": {"type": "object"}, "strict": True},
+            },
+            {
+                "type": "json_schema",
+                "json_schema": {"name": "x", "schema": {"type": "object"}, "strict": True},
+            },
+        ),
+        (
+            {"type": "object", "title": "My answer"},
+            {
+                "type": "json_schema",
+                "json_schema": {"name": "Myanswer", "schema": {"type": "object", "title": "My answer"}},
+            },
         ),
         (None, None),
     ],
-    ids=["json", "object", "model", "openai", "none"],
+    ids=["json", "object", "model", "openai", "schema", "none"],
 )
 async def test_formats_of_other_apis_become_a_response_format(
     server: ScriptedServer, connect: Connect, name: str, wanted: Any, sent: object

@@ -20,6 +20,7 @@ from namel3ss.providers.local.openai_compatible._wire import (
     decode_chunk,
     decode_leniently,
     reasoning_tokens,
+    text_of_parts,
     usage_of,
 )
 from namel3ss.providers.transport.wording import quote
@@ -84,10 +85,12 @@ class Answer:
         if not chunk.choices:
             return None
         choice = chunk.choices[0]
+        if choice.index != 0:  # of several answers to one prompt, which nobody can read at once
+            return None
         if choice.logprobs is not None:
             self._take_logprobs(choice.logprobs)
         piece = self._take_delta(choice)
-        if choice.finish_reason is None or self.finish_reason is not None:
+        if not choice.finish_reason or self.finish_reason is not None:
             return piece
         self.finish_reason = choice.finish_reason
         return self._with_calls(piece)
@@ -102,7 +105,9 @@ class Answer:
         delta = choice.delta or choice.message
         if delta is None:
             return None
-        text = delta.content or self._refused(delta)
+        content = delta.content
+        text = content if isinstance(content, str) else text_of_parts(content)
+        text = text or self._refused(delta)
         thinking = delta.reasoning_content or delta.reasoning or ""
         for part in delta.tool_calls or ():
             self._calls.add(part)

@@ -7,14 +7,20 @@ how a server was started: they are checked, and never sent.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_validator
+from pydantic import ValidationInfo, field_validator
 
 from namel3ss.errors import UsageError
 from namel3ss.providers.addresses import Address, display_url, is_loopback, parse_url
-from namel3ss.providers.call_parts import answer_format, tool_definitions
 from namel3ss.providers.local.openai_compatible._kinds import GENERIC, OPENAI, Kind
+from namel3ss.providers.local.openai_compatible._setting_rules import (
+    Choice,
+    Extra,
+    Format,
+    Tools,
+    format_on_the_wire,
+)
 from namel3ss.providers.setting_problems import merge_places, validate_settings
 from namel3ss.providers.setting_rules import (
     LARGEST_INT,
@@ -22,14 +28,13 @@ from namel3ss.providers.setting_rules import (
     ApiKey,
     Headers,
     Url,
-    check_json,
 )
 from namel3ss.providers.settings import Advice, Limit, ProviderConfig, Seconds, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["SENT_FIELDS", "SERVERS_OWN", "JsonMap", "OpenAICompatibleConfig", "address_setting"]
+__all__ = ["SENT_FIELDS", "SERVERS_OWN", "OpenAICompatibleConfig", "address_setting"]
 
 SERVERS_OWN: Final = "the server's own"
 _MODELS_OWN: Final = "the model's own"
@@ -53,37 +58,6 @@ SENT_FIELDS: Final = (
     "tool_choice",
     "parallel_tool_calls",
 )
-
-
-# -- the rules of single settings ------------------------------------------------------------------------------
-
-
-def _check_map(value: dict[str, Any], about: ValidationInfo) -> dict[str, Any]:
-    check_json(value, about.field_name or "the map")
-    return value
-
-
-def _read_format(value: object) -> object:
-    """What people write for it, as "json" or a schema: one of these, OpenAI's own form, a pydantic model class."""
-    return answer_format({"response_format": value}) if value is not None else None
-
-
-def _check_tools(value: object) -> object:
-    return value if value is None else tool_definitions(value)
-
-
-def _check_choice(value: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
-    if isinstance(value, str) and not value.strip():
-        raise ValueError("empty")
-    if isinstance(value, dict):
-        check_json(value, "tool_choice")
-    return value
-
-
-JsonMap: TypeAlias = Annotated[dict[str, Any], AfterValidator(_check_map)]
-Format: TypeAlias = Annotated[str | dict[str, Any] | None, BeforeValidator(_read_format)]
-Tools: TypeAlias = Annotated[list[dict[str, Any]] | None, BeforeValidator(_check_tools)]
-Choice: TypeAlias = Annotated[str | dict[str, Any] | None, AfterValidator(_check_choice)]
 
 
 # -- the settings ---------------------------------------------------------------------------------------------
@@ -204,7 +178,7 @@ class OpenAICompatibleConfig(ProviderConfig):
         placeholder=SERVERS_OWN,
         synonyms=("parallel_tool_use",),
     )
-    extra: JsonMap = setting(
+    extra: Extra = setting(
         {},
         doc="Further fields of the request, sent as they are. They beat a setting of the same name.",
         placeholder="empty",
@@ -380,6 +354,8 @@ class OpenAICompatibleConfig(ProviderConfig):
         key = self.api_key.get_secret_value() if self.api_key is not None else None
         key = key or _environments_key(self.kind, self.base_url, environ)
         if key:
+            if not key.isprintable() or not key.isascii():
+                raise UsageError(f"{self.kind.key_variable} holds a character that no header can carry.")
             headers["Authorization"] = f"Bearer {key.strip()}"
         elif (authorization := self.address(environ).authorization) is not None:
             headers["Authorization"] = authorization
@@ -406,7 +382,7 @@ class OpenAICompatibleConfig(ProviderConfig):
             for name in ("tools", "tool_choice", "parallel_tool_calls"):
                 fields.pop(name, None)
         if self.response_format is not None:
-            fields["response_format"] = _format_on_the_wire(self.response_format)
+            fields["response_format"] = format_on_the_wire(self.response_format)
         return fields | self.extra
 
     def advice(self, environ: Mapping[str, str]) -> tuple[Advice, ...]:
@@ -451,14 +427,3 @@ def _environments_key(kind: Kind, base_url: str | None, environ: Mapping[str, st
     if base_url is not None and base_url.strip().rstrip("/") != kind.default_url:
         return None
     return environ.get(kind.key_variable, "").strip() or None
-
-
-def _format_on_the_wire(wanted: str | dict[str, Any]) -> dict[str, Any]:
-    if isinstance(wanted, str):
-        return {"type": "json_object"}
-    title = wanted.get("title")
-    usable = [each for each in (title if isinstance(title, str) else "") if each.isascii() and each.isalnum()]
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": "".join(usable)[:64] or "answer", "schema": wanted},
-    }

@@ -9,11 +9,11 @@ from pydantic import field_validator
 from namel3ss.errors import UsageError
 from namel3ss.providers.local.openai_compatible._config import (
     SERVERS_OWN,
-    JsonMap,
     OpenAICompatibleConfig,
     address_setting,
 )
 from namel3ss.providers.local.openai_compatible._kinds import GENERIC, LOCAL_AI, OPENAI, VLLM, Kind
+from namel3ss.providers.local.openai_compatible._setting_rules import JsonMap
 from namel3ss.providers.setting_rules import LARGEST_INT, Url
 from namel3ss.providers.settings import Advice, setting
 

@@ -22,6 +22,7 @@ __all__ = [
     "decode_embed_answer",
     "decode_leniently",
     "reasoning_tokens",
+    "text_of_parts",
     "usage_of",
 ]
 
@@ -44,7 +45,7 @@ class CallPart(msgspec.Struct):
 class Delta(msgspec.Struct):
     """What a piece adds; a whole answer has the same fields under ``message``."""
 
-    content: str | None = None
+    content: str | list[Any] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
@@ -94,6 +95,12 @@ def decode_leniently(data: bytes, shape: type[Shape]) -> Shape:
     Raises ValueError (msgspec's errors are such) or RecursionError where the data is no such object at all.
     """
     return msgspec.convert(json.loads(data.decode("utf-8", "replace")), shape)
+
+
+def text_of_parts(content: list[Any] | None) -> str:
+    """The text of a content that a server sends as a list of parts."""
+    texts = [part.get("text") for part in content or () if isinstance(part, dict)]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def usage_of(reported: object) -> Usage:
