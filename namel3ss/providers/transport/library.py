@@ -19,7 +19,6 @@ import aiohttp
 import httpx
 from aiohttp.http_exceptions import TransferEncodingError
 from httpx_aiohttp import AiohttpTransport
-from multidict import CIMultiDict
 
 from namel3ss.providers.transport.failure_kinds import FailedRequest
 from namel3ss.providers.transport.failures import classify, reason_of
@@ -215,7 +214,7 @@ class _Request(httpx.Request):
     ) -> None:
         self.method = method
         self.url = url
-        self.headers = CIMultiDict(headers)  # type: ignore[assignment]  # what aiohttp would make of httpx's
+        self.headers = dict(headers)  # type: ignore[assignment]  # aiohttp takes these without httpx's work
         self.extensions = dict(extensions)
         self._body = content
         if len(content) > _PIECE_BYTES:

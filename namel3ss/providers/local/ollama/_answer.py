@@ -249,18 +249,18 @@ class Answer:
 
     def _metadata(self) -> dict[str, Any]:
         """What both the last chunk and the response carry. Whatever the server did not report is left out."""
-        usage, rate, totals = self.usage, self.tokens_per_second, self._totals
+        rate, totals, reason = self.tokens_per_second, self._totals, self.finish_reason
         metadata: dict[str, Any] = {
             "provider": "ollama",
             "model": self.model,
             "base_url": self.base_url,
             "served_by": self.base_url,
             "done": self.is_complete,
-            "tokens": {key.removesuffix("_tokens"): count for key, count in usage.items()},
+            "tokens": {key.removesuffix("_tokens"): count for key, count in self.usage.items()},
             "throughput": {} if rate is None else {"tokens_per_second": rate},
         }
-        if self.finish_reason is not None:
-            metadata["finish_reason"] = self.finish_reason
+        if reason is not None:
+            metadata["finish_reason"] = reason
         if self.is_complete:
             timings = self.timings
             metadata["timings"] = {

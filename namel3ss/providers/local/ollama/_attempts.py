@@ -125,6 +125,8 @@ class Attempts:
 
     def _in_order(self) -> list[Host]:
         """Every server: those to be left alone now come last, the one whose rest ends soonest first among them."""
+        if len(self.hosts) == 1:
+            return [*self.hosts]
         return sorted(
             self.hosts, key=lambda host: (host.circuit.open_until or 0.0) if host.circuit.is_open else 0.0
         )
