@@ -60,6 +60,8 @@ class _LazyGroup(Group):
             from namel3ss.language.suggest import did_you_mean
 
             hint = did_you_mean(name, _COMMANDS) or f"there are {', '.join(_COMMANDS)}."
+            if name in ("help", "version"):
+                hint = f"did you mean `--{name}`?"
             raise click.UsageError(f"There is no command {name!r}: {hint}", ctx)
         return super().resolve_command(ctx, args)
 

@@ -9,9 +9,10 @@ from namel3ss.cli.answer import AnswerPrinter, answer_as_json, answer_statistics
 from namel3ss.cli.answering import stream_answer, waiting_for
 from namel3ss.cli.assignments import read_assignments
 from namel3ss.cli.live_value import ValuePrinter
-from namel3ss.cli.prompts import read_piped_text, text_argument
+from namel3ss.cli.prompts import given_text, text_argument
 from namel3ss.declarations.value_types import ScalarType, without_optional
 from namel3ss.errors import UsageError
+from namel3ss.language.suggest import did_you_mean
 from namel3ss.runtime.asking import as_type
 
 if TYPE_CHECKING:
@@ -160,24 +161,24 @@ def _read_inputs(session: Session, wanted: ObjectType, part: Wanted) -> dict[str
         if not equals or not key:
             raise UsageError(f"{text!r} is not an input.", suggestion="Write key=value, such as text=Hello")
         field = wanted.get(key)
-        found[key] = as_type(value, field.type) if field is not None else value
+        if field is None:
+            known = f"It takes: {', '.join(wanted.names)}." if wanted.names else "It takes no input."
+            hint = did_you_mean(key, wanted.names)
+            raise UsageError(
+                f"There is no input `{key}`.", suggestion=f"{hint.capitalize()} {known}" if hint else known
+            )
+        found[key] = as_type(value, field.type)
     missing = [each for each in wanted.fields if each.is_required and each.name not in found]
     if len(missing) == 1 and without_optional(missing[0].type) == _TEXT:
-        found[missing[0].name] = _given_text(session, part.text, missing[0].name)
+        name = missing[0].name
+        found[name] = given_text(part.text, session.stdin, name)
+        if not found[name]:
+            raise UsageError(
+                f"The input `{name}` is missing.", suggestion=f"Add --input {name}=…, or pipe the text in."
+            )
     elif part.text is not None:
         raise UsageError(
             "There is no input for the text on the command line.",
             suggestion="Say which input it is: --input NAME=TEXT",
         )
     return found
-
-
-def _given_text(session: Session, text: str | None, name: str) -> str:
-    stdin = session.stdin
-    piped = "" if stdin is None or stdin.isatty() else read_piped_text(stdin.buffer)
-    parts = [part.strip("\n") for part in (text_argument(text or "", name), piped) if part.strip()]
-    if not parts:
-        raise UsageError(
-            f"The input `{name}` is missing.", suggestion=f"Add --input {name}=…, or pipe the text in."
-        )
-    return "\n\n".join(parts)

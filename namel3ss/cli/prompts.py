@@ -10,7 +10,7 @@ from namel3ss.errors import UsageError
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["assemble_prompt", "read_piped_text", "text_argument"]
+__all__ = ["assemble_prompt", "given_text", "read_piped_text", "single_argument", "text_argument"]
 
 # More than the largest context window holds; a file that was piped in by mistake ends here, not in swap.
 LARGEST_PROMPT_BYTES: Final = 32 * 1024 * 1024
@@ -32,16 +32,31 @@ def text_argument(text: str, name: str) -> str:
 
 
 def assemble_prompt(argument: str | None, stdin: TextIO | None) -> str:
-    """The prompt made of both, a blank line between. Raises UsageError where neither says anything."""
-    piped = "" if stdin is None or stdin.isatty() else read_piped_text(stdin.buffer)
-    given = text_argument(argument or "", "The prompt")
-    parts = [part for part in (given.strip("\n"), piped.strip("\n")) if part.strip()]
-    if not parts:
+    """The prompt made of both. Raises UsageError where neither says anything."""
+    prompt = given_text(argument, stdin, "The prompt")
+    if not prompt:
         raise UsageError(
             "There is no prompt.",
             suggestion='Write it after the file (namel3ss run app.ai "Why is the sky blue?"), or pipe it in.',
         )
-    return "\n\n".join(parts)
+    return prompt
+
+
+def given_text(argument: str | None, stdin: TextIO | None, name: str) -> str:
+    """The argument, called `name` in errors, and what is piped in, a blank line between; "" where neither says anything."""
+    piped = "" if stdin is None or stdin.isatty() else read_piped_text(stdin.buffer)
+    given = text_argument(argument or "", name)
+    return "\n\n".join(part for part in (given.strip("\n"), piped.strip("\n")) if part.strip())
+
+
+def single_argument(words: tuple[str, ...]) -> str | None:
+    """The prompt of a command line. Raises UsageError for several words, which a shell gives where quotes are missing."""
+    if len(words) > 1:
+        raise UsageError(
+            f"The prompt is {len(words)} arguments, and must be one.",
+            suggestion=f'Put it in quotes: "{" ".join(words)}"',
+        )
+    return words[0] if words else None
 
 
 def read_piped_text(stream: BinaryIO) -> str:

@@ -10,6 +10,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from namel3ss.cli.ai_files import STDIN
+from namel3ss.errors import ProgramError
 
 if TYPE_CHECKING:
     from namel3ss.cli.session import Session
@@ -18,11 +19,18 @@ __all__ = ["difference", "read_bytes", "replace_file"]
 
 
 def read_bytes(path: str, session: Session) -> bytes:
-    """What a file holds; ``-`` is standard input. Raises OSError."""
+    """What a file holds; ``-`` is standard input. Raises ProgramError where it cannot be read."""
     if path == STDIN:
         return b"" if session.stdin is None else session.stdin.buffer.read()
-    with open(path, "rb") as file:
-        return file.read()
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError as error:
+        raise ProgramError(
+            f"There is no file `{path}`.", suggestion="Check the path and the working folder."
+        ) from error
+    except OSError as error:
+        raise ProgramError(f"`{path}` cannot be read: {error.strerror}.") from error
 
 
 def replace_file(path: str, text: str) -> None:

@@ -79,8 +79,9 @@ def _unusable(file: ProgramFile) -> ProgramError:
         )
     first = errors[0]
     if not first.source.text:  # the file itself is the trouble, not a place in it
+        said = f"{first.message[:1].upper()}{first.message[1:]}."
         return ProgramError(
-            f"{first.message[:1].upper()}{first.message[1:]}.",
+            said if first.source.path in said else f"{first.source.path}: {first.message}.",
             suggestion=first.help,
             diagnostics=file.diagnostics,
         )

@@ -211,10 +211,12 @@ class Program:
             )
         near = closest(name, there)
         declares = f" It declares: {', '.join(there)}." if there else ""
-        return UsageError(
-            f"{self.path} declares no {what} {name!r}.{declares}",
-            suggestion=f"Did you mean {near[0]}?" if near else None,
-        )
+        kinds = {"ai model": self.models, "prompt": self.prompts, "chain": self.chains}
+        other = next((kind for kind, names in kinds.items() if name in names), None)
+        suggestion = f"Did you mean {near[0]}?" if near else None
+        if other is not None:
+            suggestion = f"{name!r} is the name of {'an' if other[0] in 'a' else 'a'} {other}."
+        return UsageError(f"{self.path} declares no {what} {name!r}.{declares}", suggestion=suggestion)
 
     def _open_provider(self, declaration: ModelDeclaration) -> N3Provider:
         with self._lock:

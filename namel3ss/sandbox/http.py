@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -228,6 +229,8 @@ class Writer:
         await self._start(answer.status, [*answer.headers, ("Content-Type", answer.content_type)])
         async for piece in answer.pieces:
             await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+            # So that a client who has left is noticed: asyncio complains of several writes to a connection that is gone.
+            await asyncio.sleep(0)
         await self.resources.aclose()
         await self.send({"type": "http.response.body", "body": b""})
 

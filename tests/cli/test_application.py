@@ -71,6 +71,7 @@ def test_help_goes_to_stdout(arguments: list[str], capsys: pytest.CaptureFixture
     [
         (["chec"], "did you mean `check`?"),  # codespell:ignore chec
         (["xyzzy"], "there are run, chat, check"),
+        (["help"], "did you mean `--help`?"),
         (["--hlp"], "--help"),
         (["check"], "Missing argument 'FILE...'"),
         (["run"], "Missing argument 'FILE'"),

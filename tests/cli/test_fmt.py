@@ -104,5 +104,14 @@ def test_file_that_is_no_text_is_named_and_the_others_formatted(tmp_path: Path) 
     assert (tmp_path / "b.ai").read_text() == NICE
 
 
-def test_missing_file_is_an_input_error(tmp_path: Path) -> None:
-    assert call("fmt", tmp_path / "none.ai").code == 74
+def test_a_file_that_cannot_be_read_is_the_error_that_it_is_for_other_commands(tmp_path: Path) -> None:
+    missing = tmp_path / "none.ai"
+    loop = tmp_path / "loop.ai"
+    loop.symlink_to(loop)
+
+    done = call("fmt", missing)
+    assert (done.code, call("run", missing, "Hi").code) == (1, 1)
+    assert f"There is no file `{missing}`." in done.stderr
+    done = call("fmt", loop)
+    assert done.code == 1
+    assert "cannot be read" in done.stderr

@@ -19,7 +19,19 @@ def test_new_file_checks_and_runs_on_the_sandbox(tmp_path: Path, name: str) -> N
     assert (done.code, done.stderr) == (0, "")
     assert f"Wrote {path}" in done.stdout
     assert call("check", path, "--strict").stdout == "1 file checked: no mistakes.\n"
+    assert call("fmt", path, "--check").code == 0
     assert call("run", path, "Hi", "--sandbox").code == 0
+
+
+def test_the_command_to_try_can_be_copied_into_a_shell(tmp_path: Path) -> None:
+    folder = tmp_path / "my files"
+    folder.mkdir()
+
+    done = call("new", folder / "helper")
+
+    command = f"namel3ss run '{folder}/helper.ai' "
+    assert command in done.stdout
+    assert command in (folder / "helper.ai").read_text(encoding="utf-8")
 
 
 def test_new_file_overwrites_nothing(tmp_path: Path) -> None:

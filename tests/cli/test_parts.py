@@ -126,11 +126,16 @@ def test_a_chain_as_json_has_its_steps(program: Path):
         (("--prompt", "say"), 2, "The input `text` is missing."),
         (("--prompt", "say", "--input", "text"), 2, "is not an input"),
         (("--prompt", "say", "--input", "text=x", "more"), 2, "no input for the text"),
+        (("--prompt", "say", "two", "words"), 2, 'Put it in quotes: "two words"'),
         (
             ("--prompt", "summarise", "--input", "text=x", "--input", "words=many"),
             2,
             "`words` must be a whole number",
         ),
+        (("--prompt", "say", "--input", "txt=x"), 2, "Did you mean `text`? It takes: text."),
+        (("--chain", "one", "--input", "a=b"), 2, "There is no input `a`."),
+        (("--prompt", "both"), 2, "'both' is the name of a chain."),
+        (("--chain", "chat"), 2, "'chat' is the name of an ai model."),
         (("--prompt", "say", "--chain", "both"), 2, "give one of them"),
         (("--input", "a=b"), 2, "--input goes with --prompt or --chain"),
         (("--prompt", "say", "x", "--system", "y"), 2, "--system and --image do not go"),
@@ -157,3 +162,4 @@ def test_a_failing_step_has_the_exit_code_of_what_failed_and_names_its_place(pro
 
     assert done.code == 3
     assert f"Step 'say' of chain 'both' ({program}:14:10) failed:" in done.stderr
+    assert "Add --sandbox" in done.stderr

@@ -10,7 +10,7 @@ import pytest
 
 from namel3ss.sandbox import SandboxOptions, SandboxServer
 from tests.end_to_end.programs import write_program
-from tests.support.command_line import call, on_terminal, run_command
+from tests.support.command_line import call, on_terminal, run_command, started_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -302,3 +302,17 @@ def test_spinner_turns_while_the_model_loads_and_is_wiped(tmp_path: Path) -> Non
             terminal.read_until("Waiting for llama3:8b")
             terminal.read_until(r"\r\x1b\[KThis is")
             assert terminal.wait() == 0
+
+
+def test_a_reader_who_has_seen_enough_ends_the_command_without_a_word(tmp_path: Path) -> None:
+    write_program(tmp_path, "llama3:8b")
+    lines = "x\n" * 2000
+
+    with started_command("run", "app.ai", lines, "--sandbox", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+
+        assert process.stderr.read().decode() == MADE_UP
+        assert process.wait(30) == 0

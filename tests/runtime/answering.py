@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
+from namel3ss.language import Severity
 from namel3ss.providers.base import (
     N3Provider,
     ProviderChunk,
@@ -129,5 +130,6 @@ def load_answering(
 
     registry = ProviderRegistry({"test": Entry("test", "tests.runtime.answering:_Plugin", GROUP)})
     program = load(path, environ={}, registry=registry)
-    assert program.diagnostics == (), [found.message for found in program.diagnostics]
+    errors = [found.message for found in program.diagnostics if found.severity is Severity.ERROR]
+    assert errors == []
     return program

@@ -86,6 +86,14 @@ def test_a_missing_file_is_a_program_error(tmp_path: Path):
         load(tmp_path / "absent.ai", environ={})
 
 
+def test_a_file_that_cannot_be_read_as_text_is_named(tmp_path: Path):
+    path = tmp_path / "binary.ai"
+    path.write_bytes(b"%PDF-1.7")
+
+    with pytest.raises(ProgramError, match=r"binary\.ai: .*, not a program\.$"):
+        load(path, environ={})
+
+
 def test_a_file_without_models_says_so(open_text: Callable[..., Program]):
     with pytest.raises(ProgramError, match="declares no ai model that can be run"):
         open_text("# nothing\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from typing import Final
 
 import click
@@ -20,16 +21,16 @@ _STARTER: Final = """\
 
 ai model assistant {{
     provider: ollama
-    model: env.ASSISTANT_MODEL ?? "llama3.2:1b"    # `namel3ss models` lists what is installed
+    model: env.ASSISTANT_MODEL ?? "llama3.2:1b"  # `namel3ss models list` shows what is installed
     system: |
         You are a helpful assistant.
         Answer in a few plain sentences.
     config: {{
-        temperature: 0.7    # 0 is the most predictable
-        num_ctx: 8192       # tokens: prompt and answer together
+        temperature: 0.7  # 0 is the most predictable
+        num_ctx: 8192  # tokens: prompt and answer together
     }}
     deployment_config: {{
-        keep_alive: 10m     # how long the model stays loaded after an answer
+        keep_alive: 10m  # how long the model stays loaded after an answer
     }}
 }}
 """
@@ -52,9 +53,11 @@ def command(session: Session, name: str) -> None:
     try:
         # "x" refuses a file that exists, and a link to nowhere, in the same step that creates it.
         with open(path, "x", encoding="utf-8", newline="\n") as file:
-            file.write(_STARTER.format(file=path))
+            file.write(_STARTER.format(file=shlex.quote(path)))
     except FileExistsError:
         raise UsageError(
             f"{path} exists already, and nothing is overwritten.", suggestion="Choose another name."
         ) from None
-    session.output.line(f'Wrote {path}. Try it: namel3ss run {path} "Why is the sky blue?" --sandbox')
+    session.output.line(
+        f'Wrote {path}. Try it: namel3ss run {shlex.quote(path)} "Why is the sky blue?" --sandbox'
+    )

@@ -14,7 +14,7 @@ from namel3ss.cli.answering import answer_at_once, stream_answer
 from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.opening import load_program, open_model, sandbox_option, where_to_run
 from namel3ss.cli.part_options import Wanted, part_options
-from namel3ss.cli.prompts import assemble_prompt, text_argument
+from namel3ss.cli.prompts import assemble_prompt, single_argument, text_argument
 from namel3ss.cli.reading import reading_options
 from namel3ss.cli.session import Command, Session, pass_session
 from namel3ss.cli.telemetry import exported_telemetry, otel_option
@@ -46,7 +46,7 @@ class Question:
 
 @click.command(cls=Command, short_help="Answer one prompt with a model of a .ai file.")
 @click.argument("file", metavar="FILE", type=AI_FILE)
-@click.argument("prompt", metavar="[PROMPT]", required=False)
+@click.argument("words", metavar="[PROMPT]", nargs=-1)
 @click.option("-m", "--model", metavar="NAME", help="The model to use, where the file declares several.")
 @part_options
 @click.option("--system", metavar="TEXT", help="Replace the system prompt of the file.")
@@ -73,7 +73,7 @@ def command(
     session: Session,
     *,
     file: str,
-    prompt: str | None,
+    words: tuple[str, ...],
     model: str | None,
     prompt_name: str | None,
     chain_name: str | None,
@@ -93,6 +93,7 @@ def command(
     The prompt is PROMPT, followed by what is piped in. The answer goes to stdout as it arrives, everything else to
     stderr. With --prompt or --chain the file says what is asked, and PROMPT is the one text that it needs.
     """
+    prompt = single_argument(words)
     if prompt_name is not None or chain_name is not None or inputs:
         wanted = Wanted(
             prompt=prompt_name,
