@@ -1,17 +1,26 @@
-"""Ollama's answer in Anthropic's shape."""
+"""Answers in Anthropic's shape, whoever gave them."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-__all__ = ["BridgeResponse", "ContentBlock", "StopReason", "Usage", "blocks_of", "part_of", "to_response"]
+if TYPE_CHECKING:
+    from namel3ss.providers.base import ProviderResponse
 
-StopReason: TypeAlias = Literal["end_turn", "max_tokens", "tool_use"]
+__all__ = [
+    "BridgeResponse",
+    "ContentBlock",
+    "Usage",
+    "blocks_of",
+    "from_anthropic",
+    "from_ollama",
+    "part_of",
+]
 
-_REASONS: Final[Mapping[object, StopReason]] = {"length": "max_tokens"}
+_REASONS: Final[Mapping[object, str]] = {"length": "max_tokens"}
 
 
 class ContentBlock(dict[str, Any]):
@@ -29,27 +38,36 @@ class ContentBlock(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens, as the server counted them; 0 where it did not."""
+    """Tokens, as the server counted them; 0 where it did not. The three kinds of input are counted apart."""
 
     input_tokens: int = 0
     output_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+    cache_read_input_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class BridgeResponse:
-    """One message of the model. `tool_calls` are Ollama's own, each with an ``id``."""
+    """One message of the model.
+
+    `tool_calls` have Ollama's shape, each with an ``id``. `stop_reason` is Anthropic's word: ``end_turn``, ``max_tokens``,
+    ``tool_use`` or another of its own. `metadata` says who answered: ``provider``, ``server``; ``cache`` ("hit", "joined" or
+    "miss") where a cache was asked; ``fallback`` where another model than the bridge's own has answered, with the reason.
+    """
 
     content: list[ContentBlock]
     tool_calls: list[dict[str, Any]]
     usage: Usage
-    stop_reason: StopReason
+    stop_reason: str
     model: str
+    stop_sequence: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=lambda: f"msg_{uuid.uuid4().hex}")
     type: Literal["message"] = "message"
     role: Literal["assistant"] = "assistant"
 
 
-def to_response(answer: Mapping[str, Any], model: str) -> BridgeResponse:
+def from_ollama(answer: Mapping[str, Any], model: str, metadata: dict[str, Any]) -> BridgeResponse:
     """The message that a whole answer of ``/api/chat`` is. A call keeps its id; one without gets a new one."""
     message = answer.get("message") or {}
     calls = [_with_id(call) for call in message.get("tool_calls") or ()]
@@ -75,6 +93,35 @@ def to_response(answer: Mapping[str, Any], model: str) -> BridgeResponse:
         usage=Usage(_count(answer, "prompt_eval_count"), _count(answer, "eval_count")),
         stop_reason="tool_use" if calls else _REASONS.get(answer.get("done_reason"), "end_turn"),
         model=str(answer.get("model", model)),
+        metadata=metadata,
+    )
+
+
+def from_anthropic(response: ProviderResponse) -> BridgeResponse:
+    """The message of Anthropic's that the provider has read, with its blocks as the API gave them."""
+    answered = response.metadata
+    blocks = [ContentBlock(block) for block in answered.get("content", ())]
+    usage = response.usage
+    created, read = usage.get("cache_creation_tokens", 0), usage.get("cache_read_tokens", 0)
+    return BridgeResponse(
+        content=blocks,
+        tool_calls=[
+            {"id": block["id"], "function": {"name": block["name"], "arguments": block.get("input") or {}}}
+            for block in blocks
+            if block.get("type") == "tool_use"
+        ],
+        usage=Usage(
+            # The provider counts all of the prompt as one; the API does not.
+            max(0, usage.get("prompt_tokens", 0) - created - read),
+            usage.get("completion_tokens", 0),
+            created,
+            read,
+        ),
+        stop_reason=answered.get("stop_reason") or "end_turn",
+        stop_sequence=answered.get("stop_sequence"),
+        model=response.model,
+        id=answered.get("message_id") or f"msg_{uuid.uuid4().hex}",
+        metadata={"provider": "anthropic", "server": answered.get("base_url")},
     )
 
 

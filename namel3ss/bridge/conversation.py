@@ -14,11 +14,11 @@ import msgspec
 from namel3ss.bridge.answers import part_of
 from namel3ss.errors import UsageError
 
-__all__ = ["to_messages", "to_system_text", "to_tools"]
+__all__ = ["SCHEMA_KEYS", "to_messages", "to_system_text", "to_tools"]
 
 logger = logging.getLogger(__name__)
 
-_SCHEMA_KEYS: Final = ("openai_schema", "input_schema", "parameters")
+SCHEMA_KEYS: Final = ("openai_schema", "input_schema", "parameters")
 _KEPT: Final = ("thinking", "images", "tool_call_id", "tool_name")
 
 
@@ -47,11 +47,14 @@ def to_system_text(system_prompt: object, dynamic_content: str | None) -> str | 
     return "\n\n".join(part for part in (system_prompt, dynamic_content) if part) or None
 
 
-def to_tools(tools: Sequence[object]) -> list[dict[str, Any]]:
-    """The tools that have a schema, as Ollama takes them; the others are left out with a warning."""
+def to_tools(tools: Sequence[object], schema_keys: Sequence[str] = SCHEMA_KEYS) -> list[dict[str, Any]]:
+    """The tools that have a schema, as Ollama takes them; the others are left out with a warning.
+
+    A schema is found under the first of `schema_keys` that a tool has.
+    """
     wire = []
     for tool in tools:
-        schema = next((found for key in _SCHEMA_KEYS if (found := part_of(tool, key)) is not None), None)
+        schema = next((found for key in schema_keys if (found := part_of(tool, key)) is not None), None)
         inner = schema.get("function", schema) if isinstance(schema, Mapping) else {}
         is_whole = isinstance(inner, Mapping) and "parameters" in inner
         name = part_of(tool, "name") or (inner.get("name") if is_whole else None)

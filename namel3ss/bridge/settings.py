@@ -2,57 +2,85 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from namel3ss.bridge.anthropic import AnthropicBridge
 from namel3ss.bridge.ollama import OllamaBridge
 from namel3ss.errors import UsageError
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
+    from namel3ss.bridge.base import Bridge
+    from namel3ss.caching import ResponseCache
     from namel3ss.scheduling import RequestQueue
 
-__all__ = ["bridge_for"]
+__all__ = ["PROVIDERS", "check_provider", "from_settings"]
 
-_PROVIDERS: Final = ("ollama",)
+PROVIDERS: Final = ("anthropic", "ollama")
 _KEYS: Final = ("provider", "model", "ollama_url", "ollama_model", "temperature", "max_tokens", "timeout")
 
 
-def bridge_for(settings: Mapping[str, Any], *, queue: RequestQueue | None = None) -> OllamaBridge:
-    """The bridge that the settings ask for: a configuration with an ``api`` section, or that section itself.
-
-    Keys: ``provider``, ``ollama_url``, ``ollama_model``, ``temperature``, ``max_tokens``, ``timeout`` (seconds); ``model``
-    is another provider's and is not used for Ollama. Raises UsageError for a missing or unknown provider, key or value:
-    nothing falls back to a cloud.
-    """
+def from_settings(
+    settings: Mapping[str, Any],
+    *,
+    queue: RequestQueue | None,
+    cache: ResponseCache | None,
+    environ: Mapping[str, str] | None,
+) -> Bridge:
+    """The bridge that a configuration with an ``api`` section, or that section itself, asks for."""
     api = settings.get("api", settings)
     if not isinstance(api, Mapping):
         raise UsageError(f"The section `api` must be a map, not a value of type {type(api).__name__}.")
+    if "api" not in settings and "provider" not in settings and not any(key in _KEYS for key in settings):
+        raise UsageError(
+            "The settings have no section `api`.", suggestion="Write api:, and under it provider: ollama."
+        )
     for key in api:
         if key not in _KEYS:
-            raise UsageError(f"The section `api` has no `{key}`.", suggestion=_hint(str(key), _KEYS))
-    _check_provider(api.get("provider"))
-    model = api.get("ollama_model")
+            raise UsageError(f"The section `api` has no `{key!s:.40}`.", suggestion=hint(str(key), _KEYS))
+    provider = check_provider(api.get("provider"))
+    given = {name: _number(api, name) for name in ("temperature", "max_tokens", "timeout") if name in api}
+    if provider == "ollama":
+        model = _name(api, "ollama_model", "llama3:8b; `ollama list` shows what is installed")
+        url = api.get("ollama_url")
+        if url is not None and not isinstance(url, str):
+            raise UsageError(f"ollama_url must be a URL, not {url!r:.40}.")
+        return OllamaBridge(url, model, queue, cache=cache, **given)  # type: ignore[arg-type]  # checked one by one
+    model = _name(api, "model", "claude-sonnet-4-5")
+    return AnthropicBridge(model, environ=environ, **given)  # type: ignore[arg-type]  # checked one by one
+
+
+def check_provider(provider: object) -> str:
+    """The provider's name. Raises UsageError for a missing or unknown one: nothing goes to a cloud by mistake."""
+    if provider is None:
+        raise UsageError(
+            "The section `api` names no `provider`.", suggestion=f"Write one of: {', '.join(PROVIDERS)}."
+        )
+    name = provider.strip().lower() if isinstance(provider, str) else None
+    if name not in PROVIDERS:
+        raise UsageError(
+            f"There is no provider `{provider!s:.40}`.", suggestion=hint(str(provider), PROVIDERS)
+        )
+    return name
+
+
+def hint(word: str, candidates: tuple[str, ...]) -> str:
+    """What may have been meant, and what there is."""
+    near = closest(word, candidates)
+    meant = f"Did you mean `{near[0]}`? " if near else ""
+    return f"{meant}There are: {', '.join(candidates)}."
+
+
+def _name(api: Mapping[str, Any], key: str, example: str) -> str:
+    model = api.get(key)
     if not isinstance(model, str) or not model.strip():
         raise UsageError(
-            "provider `ollama` needs `ollama_model`, the name of a model that it has.",
-            suggestion="Write for example ollama_model: llama3:8b; `ollama list` shows what is installed.",
+            f"provider `{api['provider']}` needs `{key}`, the name of a model that it has.",
+            suggestion=f"Write for example {key}: {example}.",
         )
-    url = api.get("ollama_url")
-    if url is not None and not isinstance(url, str):
-        raise UsageError(f"ollama_url must be a URL, not {url!r:.40}.")
-    given = {name: _number(api, name) for name in ("temperature", "max_tokens", "timeout") if name in api}
-    return OllamaBridge(url, model, queue, **given)  # type: ignore[arg-type]  # checked one by one
-
-
-def _check_provider(provider: object) -> None:
-    if provider is None:
-        raise UsageError("The section `api` names no `provider`.", suggestion=f"Write one of: {_known()}.")
-    if not isinstance(provider, str) or provider.strip().lower() not in _PROVIDERS:
-        raise UsageError(
-            f"There is no provider `{provider!s:.40}`.",
-            suggestion=_hint(str(provider), _PROVIDERS),
-        )
+    return model
 
 
 def _number(api: Mapping[str, Any], name: str) -> float | int:
@@ -61,19 +89,9 @@ def _number(api: Mapping[str, Any], name: str) -> float | int:
     if (
         isinstance(value, bool)
         or not isinstance(value, kinds)
-        or value < 0
+        or not 0 <= value < math.inf
         or (value == 0 and name != "temperature")
     ):
         what = "whole number of at least 1" if name == "max_tokens" else "number"
         raise UsageError(f"{name} must be a {what}, not {value!r:.40}.")
     return value
-
-
-def _hint(word: str, candidates: tuple[str, ...]) -> str:
-    near = closest(word, candidates)
-    meant = f"Did you mean `{near[0]}`? " if near else ""
-    return f"{meant}There are: {', '.join(candidates)}."
-
-
-def _known() -> str:
-    return ", ".join(_PROVIDERS)

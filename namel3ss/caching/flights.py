@@ -36,10 +36,14 @@ class NotReadError(N3Error):
 
 
 class Flight:
-    """An answer on its way. `ended` is called once, when it is complete, has failed or is abandoned."""
+    """An answer on its way. `ended` is called once, when it is complete, has failed or is abandoned.
+
+    `label` is what whoever feeds it wants its readers to know, such as the id of the request.
+    """
 
     def __init__(self, max_bytes: int, ended: Callable[[Flight], None] | None = None) -> None:
         self._max_bytes = max_bytes
+        self.label: str | None = None
         self._ended = ended
         self._lock = threading.Lock()
         self._pieces: list[bytes] = []

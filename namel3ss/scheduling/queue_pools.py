@@ -54,6 +54,7 @@ class Member:
     circuit: Circuit
     told: Server
     """What the scheduler was told last."""
+    is_alone: bool = False
     missing: set[str] = field(default_factory=set)
     is_draining: bool = False
     is_busy: bool = False
@@ -61,7 +62,8 @@ class Member:
 
     @property
     def is_down(self) -> bool:
-        return self.circuit.open_until is not None
+        # Several are looked at until they answer; one alone is tried again after a while.
+        return self.circuit.is_open if self.is_alone else self.circuit.open_until is not None
 
     @property
     def state(self) -> Literal["up", "down", "busy", "draining"]:
@@ -84,7 +86,8 @@ class Pool:
         start: Callable[[Coroutine[object, object, None]], object],
     ) -> None:
         self.members = {
-            spec.name: Member(spec, base_url, Circuit(clock=clock), spec) for spec, base_url in servers
+            spec.name: Member(spec, base_url, Circuit(clock=clock), spec, is_alone=len(servers) == 1)
+            for spec, base_url in servers
         }
         self.scheduler = SyncScheduler([spec for spec, _ in servers], policy=policy, clock=clock)
         self._clock = clock
@@ -97,6 +100,11 @@ class Pool:
     @property
     def has_choice(self) -> bool:
         return len(self.members) > 1
+
+    @property
+    def is_down(self) -> bool:
+        """Whether no server is left, as far as is known."""
+        return all(member.is_down for member in self.members.values() if not member.is_draining)
 
     def readdressed(self, request: Outgoing, server: str) -> Outgoing:
         """The request to the server that it was bound to."""
@@ -142,25 +150,23 @@ class Pool:
 
     def answered(self, server: str) -> None:
         """A server has begun to answer."""
-        if self.has_choice:
-            with self._lock:
-                self.members[server].circuit.answered()
-                self._settle()
+        with self._lock:
+            self._is_up(self.members[server], Circuit.answered)
 
     def completed(self, server: str) -> None:
         """A server has given a whole answer."""
-        if self.has_choice:
-            with self._lock:
-                self.members[server].circuit.succeeded()
-                self._settle()
+        with self._lock:
+            self._is_up(self.members[server], Circuit.succeeded)
 
     def failed(self, server: str, error: BaseException, request: Outgoing) -> None:
         """A request failed there. Watch the server if that says something about it."""
-        if not self.has_choice or not isinstance(error, OllamaError):
+        if not isinstance(error, OllamaError):
             return
         member = self.members[server]
         with self._lock:
             member.circuit.failed(error)
+            if member.is_alone:
+                return
             if isinstance(error, OllamaModelNotFoundError):
                 member.missing.add(request.model_key)
             if isinstance(error, OllamaServerBusyError) and not member.is_busy:
@@ -215,6 +221,13 @@ class Pool:
             member.missing -= installed
             self._settle()
         self.scheduler.report_loaded(member.spec.name, loaded)
+
+    def _is_up(self, member: Member, note: Callable[[Circuit], None]) -> None:
+        """Note a success. The lock is held."""
+        was_down = member.is_down
+        note(member.circuit)
+        if was_down:
+            self._settle()
 
     def _settle(self) -> None:
         """Tell the scheduler what has changed. The lock is held."""

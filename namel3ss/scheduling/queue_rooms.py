@@ -113,6 +113,12 @@ class Room:
                 )
             return pool
 
+    def is_down(self, request: Outgoing) -> bool:
+        """Whether all servers that may answer a request are known to be down."""
+        with self._lock:
+            pool = self._pools.get(request.server)
+        return pool is not None and pool.is_down
+
     def digest(self, request: Outgoing) -> str | None:
         """What the request's model means on all servers that may answer it; None where that is not one thing."""
         with self._lock:

@@ -281,6 +281,12 @@ class RequestQueue:
         """
         return [found for pool in self._here().room.pools() for found in pool.snapshot()]
 
+    def is_down(self, request_data: Mapping[str, Any] | ChatRequest) -> bool:
+        """Whether every server that may answer such a request is known to be down: it failed lately, and has not answered
+        since. Such a request may be sent all the same.
+        """
+        return self._here().room.is_down(self._outgoing(request_data, stream=False))
+
     def drain_server(self, base_url: str) -> None:
         """Send nothing more to a server; what runs there runs on."""
         self._here().room.pool_at(base_url).drain(resolve_address(base_url).url, is_draining=True)

@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from namel3ss.bridge import BridgeTimeoutError, OllamaBridge, bridge_for, waiting_message
-from namel3ss.errors import UsageError
+from namel3ss.bridge import BridgeTimeoutError, OllamaBridge, waiting_message
 from namel3ss.providers.local.ollama import OllamaModelNotFoundError
 from namel3ss.sandbox import SandboxServer
 from namel3ss.scheduling import RequestQueue, SchedulerClosedError
+from tests.bridge.answers import HELLO, answer, part
 from tests.support.scripted_server import Gate, ScriptedServer, document, lines
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-HELLO = [{"role": "user", "content": "Hello"}]
 TOOL = {"name": "weather", "description": "d", "input_schema": {"type": "object"}}
-
-
-def answer(text: str = "Hi", *, done_reason: str = "stop", **message: Any) -> dict[str, Any]:
-    return {
-        "model": "m",
-        "message": {"role": "assistant", "content": text, **message},
-        "done": True,
-        "done_reason": done_reason,
-        "prompt_eval_count": 7,
-        "eval_count": 2,
-    }
-
-
-@pytest.fixture
-def queue() -> Iterator[RequestQueue]:
-    with RequestQueue() as queue:
-        yield queue
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with ScriptedServer() as server:
-        yield server
 
 
 def test_answer_has_anthropics_shape(server: ScriptedServer, queue: RequestQueue) -> None:
@@ -94,8 +67,7 @@ def test_answer_that_was_cut_by_its_limit_says_so(server: ScriptedServer, queue:
 
 
 def test_streamed_answer_comes_in_pieces_and_whole(server: ScriptedServer, queue: RequestQueue) -> None:
-    part = {"model": "m", "message": {"role": "assistant", "content": "H"}, "done": False}
-    server.on("/api/chat", lines(part, part, answer("")))
+    server.on("/api/chat", lines(part("H"), part("H"), answer("")))
     seen: list[str] = []
     bridge = OllamaBridge(server.url, "m", queue)
 
@@ -109,8 +81,7 @@ def test_streamed_answer_comes_in_pieces_and_whole(server: ScriptedServer, queue
 def test_failing_callback_reaches_the_caller_and_stops_the_request(
     server: ScriptedServer, queue: RequestQueue
 ) -> None:
-    part = {"model": "m", "message": {"role": "assistant", "content": "H"}, "done": False}
-    server.on("/api/chat", [*lines(part)[:-1], Gate()])
+    server.on("/api/chat", [*lines(part("H"))[:-1], Gate()])
 
     def fail(text: str) -> None:
         raise KeyError(text)
@@ -175,40 +146,3 @@ def test_responses_of_other_libraries_can_be_read_too() -> None:
         assert bridge.extract_text_content(response) == "a"
         assert bridge.extract_tool_calls(response) == [{"id": "i", "tool_name": "n", "input": {}}]
     assert bridge.extract_text_content(None) == ""
-
-
-def test_settings_of_the_application_choose_the_bridge(server: ScriptedServer, queue: RequestQueue) -> None:
-    server.on("/api/chat", document(answer()))
-    api = {
-        "provider": "Ollama",
-        "model": "claude-3-sonnet-20240229",
-        "ollama_url": server.url,
-        "ollama_model": "qwen",
-        "temperature": 0.2,
-        "max_tokens": 9,
-        "timeout": 30,
-    }
-
-    bridge_for({"api": api}, queue=queue).generate_response(HELLO)
-
-    sent = server.requests[0].json
-    assert sent["model"] == "qwen"
-    assert sent["options"] == {"temperature": 0.2, "num_predict": 9}
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"api": {"ollama_model": "m"}}, "names no `provider`.*ollama"),
-        ({"provider": "olama", "ollama_model": "m"}, "no provider `olama`.*Did you mean `ollama`"),
-        ({"provider": "anthropic", "model": "claude"}, "no provider `anthropic`.*There are: ollama"),
-        ({"provider": "ollama", "model": "claude"}, "needs `ollama_model`"),
-        ({"provider": "ollama", "ollama_model": "m", "temprature": 1}, "Did you mean `temperature`"),
-        ({"provider": "ollama", "ollama_model": "m", "max_tokens": 0.5}, "max_tokens"),
-        ({"provider": "ollama", "ollama_model": "m", "timeout": 0}, "timeout"),
-        ({"api": "ollama"}, "must be a map"),
-    ],
-)
-def test_wrong_settings_are_refused_and_nothing_falls_back(settings: dict[str, Any], words: str) -> None:
-    with pytest.raises(UsageError, match=f"(?s){words}"):
-        bridge_for(settings)

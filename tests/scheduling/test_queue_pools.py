@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from namel3ss.providers.local.ollama import (
 )
 from namel3ss.scheduling import NoServerError, RequestQueue, Server
 from tests.scheduling.queue_play import play, request
+from tests.support.eventually import eventually
 from tests.support.scripted_server import (
     Gate,
     Reset,
@@ -30,7 +30,7 @@ from tests.support.scripted_server import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.support.scripted_server import Script
 
@@ -65,16 +65,6 @@ def ask(queue: RequestQueue, **more: Any) -> dict[str, Any]:
     wanted = request(**more)
     del wanted["base_url"]
     return queue.get_result(queue.add_request(wanted), timeout=20)
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something holds that other threads bring about; the pauses only spare the processor."""
-    pause = threading.Event()
-    for _ in range(2000):
-        if holds():
-            return
-        pause.wait(0.005)
-    raise AssertionError("it never happened")
 
 
 def states(queue: RequestQueue) -> dict[str, str]:
