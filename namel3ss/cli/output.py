@@ -137,9 +137,10 @@ class Output:
     def animate(self, text: str) -> None:
         """Show one frame of something that moves on stderr's last line; whatever is said next takes its place.
 
-        The cursor goes back to the line's start, so that even a line from elsewhere covers it.
+        The cursor goes back to the line's start, so that even a line from elsewhere covers it. What does not fit is
+        cut: a line that wraps would leave its beginning behind with each frame.
         """
-        self.aside(f"{text}\r")
+        self.aside(f"{text[: max(self.width - 1, 1)]}\r")
         self._is_animated = True
 
     def wipe(self) -> None:

@@ -97,6 +97,17 @@ async def test_line_that_comes_while_it_turns_takes_its_place() -> None:
     assert "Waiting\r\x1b[Kwarning: careful\n" in screen.getvalue()
 
 
+async def test_a_frame_that_is_wider_than_the_terminal_is_cut() -> None:
+    screen = Screen()
+    output = Output(io.StringIO(), screen, {"NO_COLOR": "1"})
+
+    async with spinning(output, "Waiting for " + "x" * 200):
+        await screen.moved.wait()
+
+    frame = screen.getvalue().partition("\r")[0]
+    assert len(frame) == output.width - 1 == 79
+
+
 async def test_nothing_turns_without_a_terminal() -> None:
     log = io.StringIO()
 
