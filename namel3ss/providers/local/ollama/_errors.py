@@ -33,7 +33,7 @@ An error that interrupts an answer keeps what had arrived in `partial_text`, `pa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
 from namel3ss.providers.base import ProviderError, StructuredOutputError
 
@@ -70,6 +70,17 @@ __all__ = [
     "OllamaStreamInterruptedError",
     "OllamaStructuredOutputError",
 ]
+
+
+class ErrorContext(TypedDict, total=False):
+    """What every error may be given beside its message; see `OllamaError`."""
+
+    model: str | None
+    base_url: str | None
+    suggestion: str | None
+    original_error: BaseException | None
+    status: int | None
+    error_type: str | None
 
 
 class OllamaError(ProviderError):
@@ -148,15 +159,10 @@ class OllamaServerStartFailedError(OllamaError):
         self,
         message: str,
         *,
-        model: str | None = None,
-        base_url: str | None = None,
-        suggestion: str | None = None,
-        original_error: BaseException | None = None,
         log_tail: str = "",
+        **context: Unpack[ErrorContext],
     ) -> None:
-        super().__init__(
-            message, model=model, base_url=base_url, suggestion=suggestion, original_error=original_error
-        )
+        super().__init__(message, **context)
         self.log_tail = log_tail
 
 
@@ -227,24 +233,13 @@ class OllamaContextWindowExceededError(OllamaRequestError):
         self,
         message: str,
         *,
-        model: str | None = None,
-        base_url: str | None = None,
-        suggestion: str | None = None,
-        original_error: BaseException | None = None,
-        status: int | None = None,
         window: int | None = None,
         window_source: str = "unknown",
         prompt_tokens: int | None = None,
         prompt_tokens_estimate: int | None = None,
+        **context: Unpack[ErrorContext],
     ) -> None:
-        super().__init__(
-            message,
-            model=model,
-            base_url=base_url,
-            suggestion=suggestion,
-            original_error=original_error,
-            status=status,
-        )
+        super().__init__(message, **context)
         self.window = window
         self.window_source = window_source
         self.prompt_tokens = prompt_tokens
@@ -260,17 +255,12 @@ class OllamaContextTruncatedError(OllamaError):
         self,
         message: str,
         *,
-        model: str | None = None,
-        base_url: str | None = None,
-        suggestion: str | None = None,
-        original_error: BaseException | None = None,
         response: ProviderResponse | None = None,
         window: int | None = None,
         window_source: str = "unknown",
+        **context: Unpack[ErrorContext],
     ) -> None:
-        super().__init__(
-            message, model=model, base_url=base_url, suggestion=suggestion, original_error=original_error
-        )
+        super().__init__(message, **context)
         self.response = response
         self.window = window
         self.window_source = window_source
@@ -285,21 +275,10 @@ class OllamaModelNotFoundError(OllamaError):
         self,
         message: str,
         *,
-        model: str | None = None,
-        base_url: str | None = None,
-        suggestion: str | None = None,
-        original_error: BaseException | None = None,
-        status: int | None = None,
         nearest: Sequence[str] = (),
+        **context: Unpack[ErrorContext],
     ) -> None:
-        super().__init__(
-            message,
-            model=model,
-            base_url=base_url,
-            suggestion=suggestion,
-            original_error=original_error,
-            status=status,
-        )
+        super().__init__(message, **context)
         self.nearest = tuple(nearest)
 
 
@@ -341,16 +320,11 @@ class OllamaStructuredOutputError(OllamaError, StructuredOutputError):
         self,
         message: str,
         *,
-        model: str | None = None,
-        base_url: str | None = None,
-        suggestion: str | None = None,
-        original_error: BaseException | None = None,
         raw_text: str = "",
         problems: Sequence[str] = (),
+        **context: Unpack[ErrorContext],
     ) -> None:
-        super().__init__(
-            message, model=model, base_url=base_url, suggestion=suggestion, original_error=original_error
-        )
+        super().__init__(message, **context)
         self.raw_text = raw_text
         self.problems = tuple(problems)
 
