@@ -15,17 +15,21 @@ import contextvars
 import os
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+
+from namel3ss.providers.base import ProviderChunk, ProviderResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from types import TracebackType
 
-    from namel3ss.providers.base import ProviderChunk, ProviderResponse, ProviderStream
-
-__all__ = ["LoopThread", "SyncStream"]
+__all__ = ["BlockingStream", "LoopThread", "SyncStream"]
 
 T = TypeVar("T")
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+ItemT_co = TypeVar("ItemT_co", covariant=True)
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 # How long an idle thread waits for the next call: longer than the pause between two pieces of an answer, short
 # enough not to be noticed at the end of a program.
@@ -236,29 +240,37 @@ async def _finish_everything() -> None:
     await loop.shutdown_default_executor()
 
 
-class SyncStream(Iterator["ProviderChunk"]):
-    """A `ProviderStream` for a plain `for` loop: an iterator of chunks and a context manager.
+class _Stream(Protocol[ItemT_co, ResultT_co]):
+    """What a stream has, whatever its pieces are."""
+
+    async def __anext__(self) -> ItemT_co: ...
+    async def cancel(self) -> None: ...
+    async def result(self) -> ResultT_co: ...
+
+
+class BlockingStream(Iterator[ItemT], Generic[ItemT, ResultT]):
+    """A stream for a plain `for` loop: an iterator of its pieces and a context manager.
 
     Leaving the context, `cancel()` and dropping an unfinished stream close its connection at once.
     """
 
     _is_finished = True  # nothing to clean up while opening may still fail
 
-    def __init__(self, thread: LoopThread, open_stream: Callable[[], ProviderStream]) -> None:
+    def __init__(self, thread: LoopThread, open_stream: Callable[[], _Stream[ItemT, ResultT]]) -> None:
         self._thread = thread
         self._stream = thread.run(_call(open_stream))
         self._is_finished = False
 
-    def __next__(self) -> ProviderChunk:
+    def __next__(self) -> ItemT:
         try:
-            chunk = self._thread.run(_next(self._stream))
+            item = self._thread.run(_next(self._stream))
         except BaseException:
             self.cancel()
             raise
-        if chunk is None:
+        if item is None:
             self._is_finished = True
             raise StopIteration
-        return chunk
+        return item[0]
 
     def cancel(self) -> None:
         """Stop the answer and close its connection. Idempotent; a finished stream is left as it is."""
@@ -267,8 +279,8 @@ class SyncStream(Iterator["ProviderChunk"]):
             if not self._thread.is_closed:  # closing it has cancelled everything
                 self._thread.run(self._stream.cancel())
 
-    def result(self) -> ProviderResponse:
-        """The whole answer: reads what is left, then returns everything received so far as one response."""
+    def result(self) -> ResultT:
+        """The whole answer: reads what is left, then returns everything received so far as one."""
         response = self._thread.run(self._stream.result())
         self._is_finished = True
         return response
@@ -291,10 +303,17 @@ class SyncStream(Iterator["ProviderChunk"]):
                 self._thread.run_soon(self._stream.cancel())
 
 
+class SyncStream(BlockingStream[ProviderChunk, ProviderResponse]):
+    """A `ProviderStream` without asyncio: its pieces are chunks."""
+
+
 async def _call(function: Callable[[], T]) -> T:
     return function()
 
 
-async def _next(stream: ProviderStream) -> ProviderChunk | None:
+async def _next(stream: _Stream[ItemT, Any]) -> tuple[ItemT] | None:
     # A StopAsyncIteration cannot travel through a future; None can.
-    return await anext(stream, None)
+    try:
+        return (await stream.__anext__(),)
+    except StopAsyncIteration:
+        return None

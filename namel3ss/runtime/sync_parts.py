@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
+
+from namel3ss.providers.loop_thread import BlockingStream
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Callable, Mapping
 
     from namel3ss.providers.loop_thread import LoopThread
     from namel3ss.runtime.chains import ChainResult, RunnableChain, StepEvent
-    from namel3ss.runtime.prompts import PromptResult, PromptStream, RunnablePrompt
+    from namel3ss.runtime.prompts import PromptResult, RunnablePrompt
 
 __all__ = ["SyncChain", "SyncPrompt", "SyncPromptStream"]
 
@@ -55,47 +56,5 @@ class SyncChain:
         return self._thread.run(self._chain.run(inputs, on_step=on_step))
 
 
-class SyncPromptStream(Iterator[Any]):
-    """A `PromptStream` for a plain `for` loop. Leaving the context or calling `cancel` stops the answer."""
-
-    def __init__(self, thread: LoopThread, open_stream: Callable[[], PromptStream]) -> None:
-        self._thread = thread
-        self._stream = thread.run(_opened(open_stream))
-
-    def __next__(self) -> Any:
-        item = self._thread.run(_next(self._stream))
-        if item is _END:
-            raise StopIteration
-        return item
-
-    def result(self) -> PromptResult:
-        """The complete answer; see `PromptStream.result`."""
-        return self._thread.run(self._stream.result())
-
-    def cancel(self) -> None:
-        """Stop the answer. Idempotent."""
-        if not self._thread.is_closed:  # closing it has cancelled everything
-            self._thread.run(self._stream.cancel())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.cancel()
-
-
-_END = object()
-
-
-async def _opened(open_stream: Callable[[], PromptStream]) -> PromptStream:
-    return open_stream()
-
-
-async def _next(stream: PromptStream) -> Any:
-    # A StopAsyncIteration cannot travel through a future.
-    return await anext(stream, _END)
+class SyncPromptStream(BlockingStream[Any, "PromptResult"]):
+    """A `PromptStream` without asyncio."""

@@ -216,6 +216,31 @@ async def test_vectors_depend_on_their_text_alone() -> None:
     assert provider.embedded == ["a", "b", "a"]
 
 
+def test_the_same_calls_work_without_asyncio() -> None:
+    provider = ScriptedProvider("Hello!", "Good bye", OllamaServerBusyError("busy"))
+
+    with provider.sync as blocking:
+        assert blocking.generate("Hi", temperature=0).output_text == "Hello!"
+        with blocking.stream("Bye") as stream:
+            assert [chunk.output_text for chunk in stream] == ["Good", " bye", ""]
+        assert isinstance(blocking.generate_batch(["Hi"])[0], OllamaServerBusyError)
+        assert len(blocking.embed(["a", "b"], dimensions=3)) == 2
+
+    assert [call.outcome for call in provider.calls] == ["ok", "ok", "error"]
+    with pytest.raises(RuntimeError, match="closed"):
+        blocking.generate("Hi")
+
+
+async def test_closing_the_provider_ends_its_blocking_side_too() -> None:
+    provider = ScriptedProvider("Hello!")
+    assert provider.sync.generate("Hi").output_text == "Hello!"
+
+    await provider.aclose()
+
+    with pytest.raises(RuntimeError, match="closed"):
+        provider.sync.generate("Hi")
+
+
 @pytest.mark.parametrize("messages", [7, None, [7], [{"role": "robot"}], {"content": "x"}])
 def test_what_is_no_prompt_is_refused(messages: object) -> None:
     with pytest.raises(UsageError):

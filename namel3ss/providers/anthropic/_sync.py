@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from namel3ss.providers.loop_thread import LoopThread, SyncStream
+from namel3ss.providers.sync_provider import SyncProvider
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from namel3ss.providers.anthropic._errors import AnthropicError
     from namel3ss.providers.anthropic._provider import AnthropicProvider
@@ -17,21 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["SyncAnthropicProvider"]
 
 
-class SyncAnthropicProvider:
-    """Mirrors `AnthropicProvider`; each call blocks. May be used from any thread, also beside a running event loop.
+class SyncAnthropicProvider(SyncProvider):
+    """Mirrors `AnthropicProvider`; each call blocks."""
 
-    `close()`, or leaving its context, closes the provider.
-    """
-
-    def __init__(self, provider: AnthropicProvider) -> None:
-        self._provider = provider
-        self._thread = LoopThread(f"namel3ss {provider.name}")
-
-    def generate(self, messages: Messages, **overrides: Any) -> ProviderResponse:
-        return self._thread.run(self._provider.generate(messages, **overrides))
-
-    def stream(self, messages: Messages, **overrides: Any) -> SyncStream:
-        return SyncStream(self._thread, lambda: self._provider.stream(messages, **overrides))
+    _provider: AnthropicProvider
 
     def generate_batch(
         self, batch: Sequence[Messages], max_concurrency: int | None = None, **overrides: Any
@@ -54,26 +42,3 @@ class SyncAnthropicProvider:
 
     def health_check(self, force: bool = False) -> dict[str, Any]:
         return self._thread.run(self._provider.health_check(force))
-
-    def close(self) -> None:
-        """Close the provider and end the thread. Idempotent."""
-        if not self._thread.is_closed:
-            try:
-                self._thread.run(self._provider.close_here())
-            finally:
-                self._thread.close()
-
-    def end_thread(self) -> None:
-        """End the thread, and with it its connections."""
-        self._thread.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from namel3ss.providers.base import Messages
     from namel3ss.providers.scripted._script import Outcome, Scripted
+    from namel3ss.providers.scripted._sync import SyncScriptedProvider
 
 __all__ = ["ScriptedProvider", "ScriptedStream"]
 
@@ -45,7 +46,8 @@ class ScriptedProvider(N3Provider):
         assert provider.calls[0].prompt == "Hi"
 
     A call beyond the last answer raises ScriptUsedUpError, unless `repeat` gives the last one again and again. The
-    calls are those of OllamaProvider that need no server: `generate`, `stream`, `generate_batch` and `embed`. Any
+    calls are those of OllamaProvider that need no server: `generate`, `stream`, `generate_batch` and `embed`, and the
+    same on `sync`. Any
     override is accepted and remembered.
     """
 
@@ -61,6 +63,16 @@ class ScriptedProvider(N3Provider):
         self._given = 0
         self._running: set[ScriptedStream] = set()
         self._is_closed = False
+        self._sync: SyncScriptedProvider | None = None
+
+    @property
+    def sync(self) -> SyncScriptedProvider:
+        """The same calls for code without asyncio, as the other providers have them."""
+        if self._sync is None:
+            from namel3ss.providers.scripted._sync import SyncScriptedProvider
+
+            self._sync = SyncScriptedProvider(self)
+        return self._sync
 
     def add(self, *answers: Scripted) -> None:
         """More answers, behind those there are."""
@@ -107,6 +119,12 @@ class ScriptedProvider(N3Provider):
         )
 
     async def aclose(self) -> None:
+        if self._sync is not None:
+            self._sync.end_thread()
+        await self.close_here()
+
+    async def close_here(self) -> None:
+        """Close what belongs to the running event loop; `sync` ends its own."""
         self._is_closed = True
         for stream in list(self._running):
             stream.close_by_provider()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from namel3ss.providers.loop_thread import LoopThread, SyncStream
+from namel3ss.providers.sync_provider import SyncProvider
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from namel3ss.providers.base import EmbeddingResponse, Messages, ProviderResponse
     from namel3ss.providers.local.ollama._errors import OllamaError
@@ -18,21 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["SyncOllamaProvider"]
 
 
-class SyncOllamaProvider:
-    """Mirrors `OllamaProvider`; each call blocks. May be used from any thread, also beside a running event loop.
+class SyncOllamaProvider(SyncProvider):
+    """Mirrors `OllamaProvider`; each call blocks."""
 
-    `close()`, or leaving its context, closes the provider.
-    """
-
-    def __init__(self, provider: OllamaProvider) -> None:
-        self._provider = provider
-        self._thread = LoopThread(f"namel3ss {provider.name}")
-
-    def generate(self, messages: Messages, **overrides: Any) -> ProviderResponse:
-        return self._thread.run(self._provider.generate(messages, **overrides))
-
-    def stream(self, messages: Messages, **overrides: Any) -> SyncStream:
-        return SyncStream(self._thread, lambda: self._provider.stream(messages, **overrides))
+    _provider: OllamaProvider
 
     def generate_batch(
         self, batch: Sequence[Messages], max_concurrency: int | None = None, **overrides: Any
@@ -84,26 +72,3 @@ class SyncOllamaProvider:
 
     def health_check(self, force: bool = False) -> dict[str, Any]:
         return self._thread.run(self._provider.health_check(force))
-
-    def close(self) -> None:
-        """Close the provider and end the thread. Idempotent."""
-        if not self._thread.is_closed:
-            try:
-                self._thread.run(self._provider.close_here())
-            finally:
-                self._thread.close()
-
-    def end_thread(self) -> None:
-        """End the thread, and with it its connections."""
-        self._thread.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
