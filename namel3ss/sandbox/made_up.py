@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from itertools import groupby
@@ -22,7 +23,7 @@ from namel3ss.sandbox.vectors import unit_vector
 from namel3ss.sandbox.vocabulary import PieceTokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from namel3ss.sandbox.names import ModelName
     from namel3ss.sandbox.requests import Tool
@@ -42,6 +43,12 @@ _THINKS = re.compile(
 )
 _FILLS = re.compile(r"code|coder|starcoder", re.IGNORECASE)
 _BILLIONS = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)(b|m)(?![a-z0-9])", re.IGNORECASE)
+
+# What a question names: numbers, and words between quotation marks.
+_NUMBER = re.compile(r"(?<![\w.])-?\d{1,15}(?:\.\d{1,15})?(?![\w.]*\w)")
+_QUOTED = re.compile(r"(?<!\w)['\"“‘«]([^'\"”’»\n]{1,200})['\"”’»](?!\w)")
+# A schema of no more than these words takes any number, or any text.
+_ANYTHING: Final = frozenset({"type", "title", "description"})
 
 _TURNS: Final = (
     "{{- if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}"
@@ -143,8 +150,28 @@ def _formatted(job: Job, asked: str) -> str:
 def _tool_call(tools: Sequence[Tool], asked: str) -> str:
     tool = max(tools, key=lambda each: _likeness(each, asked))
     parameters = {"type": "object", **tool.function.parameters}
-    arguments = instance_of(parameters)
+    arguments = _with_what_was_asked(instance_of(parameters), tool.function.parameters, asked)
     return f'<tool_call>{{"name": {json_text(tool.function.name)}, "arguments": {arguments}}}</tool_call>'
+
+
+def _with_what_was_asked(arguments: str, parameters: Mapping[str, object], asked: str) -> str:
+    """The arguments with numbers and quoted words of the question, where any number or text would do."""
+    made = json.loads(arguments)
+    properties = parameters.get("properties")
+    if not isinstance(made, dict) or not isinstance(properties, dict):
+        return arguments
+    numbers = iter(_NUMBER.findall(asked))
+    words = iter(_QUOTED.findall(asked))
+    for name in made:
+        schema = properties.get(name)
+        kind = schema.get("type") if isinstance(schema, dict) and schema.keys() <= _ANYTHING else None
+        if kind == "integer" and (number := next(numbers, None)) is not None:
+            made[name] = int(float(number))
+        elif kind == "number" and (number := next(numbers, None)) is not None:
+            made[name] = float(number)
+        elif kind == "string" and (word := next(words, None)) is not None:
+            made[name] = word
+    return json_text(made)
 
 
 def _likeness(tool: Tool, asked: str) -> int:

@@ -121,6 +121,21 @@ def test_offered_tools_are_called_with_arguments_that_fit(server: SandboxServer)
     assert message["content"] == ""
 
 
+def test_tools_are_given_the_numbers_and_quoted_words_of_the_question(server: SandboxServer) -> None:
+    fields = {
+        "count": {"type": "integer"},
+        "price": {"type": "number", "description": "in euros"},
+        "name": {"type": "string"},
+        "size": {"type": "string", "enum": ["large"]},
+    }
+    parameters = {"type": "object", "properties": fields, "required": list(fields)}
+    tool = {"type": "function", "function": {"name": "order", "parameters": parameters}}
+
+    [call] = chat(server, "llama3:8b", "Order 3 of '你好' at 9.5 each", tools=[tool])["message"]["tool_calls"]
+
+    assert call["function"]["arguments"] == {"count": 3, "price": 9.5, "name": "你好", "size": "large"}
+
+
 def test_after_the_tool_has_answered_the_model_speaks(server: SandboxServer) -> None:
     call = {"id": "c1", "function": {"name": "tell_time", "arguments": {}}}
     messages: list[dict[str, Any]] = [
