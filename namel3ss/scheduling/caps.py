@@ -31,20 +31,20 @@ class Caps:
             policy.max_waiting_per_class.get(priority, policy.max_waiting) for priority in policy.classes
         ]
 
-    def reached(self, user: str, level: int) -> ReachedCap | None:
-        """The first cap that one more request of this user and class would exceed."""
-        if self.total >= self._total_cap:
+    def enter(self, user: str, level: int) -> ReachedCap | None:
+        """Count one more waiting request; the first cap that it exceeds, for the caller to let it leave again."""
+        by_user = self._by_user.get(user, 0) + 1
+        self._by_user[user] = by_user
+        by_level = self.by_level[level] + 1
+        self.by_level[level] = by_level
+        self.total += 1
+        if self.total > self._total_cap:
             return ReachedCap("total", self._total_cap)
-        if self.by_level[level] >= self._level_caps[level]:
+        if by_level > self._level_caps[level]:
             return ReachedCap("class", self._level_caps[level])
-        if self._by_user.get(user, 0) >= self._user_cap:
+        if by_user > self._user_cap:
             return ReachedCap("user", self._user_cap)
         return None
-
-    def enter(self, user: str, level: int) -> None:
-        self.total += 1
-        self.by_level[level] += 1
-        self._by_user[user] = self._by_user.get(user, 0) + 1
 
     def leave(self, user: str, level: int) -> None:
         self.total -= 1

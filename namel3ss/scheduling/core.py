@@ -4,8 +4,10 @@ The rules:
 
  1. A request has a class, a user and a model. It waits until it gets a slot: one request in flight for one model
     loaded on one server. There are never more leases and draining slots on a (server, model) than its slots.
- 2. The best class goes first. For each `ageing_s` that a request has waited as the first of its user, class and
-    model it improves by one class, up to the top one.
+ 2. The best class goes first. For each `ageing_s` that a request has waited since it was admitted its class improves by
+    one, up to the top one, until it leaves: a class stands where its oldest request says. So whoever fairly goes
+    before that request goes along with it, and classes that stand together share as users do. Requests for a model
+    that no server offers do not age. (`fairness`)
  3. Inside a class the users share fairly by tokens: who was charged least is next. Starting charges the estimate,
     the end replaces it by the real count. Being idle saves up nothing. (`fairness`)
  4. Requests of one user, class and model start in the order in which they came.
@@ -42,15 +44,18 @@ from namel3ss.scheduling.errors import (
 )
 from namel3ss.scheduling.estimates import Pace
 from namel3ss.scheduling.fairness import FairQueue
-from namel3ss.scheduling.forecast import Busy, Forecast
+from namel3ss.scheduling.forecast import Busy, Order, Outlook, Schedule
 from namel3ss.scheduling.placement import Model, Pool, Residency
-from namel3ss.scheduling.selection import Choice, choose, settle_in
+from namel3ss.scheduling.selection import choose, settle_in, slot_at_hand
 from namel3ss.scheduling.tickets import Event, Ticket, TicketState
 from namel3ss.scheduling.timers import Timers
 from namel3ss.scheduling.values import Lease, Marks, Policy, Position, Request, Server, Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+
+    from namel3ss.scheduling.tiers import Line
+    from namel3ss.scheduling.values import WaitEstimate
 
 __all__ = ["SchedulerCore"]
 
@@ -88,8 +93,8 @@ class SchedulerCore:
         tokens: Iterator[int] | None = None,
     ) -> None:
         self.policy = policy
-        self._queue = FairQueue(len(policy.classes), policy.ageing_s)
         self._pool = Pool(policy.reserve)
+        self._queue = FairQueue(len(policy.classes), policy.ageing_s, self._is_served)
         self._caps = Caps(policy)
         self._pace = Pace()
         self._sequence = sequence if sequence is not None else itertools.count(1)
@@ -102,8 +107,13 @@ class SchedulerCore:
         self._events: list[Event] = []
         self._alarms: Timers[Ticket | _Drain] = Timers(_is_wanted)
         self.now = -math.inf
+        self._max_wait_s = math.inf if policy.max_wait_s is None else policy.max_wait_s
+        self._lease_ttl_s = policy.lease_ttl_s
         self._closed = False
-        self._forecast: Forecast | None = None
+        # Grows with everything that may move somebody's position.
+        self._version = 0
+        self._order: Order | None = None
+        self._schedule: Schedule | None = None
         self._recent: deque[Ticket] = deque(maxlen=256)
         # Sums for the statistics and for the reasons of moves.
         self._arrivals = [0] * len(policy.classes)
@@ -115,29 +125,42 @@ class SchedulerCore:
 
     # Requests
 
-    def submit(self, request: Request, now: float) -> Ticket:
+    def submit(self, request: Request, now: float) -> Ticket:  # noqa: C901 - the hot path: no calls for single steps
         """Let a request wait, or start it at once. Raises what `errors` names; then nothing has changed."""
         now = self._at(now)
         if self._closed:
             raise SchedulerClosedError
-        level = self._levels.get(request.priority)
+        priority = request.priority
+        level = self._levels.get(priority)
         if level is None:
-            raise self.policy.no_such_class(request.priority)
-        model = self._pool.models.get(request.model) or self._pool.model(request.model)
-        reached = self._check_room(model, request.user, level)
+            raise self.policy.no_such_class(priority)
+        name, user, request_id = request.model, request.user, request.id
+        model = self._pool.models.get(name) or self._pool.model(name)
+        if not model.servers:
+            self._refused += 1
+            raise NoServerError(name, self._pace.retry_after_s)
+        reached = self._caps.enter(user, level)
+        if reached is not None and not self._pool.openings:
+            self._caps.leave(user, level)
+            self._refuse(reached)
         seq = next(self._sequence)
-        request_id = request.id if request.id is not None else f"request-{seq}"
+        if request_id is None:
+            request_id = f"request-{seq}"
         if request_id in self._waiting or request_id in self._running:
+            self._caps.leave(user, level)
             raise DuplicateRequestError(request_id)
-        cost = request.cost if request.cost is not None else model.usage.cost
-        wait_s = request.max_wait_s if request.max_wait_s is not None else self.policy.max_wait_s
-        deadline = None if wait_s is None or wait_s == math.inf else now + wait_s
-        ticket = Ticket(seq, request_id, request.user, level, request.model, cost, now, deadline)
+        cost = request.cost
+        if cost is None:
+            cost = model.usage.cost
+        wait_s = request.max_wait_s
+        if wait_s is None:
+            wait_s = self._max_wait_s
+        deadline = None if wait_s == math.inf else now + wait_s
+        ticket = Ticket(seq, request_id, user, level, name, cost, now, deadline)
         self._waiting[request_id] = ticket
-        self._forecast = None
+        self._version += 1
         model.waiting += 1
-        self._caps.enter(request.user, level)
-        if self._queue.add(ticket):
+        if self._queue.add(ticket) and self._pool.openings:
             self._dispatch(now)
         if ticket.state is _WAITING:
             if reached is not None:
@@ -146,7 +169,7 @@ class SchedulerCore:
                 self._refuse(reached)
             if deadline is not None:
                 self._alarms.set(deadline, ticket)
-        self._arrivals[level] += 1
+        self._arrivals[ticket.account.tier.rank.index] += 1
         self._recent.append(ticket)
         return ticket
 
@@ -174,14 +197,14 @@ class SchedulerCore:
         else:
             self._finished += 1
             ticket.state = _FINISHED
-            if completed and ticket.residency is not None:
-                usage = ticket.residency.model.usage
-                history = usage.on(lease.server)
-                history.learn_duration(ticket.cost, now - lease.granted_at, cold=lease.cold)
+            residency = ticket.residency
+            if completed and residency is not None:
+                residency.history.learn_duration(ticket.cost, now - lease.granted_at, cold=lease.cold)
                 if tokens is not None:
-                    usage.learn_cost(tokens)
+                    residency.model.usage.learn_cost(tokens)
         self._give_back(ticket, ticket.cost if tokens is None else tokens, now, drain_s)
-        self._dispatch(now)
+        if self._waiting:
+            self._dispatch(now)
         return True
 
     def renew(self, lease: Lease, now: float) -> Lease | None:
@@ -216,7 +239,7 @@ class SchedulerCore:
 
     def next_alarm(self) -> float:
         """When `tick` should be called if nothing else happens before; `math.inf`: never."""
-        return min(self._alarms.next_at, self._queue.alarms.next_at)
+        return min(self._alarms.next_at, self._queue.next_due)
 
     def take_events(self) -> list[Event]:
         """The requests that started, were asked to stop, or ended other than by their release; in order."""
@@ -264,11 +287,26 @@ class SchedulerCore:
         ticket = self._waiting.get(request_id)
         if ticket is None:
             return None
-        forecast = self._forecast
-        if forecast is None or now >= forecast.valid_until:
-            forecast = self._forecast = self._look_ahead(now)
-        at_least, at_most, wait = forecast.of(ticket, now)
-        return Position(at_least, at_most, self._caps.total, wait, self._marks(ticket, now))
+        order = self._order
+        if order is None or not order.holds(now, self._version):
+            order = self._order = Order(self._outlook(now), self._version)
+        place = order.place(ticket, self._caps.total)
+        return Position(*place, self._caps.total, self._wait(ticket, place, now), self._marks(ticket, now))
+
+    def _wait(self, ticket: Ticket, place: tuple[int, int], now: float) -> WaitEstimate | None:
+        schedule = self._schedule
+        if schedule is None or not schedule.covers(place, now, self._version, self._admitted):
+            busy = [Busy.by_running(ticket) for ticket in self._running.values()]
+            busy.extend(
+                Busy.by_drain(drain.residency, drain.ordinary, drain.until) for drain in self._draining
+            )
+            schedule = self._schedule = Schedule(
+                self._outlook(now), busy, tuple(self._recent), self._caps.total, self._version, self._admitted
+            )
+        return schedule.wait(ticket, place, now, self._version, self._admitted)
+
+    def _outlook(self, now: float) -> Outlook:
+        return Outlook(self._queue, self._pool, now, self.policy.batch_wait_s)
 
     def statistics(self) -> Statistics:
         servers = self._pool.servers
@@ -289,22 +327,18 @@ class SchedulerCore:
             swaps=self._swaps,
         )
 
-    def _look_ahead(self, now: float) -> Forecast:
-        busy = [Busy.by_running(ticket) for ticket in self._running.values()]
-        busy.extend(Busy.by_drain(drain.residency, drain.ordinary, drain.until) for drain in self._draining)
-        return Forecast(
-            self._queue, self._pool, busy, self._recent, self._caps.total, now, self.policy.batch_wait_s
-        )
-
     def _marks(self, ticket: Ticket, now: float) -> Marks:
         overdue = (model.name for model in self._pool.models.values() if self._is_overdue(model, now))
         # Worse classes get ahead of it only while no server offers its model.
         servable = self._pool.models[ticket.model].servers
         return Marks(
-            arrivals=sum(self._arrivals[: ticket.level + 1]) if servable else sum(self._arrivals),
+            arrivals=sum(self._arrivals[: ticket.account.tier.rank.index + 1])
+            if servable
+            else sum(self._arrivals),
             settlements=self._settlements,
             batches=(self._loads + self._overtakings, frozenset(overdue)),
-            promotions=self._queue.promotions,
+            # While a class is aged, what its other requests would fall back to depends on the time.
+            promotions=(self._queue.promotions, now if self._queue.is_aged else None),
             servers=self._server_changes,
         )
 
@@ -315,7 +349,7 @@ class SchedulerCore:
 
     def _at(self, now: float) -> float:
         """Let happen what is due by now, each thing at its own time, however late this is called."""
-        if self._alarms.next_at <= now or self._queue.alarms.next_at <= now:
+        if self._alarms.next_at <= now or self._queue.next_due <= now:
             self._catch_up(now)
         if now > self.now:
             self.now = now
@@ -324,7 +358,7 @@ class SchedulerCore:
     def _catch_up(self, now: float) -> None:
         while (when := self.next_alarm()) <= now:
             self.now = max(self.now, when)
-            self._forecast = None
+            self._version += 1
             while (item := self._alarms.pop_due(self.now)) is not None:
                 self._ring(item, self.now)
             self._queue.promote(self.now)
@@ -347,54 +381,60 @@ class SchedulerCore:
             self._give_back(item, item.cost, now, 0.0)
             self._events.append(Event(item.state, item))
 
-    def _check_room(self, model: Model, user: str, level: int) -> ReachedCap | None:
-        """Refuse in constant time what may neither start nor wait; the cap in the way of what may only start."""
-        if not model.servers:
-            self._refused += 1
-            raise NoServerError(model.name, self._pace.retry_after_s)
-        reached = self._caps.reached(user, level)
-        if reached is not None and not self._pool.openings:
-            self._refuse(reached)
-        return reached
-
     def _refuse(self, reached: ReachedCap) -> NoReturn:
         self._refused += 1
         raise QueueFullError(reached.scope, reached.limit, self._pace.retry_after_s)
 
     def _dispatch(self, now: float) -> None:
         """Start whatever can start. Between two events nothing that waits can start."""
-        while self._pool.openings and self._caps.total:
-            choice = choose(self._queue.ranks, self._pool, now, self.policy.batch_wait_s)
+        pool, queue = self._pool, self._queue
+        while pool.openings and (first := queue.first()) is not None:
+            residency = slot_at_hand(first, pool)
+            if residency is not None:
+                residency.model.waiting -= 1
+                residency.model.passed_at = None
+                self._start(first.line, first.clock, residency, now, cold=False)
+                continue
+            choice = choose(queue.ranks, pool, now, self.policy.batch_wait_s)
             if choice is None:
                 return
-            self._start(choice, now)
+            cold = choice.residency is None
+            if cold:
+                self._loads += 1
+                self._swaps += choice.victim is not None
+            self._overtakings += choice.overtakes
+            residency = settle_in(choice, pool, now)
+            self._start(choice.line, choice.clock, residency, now, cold=cold)
 
-    def _start(self, choice: Choice, now: float) -> None:
-        cold = choice.residency is None
-        if cold:
-            self._loads += 1
-            self._swaps += choice.victim is not None
-        self._overtakings += choice.overtakes
-        residency = settle_in(choice, self._pool, now)
-        ticket = self._queue.take(choice.line, choice.clock, now)
-        self._pool.occupy(residency, ordinary=ticket.level > 0)
-        self._caps.leave(ticket.user, ticket.level)
-        if now > ticket.since:
-            self._pace.learn_start(now)
-        ttl_s = self.policy.lease_ttl_s
-        expires_at = None if ttl_s is None else now + ttl_s
-        server = residency.server.spec.name
-        waited_s = now - ticket.since
+    def _start(self, line: Line, clock: float, residency: Residency, now: float, *, cold: bool) -> None:
+        ticket = line.waiting[0]
         ticket.state = _RUNNING
+        self._queue.take(line, clock, now)
+        level = ticket.level
+        self._pool.occupy(residency, ordinary=level > 0)
+        self._caps.leave(ticket.user, level)
+        waited_s = now - ticket.since
+        if waited_s:
+            self._pace.learn_start(now)
+        ttl_s = self._lease_ttl_s
+        expires_at = None if ttl_s is None else now + ttl_s
+        request_id = ticket.id
         ticket.residency = residency
         ticket.lease = Lease(
-            ticket.id, server, ticket.model, next(self._tokens), now, waited_s, cold, expires_at
+            request_id,
+            residency.server.spec.name,
+            ticket.model,
+            next(self._tokens),
+            now,
+            waited_s,
+            cold,
+            expires_at,
         )
-        del self._waiting[ticket.id]
-        self._running[ticket.id] = ticket
+        del self._waiting[request_id]
+        self._running[request_id] = ticket
         self._admitted += 1
-        self._forecast = None
-        self._events.append(Event(ticket.state, ticket))
+        self._version += 1
+        self._events.append(Event(_RUNNING, ticket))
         if expires_at is not None:
             self._alarms.set(expires_at, ticket)
 
@@ -409,7 +449,7 @@ class SchedulerCore:
         if not model.waiting:
             model.passed_at = None
         self._settlements += 1
-        self._forecast = None
+        self._version += 1
 
     def _give_back(self, ticket: Ticket, cost: float, now: float, drain_s: float) -> None:
         """Take a request that has ended from its slot, and correct its user's account."""
@@ -425,7 +465,7 @@ class SchedulerCore:
         else:
             self._pool.vacate(residency, ordinary=ordinary)
         self._settlements += self._queue.settle(ticket, cost)
-        self._forecast = None
+        self._version += 1
 
     def _holder(self, lease: Lease) -> Ticket | None:
         """The running request to which a lease belongs, unless it was lost or released before."""
@@ -436,8 +476,12 @@ class SchedulerCore:
 
     def _servers_changed(self, now: float) -> None:
         self._server_changes += 1
-        self._forecast = None
+        self._version += 1
+        self._queue.servers_changed(now)
         self._dispatch(now)
+
+    def _is_served(self, name: str) -> bool:
+        return bool(self._pool.models[name].servers)
 
 
 def _is_wanted(when: float, item: Ticket | _Drain) -> bool:

@@ -133,19 +133,18 @@ class History:
 class Pace:
     """How often waiting requests start."""
 
-    __slots__ = ("_gap_s", "_last")
+    __slots__ = ("_starts",)
 
     def __init__(self) -> None:
-        self._gap_s: float | None = None
-        self._last: float | None = None
+        self._starts: deque[float] = deque(maxlen=20)
 
     def learn_start(self, now: float) -> None:
-        if self._last is not None:
-            gap = now - self._last
-            self._gap_s = gap if self._gap_s is None else self._gap_s + _SMOOTHING * (gap - self._gap_s)
-        self._last = now
+        self._starts.append(now)
 
     @property
     def retry_after_s(self) -> float:
         """When a place in the queue should be free: whole seconds, 1 to 60."""
-        return float(min(60, max(1, math.ceil(self._gap_s or 1.0))))
+        starts = self._starts
+        if len(starts) < 2:
+            return 1.0
+        return float(min(60, max(1, math.ceil((starts[-1] - starts[0]) / (len(starts) - 1)))))

@@ -18,12 +18,12 @@ from namel3ss.scheduling.tickets import Ticket
 from namel3ss.scheduling.values import WaitEstimate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from namel3ss.scheduling.fairness import FairQueue
     from namel3ss.scheduling.placement import Pool, Residency
 
-__all__ = ["LIMIT", "Busy", "Forecast"]
+__all__ = ["LIMIT", "Busy", "Order", "Outlook", "Schedule"]
 
 LIMIT = 1000
 # The waiting times are played for so many starts; beyond, the queue is taken to go on at the pace of those.
@@ -33,6 +33,9 @@ _STEPS = 10 * _TIMED
 # Arrivals of the last ten minutes are expected to go on, if there were enough to tell.
 _LATELY_S = 600.0
 _ENOUGH = 8
+# One that took more steps than this is kept for so long.
+_LONG = 50
+_KEPT_S = 0.5
 _LATER = 1 << 60
 # Eight waits in ten lie this many standard deviations around the expected one, if they are spread normally.
 _EIGHT_IN_TEN = 1.28
@@ -57,83 +60,156 @@ class Busy(NamedTuple):
         return cls(residency.server.spec.name, residency.model.name, ordinary, None, until)
 
 
-class _Start(NamedTuple):
+class Start(NamedTuple):
+    """Seconds from now, and how uncertain they are."""
+
     at_s: float
     variance: float
 
 
-class Forecast:
-    """What would happen from one moment on; good until `valid_until` if nothing happens before, ageing included."""
+class Outlook:
+    """What positions and waits are played from: everything that is known at one moment."""
+
+    __slots__ = ("batch_wait_s", "now", "pool", "queue")
+
+    def __init__(self, queue: FairQueue, pool: Pool, now: float, batch_wait_s: float) -> None:
+        self.queue = queue
+        self.pool = pool
+        self.now = now
+        self.batch_wait_s = batch_wait_s
+
+    @property
+    def ends_at(self) -> float:
+        """When it changes by itself, ageing left aside: somebody has been passed over long enough."""
+        known = (model.passed_at for model in self.pool.models.values() if model.passed_at is not None)
+        overdue_at = (passed_at + self.batch_wait_s for passed_at in known)
+        return min((when for when in overdue_at if when > self.now), default=math.inf)
+
+
+class Order:
+    """Who goes before whom at one moment."""
+
+    def __init__(self, outlook: Outlook, version: int) -> None:
+        self._version = version
+        self._valid_until = outlook.ends_at
+        self._outlook = outlook
+        self._queue = QueuePreview(outlook.queue)
+        self._places: dict[str, int] = {}
+        self._play = self._in_order()
+
+    def holds(self, now: float, version: int) -> bool:
+        """Whether it is still so: nothing has happened, and nobody's age has changed what was played."""
+        return version == self._version and now < self._valid_until and now < self._queue.changes_at
+
+    def place(self, ticket: Ticket, waiting: int) -> tuple[int, int]:
+        """At least and at most so many of those who wait go first."""
+        places = self._places
+        while ticket.id not in places and len(places) < LIMIT:
+            following = next(self._play, None)
+            if following is None:
+                break
+            places[following.id] = len(places)
+        place = places.get(ticket.id)
+        return (place, place) if place is not None else (len(places), waiting - 1)
+
+    def _in_order(self) -> Iterator[Ticket]:
+        outlook = self._outlook
+        now, queue = outlook.now, self._queue
+        if (unserved := self._never_in_the_way()) is not None:
+            while (first := queue.first(unserved)) is not None:
+                yield queue.take(*first, now)
+            return
+        pool = outlook.pool.idle_copy()
+        while (choice := choose(queue.ranks, pool, now, outlook.batch_wait_s)) is not None:
+            pool.touch(settle_in(choice, pool, now))
+            yield queue.take(choice.line, choice.clock, now)
+
+    def _never_in_the_way(self) -> set[str] | None:
+        """The models that nobody serves, if all others can start in order: they are loaded, or there is but one.
+
+        Then only the queue decides. None if it depends on the servers as well.
+        """
+        waiting = {model for tier in self._outlook.queue.tiers for model in tier.buckets}
+        unserved = {model for model in waiting if not self._outlook.pool.models[model].servers}
+        served = waiting - unserved
+        if len(served) > 1 and not all(self._outlook.pool.models[model].residencies for model in served):
+            return None
+        return unserved
+
+
+class Schedule:
+    """When those who wait will start, by learnt durations, as seen at one moment."""
 
     def __init__(
         self,
-        queue: FairQueue,
-        pool: Pool,
-        busy: Iterable[Busy],
-        recent: Iterable[Ticket],
+        outlook: Outlook,
+        busy: Sequence[Busy],
+        recent: Sequence[Ticket],
         waiting: int,
-        now: float,
-        batch_wait_s: float,
+        version: int,
+        admitted: int,
     ) -> None:
-        self._queue = queue
-        self._pool = pool
-        self._busy = tuple(busy)
-        self._recent = tuple(recent)
+        self._outlook = outlook
+        self._busy = busy
+        self._recent = recent
         self._waiting = waiting
-        self._batch_wait_s = batch_wait_s
-        self.valid_from = now
-        overdue_at = (
-            model.passed_at + batch_wait_s for model in pool.models.values() if model.passed_at is not None
-        )
-        self.valid_until = min((when for when in overdue_at if when > now), default=math.inf)
-        self._places: dict[str, int] = {}
-        self._starts: dict[str, _Start] = {}
-        self._order = self._play_order()
-        self._schedule = self._play_schedule()
+        self._version = version
+        self._admitted = admitted
+        self._steps = 0
+        self._starts: dict[str, Start] = {}
+        self._play = self._in_time()
+        self._is_over = False
 
-    def of(self, ticket: Ticket, now: float) -> tuple[int, int, WaitEstimate | None]:
-        """At least and at most so many go first, and the estimated wait from `now` on."""
-        place = self._place(ticket)
-        start = self._start(ticket)
-        elapsed = now - self.valid_from
-        at_least, at_most = (place, place) if place is not None else (len(self._places), self._waiting - 1)
-        if start is not None or len(self._starts) < _TIMED:
-            return at_least, at_most, _estimate(start, 1.0, elapsed)
-        last = next(reversed(self._starts.values()))
-        return at_least, at_most, _estimate(last, (at_least + at_most) / 2 / len(self._starts), elapsed)
+    def covers(self, place: tuple[int, int], now: float, version: int, admitted: int) -> bool:
+        """Whether it need not be made anew. A long one is kept for a moment though something has happened since; then
+        it cannot be played further.
+        """
+        if version == self._version:
+            return True
+        if self._steps <= _LONG or now - self._outlook.now >= _KEPT_S:
+            return False
+        return self._is_over or len(self._starts) >= min(_TIMED, self._index(place, admitted) + 1)
 
-    def _place(self, ticket: Ticket) -> int | None:
-        while ticket.id not in self._places and len(self._places) < LIMIT:
-            following = next(self._order, None)
-            if following is None:
-                break
-            self._places[following.id] = len(self._places)
-        return self._places.get(ticket.id)
+    def wait(
+        self, ticket: Ticket, place: tuple[int, int], now: float, version: int, admitted: int
+    ) -> WaitEstimate | None:
+        """The wait from `now` on of a request in that place; None where a duration is unknown."""
+        elapsed_s = now - self._outlook.now
+        if version == self._version:
+            start = self._start(ticket)
+            if start is not None:
+                return _estimate(start, 1.0, elapsed_s)
+            if len(self._starts) < _TIMED:
+                return None
+        # Not played as far, or not with this request: whoever stands there takes as long.
+        index, starts = self._index(place, admitted), list(self._starts.values())
+        if index < len(starts):
+            return _estimate(starts[index], 1.0, elapsed_s)
+        return _estimate(starts[-1], (index + 1) / len(starts), elapsed_s) if starts else None
 
-    def _start(self, ticket: Ticket) -> _Start | None:
-        while ticket.id not in self._starts and len(self._starts) < _TIMED:
-            following = next(self._schedule, None)
-            if following is None:
-                break
-            self._starts[following[0].id] = following[1]
+    def _index(self, place: tuple[int, int], admitted: int) -> int:
+        return (place[0] + place[1]) // 2 + max(0, admitted - self._admitted)
+
+    def _start(self, ticket: Ticket) -> Start | None:
+        while ticket.id not in self._starts and not self._is_over and len(self._starts) < _TIMED:
+            self._advance()
         return self._starts.get(ticket.id)
 
-    def _play_order(self) -> Iterator[Ticket]:
-        queue = QueuePreview(self._queue, ages=False)
-        pool = self._pool.idle_copy()
-        while (choice := choose(queue.ranks, pool, self.valid_from, self._batch_wait_s)) is not None:
-            residency = settle_in(choice, pool, self.valid_from)
-            pool.touch(residency)
-            yield queue.take(choice, self.valid_from)
+    def _advance(self) -> None:
+        following = next(self._play, None)
+        if following is None:
+            self._is_over = True
+        else:
+            self._starts[following[0].id] = following[1]
 
-    def _play_schedule(self) -> Iterator[tuple[Ticket, _Start]]:
+    def _in_time(self) -> Iterator[tuple[Ticket, Start]]:
         """Starts in order of time; ends where something is to be started whose duration is unknown.
 
         New requests are played to come in as they did lately: some of them go first, and those who wait ask for how
         long they will wait, not how long they would.
         """
-        queue = QueuePreview(self._queue, ages=True)
-        pool = self._pool.idle_copy()
+        queue = QueuePreview(self._outlook.queue)
+        pool = self._outlook.pool.idle_copy()
         numbers = itertools.count()
         ends: list[tuple[float, int, float, Residency, bool]] = []
         for slot in self._busy:
@@ -147,18 +223,20 @@ class Forecast:
         arrival = next(arrivals, None)
         left, time_s, variance = self._waiting, 0.0, 0.0
         for _ in range(_STEPS):
-            now = self.valid_from + time_s
+            self._steps += 1
+            now = self._outlook.now + time_s
             queue.promote(now)
             while (
-                pool.openings and (choice := choose(queue.ranks, pool, now, self._batch_wait_s)) is not None
+                pool.openings
+                and (choice := choose(queue.ranks, pool, now, self._outlook.batch_wait_s)) is not None
             ):
                 cold = choice.residency is None
                 residency = settle_in(choice, pool, now)
-                ticket = queue.take(choice, now)
+                ticket = queue.take(choice.line, choice.clock, now)
                 pool.occupy(residency, ordinary=ticket.level > 0)
                 if ticket.id:
                     left -= 1
-                    yield ticket, _Start(time_s, variance)
+                    yield ticket, Start(time_s, variance)
                 history = residency.model.usage.known_on(residency.server.spec.name)
                 duration = history.duration(ticket.cost)
                 if duration is None or not left:
@@ -170,7 +248,7 @@ class Forecast:
             if arrival is not None and (not ends or arrival[0] < ends[0][0]):
                 time_s = arrival[0]
                 pool.model(arrival[1].model).waiting += 1
-                queue.add(arrival[1], self.valid_from + time_s)
+                queue.add(arrival[1])
                 arrival = next(arrivals, None)
             elif ends:
                 time_s, _, variance, residency, ordinary = heapq.heappop(ends)
@@ -180,11 +258,11 @@ class Forecast:
 
     def _repeat(self, recent: Sequence[Ticket]) -> Iterator[tuple[float, Ticket]]:
         """The arrivals of the last while, again and again."""
-        known = [arrived for arrived in recent if arrived.since > self.valid_from - _LATELY_S]
+        known = [arrived for arrived in recent if arrived.since > self._outlook.now - _LATELY_S]
         if len(known) < _ENOUGH:
             return
         first = known[0].since
-        period = self.valid_from - first + (self.valid_from - first) / len(known)
+        period = self._outlook.now - first + (self._outlook.now - first) / len(known)
         if period <= 0:
             return
         for turn in itertools.count():
@@ -195,19 +273,25 @@ class Forecast:
                 cost = arrived.cost
                 yield (
                     at_s,
-                    Ticket(seq, "", arrived.user, arrived.level, arrived.model, cost, self.valid_from, None),
+                    Ticket(
+                        seq, "", arrived.user, arrived.level, arrived.model, cost, self._outlook.now, None
+                    ),
                 )
 
-    def _end_of(self, slot: Busy) -> _Start | None:
+    def _end_of(self, slot: Busy) -> Start | None:
         ticket = slot.ticket
         if ticket is None or ticket.lease is None:
-            return _Start(max(0.0, slot.until - self.valid_from), 0.0)
-        elapsed_s = self.valid_from - ticket.lease.granted_at
-        left = self._pool.models[slot.model].usage.known_on(slot.server).remaining(ticket.cost, elapsed_s)
-        return None if left is None else _Start(left.mean_s, left.variance)
+            return Start(max(0.0, slot.until - self._outlook.now), 0.0)
+        elapsed_s = self._outlook.now - ticket.lease.granted_at
+        left = (
+            self._outlook.pool.models[slot.model]
+            .usage.known_on(slot.server)
+            .remaining(ticket.cost, elapsed_s)
+        )
+        return None if left is None else Start(left.mean_s, left.variance)
 
 
-def _estimate(start: _Start | None, stretch: float, elapsed_s: float) -> WaitEstimate | None:
+def _estimate(start: Start | None, stretch: float, elapsed_s: float) -> WaitEstimate | None:
     if start is None:
         return None
     expected = start.at_s * stretch

@@ -33,11 +33,12 @@ __all__ = [
 class Residency:
     """One model on one server. `used` orders residencies by their last lease."""
 
-    __slots__ = ("busy", "model", "server", "slots", "used")
+    __slots__ = ("busy", "history", "model", "server", "slots", "used")
 
     def __init__(self, server: ServerState, model: Model) -> None:
         self.server = server
         self.model = model
+        self.history = model.usage.on(server.spec.name)
         self.slots = server.spec.slots_for(model.name)
         self.busy = 0
         self.used = 0

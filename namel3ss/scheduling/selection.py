@@ -26,18 +26,20 @@ from namel3ss.scheduling.placement import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Sized
 
-    from namel3ss.scheduling.fairness import Entry, Line
+    from namel3ss.scheduling.fairness import First
     from namel3ss.scheduling.placement import Model, Pool, Residency, ServerState
+    from namel3ss.scheduling.tiers import Entry, Line
 
-__all__ = ["Choice", "RankView", "choose", "settle_in"]
+__all__ = ["Choice", "RankView", "choose", "settle_in", "slot_at_hand"]
 
 
 class RankView(Protocol):
-    """What the decision needs of a rank: `fairness.Rank`, or a forecast's view of one."""
+    """What the decision needs of a rank: `tiers.Rank`, or a forecast's view of one."""
 
-    lines: int
+    @property
+    def tiers(self) -> Sized: ...
 
     def tops(self) -> list[Entry]: ...
 
@@ -57,7 +59,6 @@ class Choice(NamedTuple):
     """The model whose request waits for this server and lets this one go first."""
     overtakes: bool
     """Whether a request before it in order cannot start yet."""
-    rank: int
 
 
 class _Claims:
@@ -97,14 +98,27 @@ def choose(ranks: Sequence[RankView], pool: Pool, now: float, batch_wait_s: floa
     """The next request to start now, or None when all must wait."""
     claims = _Claims()
     overtakes = False
-    for index, rank in enumerate(ranks):
-        if rank.lines:
-            choice = _choose_in_rank(index, rank, pool, now - batch_wait_s, claims, overtakes=overtakes)
+    for rank in ranks:
+        if rank.tiers:
+            choice = _choose_in_rank(rank, pool, now - batch_wait_s, claims, overtakes=overtakes)
             if choice is not None:
                 return choice
             claims.close()
             overtakes = True
     return None
+
+
+def slot_at_hand(first: First, pool: Pool) -> Residency | None:
+    """The slot for the first request of all, where its model is loaded and free: the usual case of `choose`."""
+    line = first.line
+    model = pool.models[line.bucket.model]
+    if model.ordinary_busy >= model.ordinary_limit and line.account.tier.level:
+        return None
+    residencies = model.residencies
+    if len(residencies) == 1:
+        residency = residencies[0]
+        return residency if residency.busy < residency.slots else None
+    return free_residency(model, (), ())
 
 
 def settle_in(choice: Choice, pool: Pool, now: float) -> Residency:
@@ -118,12 +132,12 @@ def settle_in(choice: Choice, pool: Pool, now: float) -> Residency:
 
 
 def _choose_in_rank(
-    index: int, rank: RankView, pool: Pool, overdue_since: float, claims: _Claims, *, overtakes: bool
+    rank: RankView, pool: Pool, overdue_since: float, claims: _Claims, *, overtakes: bool
 ) -> Choice | None:
     yielding: Choice | None = None
     clock: float | None = None
     for tag, _, line in rank.tops():
-        model = pool.models[line.model]
+        model = pool.models[line.bucket.model]
         if not model.servers:
             continue
         if clock is None:
@@ -135,16 +149,16 @@ def _choose_in_rank(
         residency = free_residency(model, claims.barred, claims.open)
         if residency is not None:
             server = residency.server
-            return Choice(line, clock, server, residency, None, claims.open.get(server), overtakes, index)
+            return Choice(line, clock, server, residency, None, claims.open.get(server), overtakes)
         roomy = server_with_room(model, claims.barred)
         if roomy is not None:
-            return Choice(line, clock, roomy, None, None, None, overtakes, index)
-        if line.model in claims.claimants:
+            return Choice(line, clock, roomy, None, None, None, overtakes)
+        if model.name in claims.claimants:
             continue
         overdue = model.passed_at is not None and model.passed_at <= overdue_since
         victim = idle_victim(model, rank.wants, claims.barred, claims.open)
         if victim is not None:
-            choice = Choice(line, clock, victim.server, None, victim, None, overtakes, index)
+            choice = Choice(line, clock, victim.server, None, victim, None, overtakes)
             if overdue or not rank.wants(victim.model.name):
                 return choice
             yielding = yielding or choice

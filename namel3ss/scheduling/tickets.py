@@ -6,8 +6,8 @@ import enum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from namel3ss.scheduling.fairness import Account
     from namel3ss.scheduling.placement import Residency
+    from namel3ss.scheduling.tiers import Account
     from namel3ss.scheduling.values import Lease
 
 __all__ = ["Event", "Ticket", "TicketState"]
@@ -34,7 +34,8 @@ _WAITING = TicketState.WAITING
 class Ticket:
     """One request. Lives until its end is reported; the core alone changes it.
 
-    `level` is its own class as an index, 0 for the top one. `seq` counts arrivals.
+    `level` is its own class as an index, 0 for the top one. `seq` counts arrivals. `account` is who pays, from the
+    moment it waits; `residency` whose slot it holds, while it runs.
     """
 
     __slots__ = (
@@ -51,6 +52,8 @@ class Ticket:
         "state",
         "user",
     )
+
+    account: Account
 
     def __init__(
         self,
@@ -73,8 +76,6 @@ class Ticket:
         self.deadline = deadline
         self.state = _WAITING
         self.lease: Lease | None = None
-        # Set while it runs: who pays, and which slot it holds.
-        self.account: Account | None = None
         self.residency: Residency | None = None
 
     def __repr__(self) -> str:

@@ -1,10 +1,11 @@
-"""What happens by itself at a certain time: a heap of alarms. It keeps no clock and wakes nobody."""
+"""What happens by itself at a certain time. It keeps no clock and wakes nobody."""
 
 from __future__ import annotations
 
 import heapq
 import itertools
 import math
+from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -14,37 +15,58 @@ __all__ = ["Timers"]
 
 T = TypeVar("T")
 
+_FIRST_LIMIT = 256
+
 
 class Timers(Generic[T]):
     """Alarms, earliest first. An alarm that is no longer wanted stays until it rings or until tidying.
 
-    Whoever hears an alarm decides whether it still means anything. Those that `wanted` denies are dropped once
-    the heap has doubled, which costs each alarm a constant share.
+    Most alarms are set for later than all before, because they are the same time away: those stand in a plain line, only
+    the others in a heap. Whoever hears an alarm decides whether it still means anything. Those that `wanted` denies
+    are dropped once either has doubled, which costs each alarm a constant share.
     """
+
+    __slots__ = ("_heap", "_heap_limit", "_line", "_line_limit", "_numbers", "_wanted", "next_at")
 
     def __init__(self, wanted: Callable[[float, T], bool]) -> None:
         self._wanted = wanted
+        self._line: deque[tuple[float, T]] = deque()
         self._heap: list[tuple[float, int, T]] = []
         self._numbers = itertools.count()
-        self._limit = 256
+        self._line_limit = self._heap_limit = _FIRST_LIMIT
         self.next_at = math.inf
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._line) + len(self._heap)
 
     def set(self, when: float, item: T) -> None:
-        heap = self._heap
-        if len(heap) >= self._limit:
-            heap[:] = [alarm for alarm in heap if self._wanted(alarm[0], alarm[2])]
-            heapq.heapify(heap)
-            self._limit = max(256, 2 * len(heap))
-        heapq.heappush(heap, (when, next(self._numbers), item))
-        self.next_at = heap[0][0]
+        line = self._line
+        if not line or when >= line[-1][0]:
+            if len(line) >= self._line_limit:
+                self._line = line = deque(alarm for alarm in line if self._wanted(*alarm))
+                self._line_limit = max(_FIRST_LIMIT, 2 * len(line))
+            line.append((when, item))
+        else:
+            heap = self._heap
+            if len(heap) >= self._heap_limit:
+                heap[:] = [alarm for alarm in heap if self._wanted(alarm[0], alarm[2])]
+                heapq.heapify(heap)
+                self._heap_limit = max(_FIRST_LIMIT, 2 * len(heap))
+            heapq.heappush(heap, (when, next(self._numbers), item))
+        if when < self.next_at:
+            self.next_at = when
 
     def pop_due(self, now: float) -> T | None:
         """The earliest alarm at or before `now`, or None."""
         if self.next_at > now:
             return None
-        item = heapq.heappop(self._heap)[2]
-        self.next_at = self._heap[0][0] if self._heap else math.inf
+        line, heap = self._line, self._heap
+        if line and (not heap or line[0][0] <= heap[0][0]):
+            item = line.popleft()[1]
+        elif heap:
+            item = heapq.heappop(heap)[2]
+        else:  # all were dropped as unwanted
+            self.next_at = math.inf
+            return None
+        self.next_at = min(line[0][0] if line else math.inf, heap[0][0] if heap else math.inf)
         return item

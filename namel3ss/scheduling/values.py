@@ -36,8 +36,7 @@ class Policy:
     classes: tuple[int, ...] = tuple(range(10))
     """Priorities that exist; the lowest number is the top class. A step of ageing leads from one to the next."""
     ageing_s: float = 60.0
-    """Waiting this long, as the first of its user, class and model, improves a request by one class; `math.inf`
-    turns ageing off."""
+    """Waiting this long improves a request by one class; `math.inf` turns ageing off."""
     reserve: int = 0
     """Slots of each model kept for the top class; one slot of a model is never reserved."""
     batch_wait_s: float = 30.0
@@ -176,7 +175,7 @@ class MoveReason(enum.Enum):
     BATCH = "batch"
     """Which model is loaded, or whose turn it is to be loaded, has changed."""
     AGEING = "ageing"
-    """A request has waited long enough to enter a better class."""
+    """A request has waited long enough for its class to improve, or one that had has started."""
     SERVER = "server"
     """A server came, left or changed."""
 
@@ -187,7 +186,7 @@ class Marks(NamedTuple):
     arrivals: int
     settlements: int
     batches: tuple[int, frozenset[str]]
-    promotions: int
+    promotions: tuple[int, float | None]
     servers: int
 
 

@@ -248,6 +248,30 @@ class EngineConformance(abc.ABC):
         assert await harness.drain_in_order() == ["running", "old", "middle", "top"]
         await self.close(harness)
 
+    async def test_request_ages_from_its_admission_on_also_behind_others_of_its_user(self) -> None:
+        harness = await self.open(Policy(classes=(0, 5, 9), ageing_s=60.0), ONE_SLOT)
+        await harness.submit("running")
+        for number in range(2):
+            await harness.submit(f"old{number}", priority=9, user="ada", max_wait_s=1000.0)
+        await harness.advance(120.0)
+
+        await harness.submit("middle", priority=5, user="bo")
+
+        assert await harness.drain_in_order() == ["running", "old0", "old1", "middle"]
+        await self.close(harness)
+
+    async def test_aged_backlog_of_one_user_leaves_those_of_its_class_their_turn(self) -> None:
+        harness = await self.open(Policy(classes=(0, 5), ageing_s=60.0), ONE_SLOT)
+        await harness.submit("running", user="ada", priority=5)
+        for number in range(3):
+            await harness.submit(f"ada{number}", priority=5, user="ada", max_wait_s=1000.0)
+        await harness.advance(120.0)
+
+        await harness.submit("bo", priority=5, user="bo")
+
+        assert await harness.drain_in_order() == ["running", "bo", "ada0", "ada1", "ada2"]
+        await self.close(harness)
+
     async def test_ageing_never_leads_into_the_reserve(self) -> None:
         harness = await self.open(
             Policy(classes=(0, 9), ageing_s=60.0, reserve=1), Server(name="gpu1", slots=2)

@@ -26,7 +26,6 @@ class RefTicket:
     since: float
     deadline: float
     server: str = ""
-    rank: int = 0  # whose account was charged
     expires_at: float = math.inf
 
 
@@ -58,10 +57,11 @@ class Reference:
         self.waiting: list[RefTicket] = []
         self.running: list[RefTicket] = []
         self.draining: list[RefDrain] = []
+        # By class and user; what they are in a rank's count is more by the class's offset.
         self.tags: dict[tuple[int, str], float] = {}
         self.clock = dict.fromkeys(self.ranks, 0.0)
-        self.rank_of_line: dict[tuple[str, int, str], int] = {}
-        self.first: dict[tuple[str, int, str], tuple[str, float]] = {}  # the first of a line, and since when
+        self.offset = dict.fromkeys(self.ranks, 0.0)
+        self.rank = {level: level for level in self.ranks}  # where each class stands
         self.passed: dict[str, float] = {}
         self.events: list[tuple[str, str]] = []
         self.now = -math.inf
@@ -87,8 +87,9 @@ class Reference:
             self.seq, request_id, request.user, level, request.model, request.cost, now, now + wait
         )
         before = self.copy() if full else self
+        self.enter_account(ticket)
         self.waiting.append(ticket)
-        self.place(self.line(ticket))
+        self.place()
         self.dispatch()
         if ticket in self.running:
             return "running"
@@ -120,11 +121,13 @@ class Reference:
             self.orders += 1
         else:
             known.spec, known.dropped = server, False
+        self.place()
         self.dispatch()
 
     def drop_server(self, name: str) -> None:
         self.server(name).dropped = True
         self.forget_dropped()
+        self.place()
         self.dispatch()
 
     def report_loaded(self, name: str, models: list[str]) -> None:
@@ -157,8 +160,8 @@ class Reference:
         twin.draining = list(self.draining)
         twin.servers = [RefServer(s.spec, s.order, s.dropped, dict(s.loaded)) for s in self.servers]
         twin.tags, twin.clock = dict(self.tags), dict(self.clock)
-        twin.rank_of_line, twin.passed = dict(self.rank_of_line), dict(self.passed)
-        twin.first = dict(self.first)
+        twin.offset, twin.rank = dict(self.offset), dict(self.rank)
+        twin.passed = dict(self.passed)
         twin.events = list(self.events)
         return twin
 
@@ -174,8 +177,7 @@ class Reference:
                 self.events.append((ticket.id, "lost"))
             for ticket in [ticket for ticket in self.waiting if ticket.deadline <= when]:
                 self.withdraw(ticket, "expired")
-            for head in self.heads():
-                self.place(self.line(head))
+            self.place()
             self.forget_dropped()
             self.dispatch()
         self.now = now
@@ -185,10 +187,10 @@ class Reference:
         times = [ticket.deadline for ticket in self.waiting]
         times += [ticket.expires_at for ticket in self.running]
         times += [drain.until for drain in self.draining]
-        for head in self.heads():
-            if rank := self.rank_of_line[self.line(head)]:
-                since = self.first[self.line(head)][1]
-                times.append(since + (head.level - rank + 1) * self.policy.ageing_s)
+        for level in self.ranks:
+            oldest = self.oldest(level)
+            if oldest is not None and self.rank[level]:
+                times.append(oldest.since + (level - self.rank[level] + 1) * self.policy.ageing_s)
         return times
 
     # Lines and accounts
@@ -204,47 +206,50 @@ class Reference:
             found.setdefault(self.line(ticket), ticket)
         return list(found.values())
 
-    def aged_rank(self, head: RefTicket) -> int:
-        """The class of a line's first request, improved by one for each ageing time that it has been first."""
-        line = self.line(head)
-        if line not in self.first or self.first[line][0] != head.id:
-            self.first[line] = (head.id, self.now)
-        steps = 0
-        while steps < head.level and self.first[line][1] + (steps + 1) * self.policy.ageing_s <= self.now:
-            steps += 1
-        return head.level - steps
+    def oldest(self, level: int) -> RefTicket | None:
+        """What the class owes its rank to."""
+        return next((t for t in self.waiting if t.level == level and self.serving(t.model)), None)
 
-    def place(self, line: tuple[str, int, str]) -> None:
-        """Let a line stand where its first request belongs now."""
-        head = next((ticket for ticket in self.waiting if self.line(ticket) == line), None)
-        rank = None if head is None else self.aged_rank(head)
-        if self.rank_of_line.get(line) == rank:
-            return
-        self.rank_of_line.pop(line, None)
+    def place(self) -> None:
+        """Let every class stand where its oldest request belongs now."""
+        for level in self.ranks:
+            steps, oldest = 0, self.oldest(level)
+            while (
+                oldest is not None
+                and steps < level
+                and oldest.since + (steps + 1) * self.policy.ageing_s <= self.now
+            ):
+                steps += 1
+            before, self.rank[level] = self.rank[level], level - steps
+            self.offset[level] += self.clock[self.rank[level]] - self.clock[before]
         self.rest()
-        if rank is not None:
-            user = line[0]
-            if (rank, user) not in {(there, known[0]) for known, there in self.rank_of_line.items()}:
-                self.tags[(rank, user)] = max(self.tags.get((rank, user), 0.0), self.clock[rank])
-            self.rank_of_line[line] = rank
+
+    def enter_account(self, ticket: RefTicket) -> None:
+        """Who comes anew starts at the clock."""
+        key = (ticket.level, ticket.user)
+        if all((known.level, known.user) != key for known in self.waiting):
+            clock = self.clock[self.rank[ticket.level]] - self.offset[ticket.level]
+            self.tags[key] = max(self.tags.get(key, clock), clock)
 
     def rest(self) -> None:
-        """Where nothing waits and nothing runs, accounts are forgotten."""
-        for rank in self.ranks:
-            if rank not in self.rank_of_line.values() and all(ticket.rank != rank for ticket in self.running):
-                self.clock[rank] = 0.0
-                self.tags = {key: tag for key, tag in self.tags.items() if key[0] != rank}
+        """Where nothing of a class waits and nothing runs, its accounts are forgotten."""
+        living = {ticket.level for ticket in (*self.waiting, *self.running)}
+        self.tags = {key: tag for key, tag in self.tags.items() if key[0] in living}
+
+    def tag(self, ticket: RefTicket) -> float:
+        """By the count of the rank that its class stands in."""
+        return self.tags[(ticket.level, ticket.user)] + self.offset[ticket.level]
 
     def withdraw(self, ticket: RefTicket, why: str) -> None:
         self.waiting.remove(ticket)
-        self.place(self.line(ticket))
+        self.place()
         self.clear_passed(ticket.model)
         self.events.append((ticket.id, why))
 
     def give_back(self, ticket: RefTicket, tokens: float | None, drain_s: float) -> None:
         self.running.remove(ticket)
         if tokens is not None:
-            self.tags[(ticket.rank, ticket.user)] += tokens - ticket.cost
+            self.tags[(ticket.level, ticket.user)] += tokens - ticket.cost
         if drain_s:
             drain = RefDrain(ticket.server, ticket.model, ticket.level > 0, self.now + drain_s)
             self.draining.append(drain)
@@ -305,13 +310,13 @@ class Reference:
         for rank in self.ranks:
             open_to_class: list[tuple[RefServer, str]] = []
             put_off = None
-            heads = [head for head in self.heads() if self.rank_of_line[self.line(head)] == rank]
-            heads.sort(key=lambda head: (self.tags[(rank, head.user)], head.seq))
+            heads = [head for head in self.heads() if self.rank[head.level] == rank]
+            wanted = {head.model for head in heads}
+            heads.sort(key=lambda head: (self.tag(head), head.seq))
             heads = [head for head in heads if self.serving(head.model)]
-            wanted = {head.model for head in self.heads() if self.rank_of_line[self.line(head)] == rank}
             for head in heads:
                 model = head.model
-                clock = self.tags[(rank, heads[0].user)]
+                clock = self.tag(heads[0])
                 if head.level and not self.ordinary_allowed(model):
                     continue
                 claimed = [server for server, _ in open_to_class]
@@ -365,7 +370,7 @@ class Reference:
     def start(
         self, ticket: RefTicket, server: RefServer, victim: str | None, passed: str | None, clock: float
     ) -> RefTicket:
-        rank = self.rank_of_line[self.line(ticket)]
+        rank = self.rank[ticket.level]
         if victim is not None:
             del server.loaded[victim]
         self.uses += 1
@@ -374,12 +379,12 @@ class Reference:
         if passed is not None:
             self.passed.setdefault(passed, self.now)
         self.clock[rank] = max(self.clock[rank], clock)
-        self.tags[(rank, ticket.user)] += ticket.cost
-        ticket.server, ticket.rank = server.spec.name, rank
+        self.tags[(ticket.level, ticket.user)] += ticket.cost
+        ticket.server = server.spec.name
         if self.policy.lease_ttl_s is not None:
             ticket.expires_at = self.now + self.policy.lease_ttl_s
         self.waiting.remove(ticket)
         self.running.append(ticket)
-        self.place(self.line(ticket))
+        self.place()
         self.events.append((ticket.id, f"starts on {ticket.server}"))
         return ticket

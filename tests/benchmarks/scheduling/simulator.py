@@ -103,7 +103,7 @@ def play(load: Load, discipline: Discipline) -> Run:
         if arrives:
             run.arrivals.append(arrival)
             waiting[arrival.id] = arrival
-            lines.add(arrival, now)
+            lines.add(arrival)
             discipline.submit(arrival, now)
         else:
             discipline.finish(arrival.id, now, arrival.tokens)
@@ -128,32 +128,29 @@ def play(load: Load, discipline: Discipline) -> Run:
 
 
 class _Lines:
-    """What waits, by user, class and model, and since when each first request has been first."""
+    """What waits, by user, class and model."""
 
     def __init__(self) -> None:
         self._lines: dict[tuple[str, int, str], list[Arrival]] = defaultdict(list)
-        self._since: dict[tuple[str, int, str], float] = {}
 
-    def add(self, arrival: Arrival, now: float) -> None:
-        line = self._lines[_line(arrival)]
-        line.append(arrival)
-        if len(line) == 1:
-            self._since[_line(arrival)] = now
+    def add(self, arrival: Arrival) -> None:
+        self._lines[_line(arrival)].append(arrival)
 
     def start(self, arrival: Arrival, now: float) -> bool:
         """Take out a request; whether the rules put another one for the same model first."""
         own = self._lines[_line(arrival)]
-        level = self._level(_line(arrival), now)
+        rank = self._rank(arrival.priority, now)
         inverted = own[0] is not arrival or any(
-            line and key[2] == arrival.model and self._level(key, now) < level
+            line and key[2] == arrival.model and self._rank(key[1], now) < rank
             for key, line in self._lines.items()
         )
         own.remove(arrival)
-        self._since[_line(arrival)] = now
         return inverted
 
-    def _level(self, key: tuple[str, int, str], now: float) -> int:
-        return max(0, CLASSES.index(key[1]) - steps_aged(self._since[key], now, AGEING_S))
+    def _rank(self, priority: int, now: float) -> int:
+        """Where a class stands: what its oldest request has waited improves it."""
+        oldest = min(line[0].at_s for key, line in self._lines.items() if line and key[1] == priority)
+        return max(0, CLASSES.index(priority) - steps_aged(oldest, now, AGEING_S))
 
 
 def _line(arrival: Arrival) -> tuple[str, int, str]:
