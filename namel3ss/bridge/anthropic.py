@@ -6,14 +6,16 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from namel3ss.bridge.answers import BridgeResponse, from_anthropic, part_of
+from namel3ss.bridge.answers import from_anthropic, part_of
 from namel3ss.bridge.base import Bridge
 from namel3ss.bridge.conversation import to_system_text, to_tools
 from namel3ss.errors import UsageError
-from namel3ss.providers.anthropic import AnthropicProvider
+from namel3ss.providers.anthropic import AnthropicError, AnthropicProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from namel3ss.bridge.answers import BridgeResponse
+    from namel3ss.bridge.base import Call
+    from namel3ss.bridge.fallback import BridgeFallback, FallbackReason
 
 __all__ = ["AnthropicBridge"]
 
@@ -27,6 +29,10 @@ class AnthropicBridge(Bridge):
     environment. `temperature`, `max_tokens` and `system` are for calls that name none; what is None is the API's own, and
     4096 tokens. `timeout` (seconds) bounds a whole answer. With a `provider`, which then says all of this, the bridge
     asks through it, and closes it only if it `is_owner`.
+
+    `cache_control` marks the end of `system_prompt`, so that the API keeps what it has read up to there; `dynamic_content`
+    follows behind the mark. Blocks keep the marks and signatures they have. There is no queue and no cache here: `user`,
+    `priority`, `on_waiting`, `cached` and `shared` change nothing.
     """
 
     provider = "anthropic"
@@ -44,7 +50,10 @@ class AnthropicBridge(Bridge):
         environ: Mapping[str, str] | None = None,
         provider: AnthropicProvider | None = None,
         is_owner: bool = False,
+        fallback: BridgeFallback | None = None,
+        allow_fallback: bool = False,
     ) -> None:
+        super().__init__(fallback, allow_fallback=allow_fallback)
         self._is_owner = is_owner or provider is None
         if provider is None:
             if model is None:
@@ -68,60 +77,42 @@ class AnthropicBridge(Bridge):
         self._system = system
         self.model = provider.model
 
-    def generate_response(
-        self,
-        messages: Sequence[object],
-        system_prompt: str | Sequence[object] | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        tools: Sequence[object] | None = None,
-        stream: bool = False,
-        callback: Callable[[str], object] | None = None,
-        cache_control: Mapping[str, Any] | None = None,
-        dynamic_content: str | None = None,
-        *,
-        user: str | None = None,
-        priority: int = 5,
-        on_waiting: Callable[[str], object] | None = None,
-        cached: bool | None = None,
-        shared: bool = False,
-        allow_fallback: bool | None = None,
-    ) -> BridgeResponse:
-        """The model's message. With `stream`, `callback` gets each piece of its text as it comes, on the caller's thread.
+    def answer(self, call: Call, rule: BridgeFallback | None) -> BridgeResponse | FallbackReason:
+        conversation, overrides = self._request(call)
+        try:
+            if not call.stream:
+                return from_anthropic(self._provider.sync.generate(conversation, **overrides))
+            with self._provider.sync.stream(conversation, **overrides) as pieces:
+                for piece in pieces:
+                    call.hear(piece.output_text)
+                return from_anthropic(pieces.result())
+        except AnthropicError as error:
+            reason = None if rule is None or error.chunks else rule.reason_in(error)
+            if reason is None:
+                raise
+            return reason
 
-        `cache_control` marks the end of `system_prompt`, so that the API keeps what it has read up to there;
-        `dynamic_content` follows behind the mark. Blocks keep the marks and signatures they have. `user`, `priority`,
-        `on_waiting`, `cached` and `shared` belong to a queue and a cache, which this bridge has not: they change nothing.
-
-        Raises UsageError for what the API cannot take, AnthropicError as it comes.
-        """
-        if allow_fallback:
-            raise UsageError("A bridge to Anthropic has no fallback.")
-        overrides: dict[str, Any] = {}
-        system = self._system if system_prompt is None else system_prompt
-        if blocks := _system_blocks(system, dynamic_content, cache_control):
-            overrides["system"] = blocks
-        if temperature is not None:
-            overrides["temperature"] = temperature
-        if max_tokens:
-            overrides["max_tokens"] = max_tokens
-        if tools and (wire := _tools(tools)):
-            overrides["tools"] = wire
-        if isinstance(messages, str):
+    def _request(self, call: Call) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The conversation, and what this call sets."""
+        if isinstance(call.messages, str):
             raise UsageError("messages must be a list of messages, not a text.")
-        conversation = [_message(message) for message in messages]
-        if not stream:
-            return from_anthropic(self._provider.sync.generate(conversation, **overrides))
-        with self._provider.sync.stream(conversation, **overrides) as pieces:
-            for piece in pieces:
-                if piece.output_text and callback is not None:
-                    callback(piece.output_text)
-            return from_anthropic(pieces.result())
+        overrides: dict[str, Any] = {}
+        system = self._system if call.system_prompt is None else call.system_prompt
+        if blocks := _system_blocks(system, call.dynamic_content, call.cache_control):
+            overrides["system"] = blocks
+        if call.temperature is not None:
+            overrides["temperature"] = call.temperature
+        if call.max_tokens:
+            overrides["max_tokens"] = call.max_tokens
+        if call.tools and (tools := _tools(call.tools)):
+            overrides["tools"] = tools
+        return [_message(message) for message in call.messages], overrides
 
     def close(self) -> None:
-        """Close the connections and end the thread, if they are this bridge's own."""
         if self._is_owner:
             self._provider.sync.close()
+        if self.fallback is not None:
+            self.fallback.bridge.close()
 
 
 def _system_blocks(

@@ -3,25 +3,59 @@
 from __future__ import annotations
 
 import abc
+import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from namel3ss.bridge.answers import blocks_of, part_of
+from namel3ss.bridge.answers import BridgeResponse, blocks_of, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from namel3ss.bridge.answers import BridgeResponse
+    from namel3ss.bridge.fallback import BridgeFallback, FallbackReason
 
-__all__ = ["Bridge"]
+__all__ = ["Bridge", "Call"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What one call asks for; see `Bridge.generate_response`."""
+
+    messages: Sequence[object]
+    system_prompt: str | Sequence[object] | None
+    temperature: float | None
+    max_tokens: int | None
+    tools: Sequence[object] | None
+    stream: bool
+    callback: Callable[[str], object] | None
+    cache_control: Mapping[str, Any] | None
+    dynamic_content: str | None
+    user: str | None
+    priority: int
+    on_waiting: Callable[[str], object] | None
+    cached: bool | None
+    shared: bool
+
+    def hear(self, text: object) -> None:
+        """Hand a piece of the answer's text to the caller."""
+        if self.callback is not None and isinstance(text, str) and text:
+            self.callback(text)
 
 
 class Bridge(abc.ABC):
-    """Asks one model. Safe under threads; `close()`, or leaving its context, closes what it has opened."""
+    """Asks one model. Safe under threads; `close()`, or leaving its context, closes what it has opened.
+
+    `fallback` is who may answer instead, and `allow_fallback` whether calls that do not say may use it: without it every
+    request stays with this model.
+    """
 
     provider: str
     model: str
 
-    @abc.abstractmethod
+    def __init__(self, fallback: BridgeFallback | None, *, allow_fallback: bool) -> None:
+        self.fallback = fallback
+        self._allow_fallback = allow_fallback
+
     def generate_response(
         self,
         messages: Sequence[object],
@@ -41,11 +75,48 @@ class Bridge(abc.ABC):
         shared: bool = False,
         allow_fallback: bool | None = None,
     ) -> BridgeResponse:
-        """The model's message. With `stream`, `callback` gets each piece of its text as it comes."""
+        """The model's message. With `stream`, `callback` gets each piece of its text as it comes.
+
+        `dynamic_content` follows the system prompt, or is one. `user` and `priority` are the queue's; `on_waiting` gets the
+        words for the user when the request has to wait. Both callbacks are called on the caller's thread. `cached` and
+        `shared` are the cache's: a deterministic request (a temperature of 0, or a seed) is answered from it without being
+        asked, any other if `cached` is true, none if it is false; only `user` gets that answer again, or everybody who is
+        `shared` too. `allow_fallback` lets this call go to the fallback, if there is one, or forbids it.
+
+        Raises UsageError for what no model can read; the errors of the provider, and SchedulingError, as they come;
+        BridgeTimeoutError with the position in the queue when it took too long there; BridgeError for anything else.
+        """
+        call = Call(
+            messages=messages,
+            system_prompt=system_prompt,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            tools=tools,
+            stream=stream,
+            callback=callback,
+            cache_control=cache_control,
+            dynamic_content=dynamic_content,
+            user=user,
+            priority=priority,
+            on_waiting=on_waiting,
+            cached=cached,
+            shared=shared,
+        )
+        is_allowed = self._allow_fallback if allow_fallback is None else allow_fallback
+        rule = self.fallback if is_allowed else None
+        answered = self.answer(call, rule)
+        if rule is None or isinstance(answered, BridgeResponse):
+            assert isinstance(answered, BridgeResponse)  # there is a reason only where there is a rule
+            return answered
+        return rule.ask_instead(call, answered, self.model)
+
+    @abc.abstractmethod
+    def answer(self, call: Call, rule: BridgeFallback | None) -> BridgeResponse | FallbackReason:
+        """The answer of this model; or why, by the rule, another is to be asked, nothing having come of this one."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Close what this bridge has opened. Idempotent."""
+        """Close what this bridge has opened, and the fallback's bridge. Idempotent."""
 
     def extract_text_content(self, response: object) -> str:
         """All text of a response, its own or Anthropic's."""
@@ -56,10 +127,10 @@ class Bridge(abc.ABC):
         )
 
     def extract_tool_calls(self, response: object) -> list[dict[str, Any]]:
-        """The calls of a response: ``id``, ``tool_name`` and ``input`` of each."""
+        """The calls of a response: ``id``, ``tool_name`` and ``input`` of each. One without an id gets a new one."""
         return [
             {
-                "id": part_of(block, "id"),
+                "id": part_of(block, "id") or f"toolu_{uuid.uuid4().hex[:24]}",
                 "tool_name": part_of(block, "name"),
                 "input": part_of(block, "input"),
             }

@@ -70,9 +70,8 @@ def bridge_for(
             f"A bridge is made from settings, YAML, a `.ai` file or a loaded program, not from a value of type"
             f" {type(source).__name__}."
         )
-    if model is not None or allow_fallback:
-        word = "model" if model is not None else "allow_fallback"
-        raise UsageError(f"{word} goes with a `.ai` file; settings declare no ai models.")
+    if model is not None:
+        raise UsageError("model goes with a `.ai` file; settings declare no ai models.")
     return from_settings(settings, queue=queue, cache=cache, environ=variables)
 
 

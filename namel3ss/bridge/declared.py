@@ -100,13 +100,13 @@ def _bridge(
             allow_fallback=allow_fallback,
         )
     if isinstance(provider, AnthropicProvider):
-        if rule is not None or allow_fallback:
-            raise UsageError(
-                f"ai model `{declaration.name}` is of Anthropic; a bridge to it has no fallback.",
-                suggestion="Declare the fallback for the local model.",
-            )
-        is_ours = isinstance(program, ProgramModels)
-        return AnthropicBridge(provider=provider, system=declaration.system, is_owner=is_ours)
+        return AnthropicBridge(
+            provider=provider,
+            system=declaration.system,
+            is_owner=isinstance(program, ProgramModels),
+            fallback=rule,
+            allow_fallback=allow_fallback,
+        )
     raise UsageError(
         f"ai model `{declaration.name}` is of provider `{declaration.provider}`, which has no bridge.",
         suggestion="A bridge asks models of the providers anthropic and ollama.",

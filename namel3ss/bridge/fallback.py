@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from namel3ss.errors import UsageError
 from namel3ss.observability.metrics import record_metric
+from namel3ss.providers.anthropic import AnthropicUnreachableError
 from namel3ss.providers.local.ollama import OllamaServerUnreachableError
 from namel3ss.scheduling import NoServerError, QueueFullError
 
 if TYPE_CHECKING:
     from namel3ss.bridge.answers import BridgeResponse
-    from namel3ss.bridge.base import Bridge
+    from namel3ss.bridge.base import Bridge, Call
 
 __all__ = ["BridgeFallback", "FallbackReason"]
 
 logger = logging.getLogger(__name__)
+
+# What says that nobody is there.
+_DOWN: Final = (OllamaServerUnreachableError, AnthropicUnreachableError, NoServerError)
 
 FallbackReason: TypeAlias = Literal["wait_over", "server_down"]
 
@@ -45,20 +49,19 @@ class BridgeFallback:
 
     def reason_in(self, error: Exception) -> FallbackReason | None:
         """The reason that a failure is, where it is one."""
-        if self.server_down and isinstance(error, OllamaServerUnreachableError | NoServerError):
+        if self.server_down and isinstance(error, _DOWN):
             return "server_down"
         if self.wait_over is not None and isinstance(error, QueueFullError):
             return "wait_over"
         return None
 
-    def announce(self, reason: FallbackReason, model: str) -> None:
-        """Say that a request is about to be sent elsewhere."""
+    def ask_instead(self, call: Call, reason: FallbackReason, model: str) -> BridgeResponse:
+        """The answer of the other bridge, marked with the reason; `model` is the one that was asked."""
         to = self.bridge
         logger.warning("A request for %s goes to %s of %s: %s.", model, to.model, to.provider, reason)
         labels = {"model": model, "reason": reason, "to_model": to.model, "to_provider": to.provider}
         record_metric("namel3ss.bridge.fallbacks", 1, labels)
-
-    def marked(self, response: BridgeResponse, reason: FallbackReason, model: str) -> BridgeResponse:
-        """The response with where it comes from, and why."""
-        said = {"reason": reason, "from": model, "to": self.bridge.model, "provider": self.bridge.provider}
+        response = to.answer(call, None)
+        assert not isinstance(response, str)  # there is no rule, and so no reason
+        said = {"reason": reason, "from": model, "to": to.model, "provider": to.provider}
         return replace(response, metadata={**response.metadata, "fallback": said})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from namel3ss.bridge.answers import BridgeResponse, from_ollama
+from namel3ss.bridge.answers import from_ollama, part_of
 from namel3ss.bridge.asking import OwnRequest, SharedRequest
 from namel3ss.bridge.base import Bridge
 from namel3ss.bridge.conversation import to_messages, to_system_text, to_tools
@@ -20,7 +20,9 @@ from namel3ss.scheduling import RequestQueue, Server
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from namel3ss.bridge.answers import BridgeResponse
     from namel3ss.bridge.asking import Asked
+    from namel3ss.bridge.base import Call
     from namel3ss.bridge.fallback import BridgeFallback, FallbackReason
     from namel3ss.caching import ResponseCache
 
@@ -42,8 +44,8 @@ class OllamaBridge(Bridge):
     go with every request: Ollama's ``options``, what stands beside them, and HTTP headers. `timeout` (seconds) bounds
     the wait for an answer, in the queue and at work; of a streamed one, the wait for each piece.
 
-    `cache` answers equal requests once (see `generate_response`). `fallback` is who may answer instead, and
-    `allow_fallback` whether calls that do not say may use it: without it every request stays with this model.
+    `cache` answers equal requests once. `cache_control` changes nothing here: Ollama reuses what it has read of a prompt by
+    itself.
     """
 
     provider = "ollama"
@@ -66,9 +68,9 @@ class OllamaBridge(Bridge):
         fallback: BridgeFallback | None = None,
         allow_fallback: bool = False,
     ) -> None:
+        super().__init__(fallback, allow_fallback=allow_fallback)
         self.base_url = base_url
         self.model = model
-        self.fallback = fallback
         self._queue = queue
         self._servers = tuple(servers)
         self._temperature = temperature
@@ -79,7 +81,6 @@ class OllamaBridge(Bridge):
         self._fields = dict(fields)
         self._headers = dict(headers)
         self._cache = cache
-        self._allow_fallback = allow_fallback
         if self._servers:
             first = self._servers[0]
             self.base_url = first if isinstance(first, str) else first.name
@@ -92,97 +93,20 @@ class OllamaBridge(Bridge):
             queue.add_servers(self._servers)
         return queue
 
-    def generate_response(
-        self,
-        messages: Sequence[object],
-        system_prompt: str | Sequence[object] | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        tools: Sequence[object] | None = None,
-        stream: bool = False,
-        callback: Callable[[str], object] | None = None,
-        cache_control: Mapping[str, Any] | None = None,
-        dynamic_content: str | None = None,
-        *,
-        user: str | None = None,
-        priority: int = 5,
-        on_waiting: Callable[[str], object] | None = None,
-        cached: bool | None = None,
-        shared: bool = False,
-        allow_fallback: bool | None = None,
-    ) -> BridgeResponse:
-        """The model's message. With `stream`, `callback` gets each piece of its text as it comes.
-
-        `dynamic_content` is added to the system prompt, or is one. `cache_control` changes nothing: Ollama reuses what
-        it has read of a prompt by itself. `user` and `priority` are the queue's; `on_waiting` gets the words for the user
-        when the request has to wait. Both callbacks are called on the caller's thread.
-
-        With a cache, a request is answered from it, or together with an equal one that is under way, if it is
-        deterministic (a temperature of 0, or a seed), or `cached` says so; False never does. Only `user` themselves gets
-        that answer again; `shared` shares it with everybody. `allow_fallback` lets this call go to the fallback, or not.
-
-        Raises UsageError for what no model can read, OllamaError and SchedulingError as they come, BridgeTimeoutError
-        with the position when it took too long, BridgeError for anything else.
-        """
-        body = self._body(messages, system_prompt, temperature, max_tokens, tools, dynamic_content)
-        rule = self.fallback if self._is_allowed(allow_fallback) else None
-        key = self._key(body, user, cached, shared=shared)
-
-        answered = self._answer(
-            body, key, rule, user, priority, stream=stream, callback=callback, on_waiting=on_waiting
-        )
-        if isinstance(answered, BridgeResponse):
-            return answered
-        assert rule is not None  # there is a reason only where there is a rule
-        rule.announce(answered, self.model)
-        response = rule.bridge.generate_response(
-            messages,
-            system_prompt,
-            temperature,
-            max_tokens,
-            tools,
-            stream,
-            callback,
-            cache_control,
-            dynamic_content,
-            user=user,
-            priority=priority,
-            on_waiting=on_waiting,
-            allow_fallback=False,
-        )
-        return rule.marked(response, answered, self.model)
-
-    def close(self) -> None:
-        """Close the fallback's bridge; this one holds nothing."""
-        if self.fallback is not None:
-            self.fallback.bridge.close()
-
-    # -- inside -------------------------------------------------------------------------------------------------
-
-    def _answer(
-        self,
-        body: dict[str, Any],
-        key: bytes | None,
-        rule: BridgeFallback | None,
-        user: str | None,
-        priority: int,
-        *,
-        stream: bool,
-        callback: Callable[[str], object] | None,
-        on_waiting: Callable[[str], object] | None,
-    ) -> BridgeResponse | FallbackReason:
-        """The answer of this model, or why another one is to be asked."""
+    def answer(self, call: Call, rule: BridgeFallback | None) -> BridgeResponse | FallbackReason:
         asked: Asked | None = None
         try:
-            if rule is not None and rule.server_down and self.request_queue.is_down(self._request(body)):
+            body = self._body(call)
+            queue = self.request_queue
+            if rule is not None and rule.server_down and queue.is_down(self._request(body)):
                 return "server_down"
-            asked = self._ask(body, key, user, priority, stream=stream)
-            self._tell_waiting(asked, on_waiting)
+            asked = self._ask(queue, call, body)
+            _tell_waiting(queue, asked, call.on_waiting)
             if rule is not None and _waits_too_long(asked, rule):
                 return "wait_over"
-            if stream:
+            if call.stream:
                 for piece in asked.pieces():
-                    _hand_out(piece, callback)
+                    call.hear(part_of(piece.get("message"), "content"))
             return from_ollama(asked.whole(), self.model, asked.metadata)
         except Exception as error:
             has_begun = asked is not None and asked.has_begun
@@ -194,83 +118,72 @@ class OllamaBridge(Bridge):
             if asked is not None:
                 asked.leave()  # what has ended stays as it is
 
-    def _body(
-        self,
-        messages: Sequence[object],
-        system_prompt: str | Sequence[object] | None,
-        temperature: float | None,
-        max_tokens: int | None,
-        tools: Sequence[object] | None,
-        dynamic_content: str | None,
-    ) -> dict[str, Any]:
-        system = self._system if system_prompt is None else system_prompt
+    def close(self) -> None:
+        """Close the fallback's bridge; this one holds nothing."""
+        if self.fallback is not None:
+            self.fallback.bridge.close()
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _body(self, call: Call) -> dict[str, Any]:
+        system = self._system if call.system_prompt is None else call.system_prompt
         options = dict(self._options)
-        if (wanted := self._temperature if temperature is None else temperature) is not None:
-            options["temperature"] = wanted
-        if limit := max_tokens or self._max_tokens:
+        temperature = self._temperature if call.temperature is None else call.temperature
+        if temperature is not None:
+            options["temperature"] = temperature
+        if limit := call.max_tokens or self._max_tokens:
             options["num_predict"] = limit
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": to_messages(messages, to_system_text(system, dynamic_content)),
+            "messages": to_messages(call.messages, to_system_text(system, call.dynamic_content)),
             **self._fields,
         }
         if options:
             body["options"] = options
-        if tools and (wire_tools := to_tools(tools)):
-            body["tools"] = wire_tools
+        if call.tools and (tools := to_tools(call.tools)):
+            body["tools"] = tools
         return body
 
     def _request(self, body: dict[str, Any], *, stream: bool = False) -> dict[str, Any]:
         return {"base_url": self.base_url, "body": body, "headers": self._headers, "stream": stream}
 
-    def _ask(
-        self, body: dict[str, Any], key: bytes | None, user: str | None, priority: int, *, stream: bool
-    ) -> Asked:
-        queue = self.request_queue
+    def _ask(self, queue: RequestQueue, call: Call, body: dict[str, Any]) -> Asked:
+        key = self._key(queue, call, body)
         if key is not None and self._cache is not None:
             # Always in pieces: who joins may want them.
             request = self._request(body, stream=True)
 
             def send(add: Callable[[dict[str, Any]], object], ended: Callable[[str], object]) -> str:
-                return queue.add_request(request, priority, user, callback=add, on_end=ended)
+                return queue.add_request(request, call.priority, call.user, callback=add, on_end=ended)
 
             return SharedRequest(queue, self._timeout_s, self._cache, key, send)
-        request_id = queue.add_request(self._request(body, stream=stream), priority, user)
+        request_id = queue.add_request(self._request(body, stream=call.stream), call.priority, call.user)
         logger.debug("Request %s asks %s.", request_id, self.model)
         return OwnRequest(queue, self._timeout_s, request_id)
 
-    def _key(
-        self, body: dict[str, Any], user: str | None, cached: bool | None, *, shared: bool
-    ) -> bytes | None:
+    def _key(self, queue: RequestQueue, call: Call, body: dict[str, Any]) -> bytes | None:
         """What finds the answer in the cache; None where it is not to be looked for."""
         if self._cache is None:
-            if cached:
+            if call.cached:
                 raise UsageError(
                     "This bridge has no cache.",
                     suggestion="Make it with cache=ResponseCache() of namel3ss.caching.",
                 )
             return None
-        if not (is_deterministic(_PATH, body) if cached is None else cached):
+        if not (is_deterministic(_PATH, body) if call.cached is None else call.cached):
             return None
-        digest = self.request_queue.model_digest(self._request(body, stream=True))
+        digest = queue.model_digest(self._request(body, stream=True))
         if digest is None:
             return None
-        caller = None if shared else user or ""
+        caller = None if call.shared else call.user or ""
         return cache_key(_PATH, _encoded(body), digest=digest, caller=caller)
 
-    def _is_allowed(self, allow_fallback: bool | None) -> bool:
-        if allow_fallback and self.fallback is None:
-            raise UsageError(
-                "This bridge has no fallback.",
-                suggestion="Declare one for the model, or leave allow_fallback out.",
-            )
-        return self._allow_fallback if allow_fallback is None else allow_fallback
 
-    def _tell_waiting(self, asked: Asked, on_waiting: Callable[[str], object] | None) -> None:
-        if on_waiting is None or asked.request_id is None:
-            return
-        if (words := waiting_message(self.request_queue, asked.request_id)) is not None:
-            on_waiting(words)
+def _tell_waiting(queue: RequestQueue, asked: Asked, on_waiting: Callable[[str], object] | None) -> None:
+    if on_waiting is None or asked.request_id is None:
+        return
+    if (words := waiting_message(queue, asked.request_id)) is not None:
+        on_waiting(words)
 
 
 def _waits_too_long(asked: Asked, rule: BridgeFallback) -> bool:
@@ -280,13 +193,6 @@ def _waits_too_long(asked: Asked, rule: BridgeFallback) -> bool:
     expected_s = asked.estimated_wait_s()
     would_wait = expected_s is not None and expected_s > rule.wait_over
     return (would_wait or not asked.has_turn_within(rule.wait_over)) and asked.leave_if_waiting()
-
-
-def _hand_out(piece: dict[str, Any], callback: Callable[[str], object] | None) -> None:
-    message = piece.get("message")
-    text = message.get("content") if isinstance(message, dict) else None
-    if text and callback is not None:
-        callback(text)
 
 
 def _encoded(body: dict[str, Any]) -> bytes:

@@ -55,8 +55,12 @@ class Digests:
         found: Future[_Known] = Future()
 
         def tell(task: asyncio.Task[_Known]) -> None:
-            # Cancelled when the queue is shut down.
-            found.set_result({} if task.cancelled() else task.result())
+            if task.cancelled():  # the queue is shut down
+                found.set_result({})
+            elif (error := task.exception()) is not None:
+                found.set_exception(error)
+            else:
+                found.set_result(task.result())
 
         try:
             self._loop.start(self._fetch(request), tell)

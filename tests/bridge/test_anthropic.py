@@ -266,7 +266,6 @@ def test_answer_that_takes_too_long_is_given_up(server: ScriptedServer) -> None:
         {"messages": []},
         {"messages": [{"role": "user", "content": [object()]}]},
         {"messages": HELLO, "system_prompt": [{"type": "image", "source": {}}]},
-        {"messages": HELLO, "allow_fallback": True},
         {"messages": HELLO, "temperature": 3},
     ],
 )

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from namel3ss.bridge import BridgeTimeoutError, OllamaBridge, waiting_message
-from namel3ss.providers.local.ollama import OllamaModelNotFoundError
+from namel3ss.providers.local.ollama import OllamaModelNotFoundError, OllamaStreamInterruptedError
 from namel3ss.sandbox import SandboxServer
 from namel3ss.scheduling import RequestQueue, SchedulerClosedError
 from tests.bridge.answers import HELLO, answer, part
-from tests.support.scripted_server import Gate, ScriptedServer, document, lines
+from tests.support.scripted_server import (
+    Gate,
+    Reset,
+    ScriptedServer,
+    Send,
+    chunk,
+    document,
+    head,
+    line,
+    lines,
+)
+
+if TYPE_CHECKING:
+    from tests.support.scripted_server import Script
 
 TOOL = {"name": "weather", "description": "d", "input_schema": {"type": "object"}}
 
@@ -146,3 +159,47 @@ def test_responses_of_other_libraries_can_be_read_too() -> None:
         assert bridge.extract_text_content(response) == "a"
         assert bridge.extract_tool_calls(response) == [{"id": "i", "tool_name": "n", "input": {}}]
     assert bridge.extract_text_content(None) == ""
+
+
+def test_bridge_may_have_several_servers(server: ScriptedServer, queue: RequestQueue) -> None:
+    server.on("/api/chat", document(answer())).on("/api/ps", document({"models": []}))
+    with ScriptedServer() as ended:
+        gone = ended.url
+    bridges = [OllamaBridge(model="m", queue=queue, servers=[gone, server.url]) for _ in range(2)]
+
+    for bridge in bridges:
+        assert bridge.generate_response(HELLO).metadata == {"provider": "ollama", "server": server.url}
+    assert [found["state"] for found in queue.servers()] == ["down", "up"]
+
+
+def test_server_that_dies_before_it_answers_is_replaced_and_one_that_dies_later_is_not(
+    queue: RequestQueue,
+) -> None:
+    heard = Gate()
+    broken: Script = [Send(head(chunked=True)), Send(chunk(line(part("H")))), heard, Reset()]
+    seen: list[str] = []
+
+    def hear(text: str) -> None:
+        seen.append(text)
+        heard.open()
+
+    with ScriptedServer() as first, ScriptedServer() as second:
+        for server in (first, second):
+            server.on("/api/ps", document({"models": []}))
+        first.on("/api/chat", [Reset()])
+        second.on("/api/chat", lines(part("Hi"), answer("")), broken)
+        bridge = OllamaBridge(model="m", queue=queue, servers=[first.url, second.url])
+
+        response = bridge.generate_response(HELLO, stream=True, callback=seen.append)
+        assert (bridge.extract_text_content(response), seen) == ("Hi", ["Hi"])
+        with pytest.raises(OllamaStreamInterruptedError):
+            bridge.generate_response(HELLO, stream=True, callback=hear)
+        assert seen == ["Hi", "H"]
+
+
+def test_call_without_an_id_gets_one(queue: RequestQueue) -> None:
+    content = [{"type": "tool_use", "name": "n", "input": {}}]
+
+    (call,) = OllamaBridge(model="m").extract_tool_calls({"content": content})
+
+    assert call["id"].startswith("toolu_")

@@ -192,12 +192,10 @@ def test_what_is_no_source_of_settings_is_refused(wrong: Any) -> None:
         bridge_for(wrong)
 
 
-def test_settings_have_no_models_to_choose_from_and_no_fallback() -> None:
+def test_settings_have_no_models_to_choose_from() -> None:
     settings = {"provider": "ollama", "ollama_model": "m"}
     with pytest.raises(UsageError, match="model goes with"):
         bridge_for(settings, model="local")
-    with pytest.raises(UsageError, match="allow_fallback goes with"):
-        bridge_for(settings, allow_fallback=True)
 
 
 # -- .ai files ------------------------------------------------------------------------------------------------

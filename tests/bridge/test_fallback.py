@@ -11,14 +11,19 @@ from namel3ss.bridge import AnthropicBridge, BridgeFallback, BridgeTimeoutError,
 from namel3ss.caching import ResponseCache
 from namel3ss.errors import ProgramError, UsageError
 from namel3ss.observability.metrics import register_metric_listener, unregister_metric_listener
-from namel3ss.providers.anthropic import AnthropicServerError
-from namel3ss.providers.local.ollama import OllamaModelNotFoundError, OllamaServerUnreachableError
+from namel3ss.providers.anthropic import AnthropicServerError, AnthropicUnreachableError
+from namel3ss.providers.local.ollama import (
+    OllamaModelNotFoundError,
+    OllamaServerUnreachableError,
+    OllamaStreamInterruptedError,
+)
 from namel3ss.scheduling import Policy, QueueFullError, RequestQueue
 from tests.bridge.answers import HELLO, answer, installed, part
 from tests.support.anthropic_events import HELLO as HELLO_EVENTS
 from tests.support.anthropic_events import events, refusal
 from tests.support.eventually import eventually
 from tests.support.scripted_server import (
+    Close,
     Gate,
     Reset,
     ScriptedServer,
@@ -108,8 +113,8 @@ def test_declared_fallback_is_not_used_unless_the_call_or_the_bridge_allows_it(
         assert bridge.generate_response(HELLO).metadata["provider"] == "anthropic"
 
 
-def test_bridge_without_a_fallback_refuses_to_be_told_to_use_one(gone: str, queue: RequestQueue) -> None:
-    with pytest.raises(UsageError, match="no fallback"):
+def test_permission_without_a_fallback_changes_nothing(gone: str, queue: RequestQueue) -> None:
+    with pytest.raises(OllamaServerUnreachableError):
         OllamaBridge(gone, "m", queue).generate_response(HELLO, allow_fallback=True)
 
 
@@ -187,11 +192,11 @@ def test_failure_after_the_first_byte_stays_a_failure(
     is_streamed: bool,
 ) -> None:
     server.on("/api/tags", document(installed()))
-    server.on("/api/chat", [Send(head(chunked=True)), Send(chunk(line(part("H")))), Reset()])
+    server.on("/api/chat", [Send(head(chunked=True)), Send(chunk(line(part("H")))), Close()])
     cache = None if is_streamed else ResponseCache()
     bridge = bridge_to(server.url, queue, cloud_bridge, allow_fallback=True, cache=cache, temperature=0)
 
-    with pytest.raises(Exception, match="lost before the answer was complete"):
+    with pytest.raises(OllamaStreamInterruptedError):
         bridge.generate_response(HELLO, stream=is_streamed)
     assert cloud.requests == []
 
@@ -241,6 +246,35 @@ def test_fallback_may_be_another_ollama_whose_own_fallback_is_not_asked(
     with pytest.raises(OllamaServerUnreachableError):
         bridge.generate_response(HELLO)
     assert cloud.requests == []
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_cloud_that_cannot_be_reached_may_be_replaced_by_a_local_model(
+    tmp_path: Path, gone: str, server: ScriptedServer, queue: RequestQueue, is_streamed: bool
+) -> None:
+    server.on("/api/chat", lines(answer()))
+    path = tmp_path / "app.ai"
+    path.write_text(
+        f'''
+        ai model cloud {{
+            provider: anthropic
+            model: "claude-sonnet-4-5"
+            config: {{ base_url: "{gone}", max_retries: 0 }}
+            fallback: local
+        }}
+        ai model local {{ provider: ollama, model: "m", config: {{ base_url: "{server.url}" }} }}
+        '''
+    )
+    with bridge_for(path, model="cloud", queue=queue, environ={}) as bridge:
+        with pytest.raises(AnthropicUnreachableError):
+            bridge.generate_response(HELLO, stream=is_streamed)
+        seen: list[str] = []
+        response = bridge.generate_response(
+            HELLO, stream=is_streamed, callback=seen.append, allow_fallback=True
+        )
+
+    assert response.metadata["fallback"]["to"] == "m"
+    assert seen == (["Hi"] if is_streamed else [])
 
 
 # -- wait_over -------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from namel3ss.scheduling import NoServerError, RequestQueue, Server
 from tests.scheduling.queue_play import play, request
 from tests.support.eventually import eventually
 from tests.support.scripted_server import (
+    Close,
     Gate,
     Reset,
     ScriptedServer,
@@ -191,7 +192,7 @@ def test_server_that_dies_before_it_answers_is_replaced_and_the_caller_notices_n
 
 
 def test_nothing_is_tried_again_once_a_piece_has_come() -> None:
-    broken: Script = [Send(head(chunked=True)), Send(chunk(line(PART))), Reset()]
+    broken: Script = [Send(head(chunked=True)), Send(chunk(line(PART))), Close()]
     with (
         answering(broken) as dying,
         answering(broken) as other,
