@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 from namel3ss.language import Severity
@@ -15,12 +14,11 @@ from namel3ss.providers.base import (
     ProviderResponse,
     ProviderStream,
 )
-from namel3ss.providers.registry import GROUP, ProviderRegistry
 from namel3ss.runtime import load
-from tests.runtime.scripted import ScriptedConfig
+from tests.runtime.scripted import registry_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from namel3ss.providers.base import Messages
@@ -93,27 +91,6 @@ class _Stream(ProviderStream):
         return self._response
 
 
-class _Plugin:
-    summary = "answers as a test says"
-
-    def __init__(self, answer: Callable[[Asked], Awaitable[str]]) -> None:
-        self._answer = answer
-
-    def config_model(self) -> type[ScriptedConfig]:
-        return ScriptedConfig
-
-    def create(
-        self, name: str, model: str, config: Mapping[str, Any], *, environ: Mapping[str, str]
-    ) -> _Provider:
-        return _Provider(name, model, self._answer)
-
-    def override_address(self, config: Mapping[str, Any], base_url: str) -> Mapping[str, Any]:
-        return config
-
-    def editor_tools(self) -> object | None:
-        return None
-
-
 def load_answering(
     folder: Path, text: str, answer: Callable[[Asked], Awaitable[str]], *, models: str = "m"
 ) -> Program:
@@ -124,11 +101,7 @@ def load_answering(
     path = folder / "app.ai"
     path.write_text(declared + textwrap.dedent(text), encoding="utf-8")
 
-    class Entry(EntryPoint):
-        def load(self) -> _Plugin:
-            return _Plugin(answer)
-
-    registry = ProviderRegistry({"test": Entry("test", "tests.runtime.answering:_Plugin", GROUP)})
+    registry = registry_of("test", lambda name, model, _config, _events: _Provider(name, model, answer))
     program = load(path, environ={}, registry=registry)
     errors = [found.message for found in program.diagnostics if found.severity is Severity.ERROR]
     assert errors == []

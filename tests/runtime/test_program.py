@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from namel3ss.errors import ProgramError, UsageError
-from namel3ss.providers.base import ProviderMessage
+from namel3ss.providers.base import N3Provider, ProviderMessage
 from namel3ss.runtime import Program, load, open_program
-from tests.runtime.scripted import ScriptedPlugin, ScriptedProvider, scripted_registry, texts
+from tests.runtime.scripted import EchoProvider, Plugin, registry_of, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from namel3ss.providers.base import Messages, ProviderResponse, ProviderStream
+
 TWO = """
-    ai model fast { provider: scripted, model: small, system: "Be brief." }
-    ai model careful { provider: scripted, model: large }
+    ai model fast { provider: echo, model: small, system: "Be brief." }
+    ai model careful { provider: echo, model: large }
 """
 
 
@@ -32,29 +34,25 @@ def open_text(tmp_path: Path) -> Callable[..., Program]:
         path = tmp_path / "app.ai"
         path.write_text(textwrap.dedent(text))
         options.setdefault("environ", {})
-        return load(path, registry=scripted_registry(), **options)
+        return load(path, registry=registry_of("echo", EchoProvider), **options)
 
     return open_it
 
 
 def _events(program: Program) -> list[str]:
-    plugin = program._registry.get("scripted")
-    assert isinstance(plugin, ScriptedPlugin)
+    plugin = program._registry.get("echo")
+    assert isinstance(plugin, Plugin)
     return plugin.events
 
 
-def _provider(program: Program, name: str) -> ScriptedProvider:
+def _provider(program: Program, name: str) -> EchoProvider:
     provider = program.models[name].provider
-    assert isinstance(provider, ScriptedProvider)
+    assert isinstance(provider, EchoProvider)
     return provider
 
 
 def _spoken(program: Program, name: str) -> list[tuple[str, str]]:
-    messages = _provider(program, name).asked[-1]
-    return [
-        (each.role, each.content) if isinstance(each, ProviderMessage) else (each["role"], each["content"])
-        for each in messages
-    ]
+    return [(each.role, each.content) for each in _provider(program, name).calls[-1].messages]
 
 
 # -- loading --------------------------------------------------------------------------------------------------
@@ -100,7 +98,7 @@ def test_a_file_without_models_says_so(open_text: Callable[..., Program]):
 
 
 def test_healthy_models_load_beside_broken_ones(open_text: Callable[..., Program]):
-    program = open_text(TWO + "ai model bad { provider: scripted }\n")
+    program = open_text(TWO + "ai model bad { provider: echo }\n")
 
     assert list(program.models) == ["fast", "careful"]
     assert [found.code for found in program.diagnostics] == ["N3102"]
@@ -114,7 +112,7 @@ def test_two_replacements_of_the_address_are_refused(open_text: Callable[..., Pr
 @pytest.mark.parametrize("parameter", ["base_url", "sandbox_url"])
 def test_a_given_address_replaces_that_of_the_file(open_text: Callable[..., Program], parameter: str):
     program = open_text(
-        "ai model m { provider: scripted, model: x, config: { base_url: http://file:1 } }",
+        "ai model m { provider: echo, model: x, config: { base_url: http://file:1 } }",
         **{parameter: "http://given:2"},
     )
 
@@ -123,7 +121,7 @@ def test_a_given_address_replaces_that_of_the_file(open_text: Callable[..., Prog
 
 def test_a_given_address_needs_nothing_that_the_old_one_needed(open_text: Callable[..., Program]):
     program = open_text(
-        "ai model m { provider: scripted, model: x, config: { base_url: env.FAR, temperature: env.WARM ?? 1 } }",
+        "ai model m { provider: echo, model: x, config: { base_url: env.FAR, temperature: env.WARM ?? 1 } }",
         sandbox_url="http://given:2",
     )
 
@@ -132,9 +130,7 @@ def test_a_given_address_needs_nothing_that_the_old_one_needed(open_text: Callab
 
 
 def test_an_unset_variable_is_an_error_of_the_model_that_is_used(open_text: Callable[..., Program]):
-    program = open_text(
-        TWO + "ai model far { provider: scripted, model: x, config: { base_url: env.FAR } }\n"
-    )
+    program = open_text(TWO + "ai model far { provider: echo, model: x, config: { base_url: env.FAR } }\n")
 
     assert _provider(program, "fast").model == "small"
     with pytest.raises(ProgramError, match="base_url comes from the environment, and FAR is not set"):
@@ -161,11 +157,11 @@ def test_the_given_environment_takes_the_place_of_the_process_s_for_addresses_to
 
 
 def test_the_only_model_needs_no_name(open_text: Callable[..., Program]):
-    assert open_text("ai model m { provider: scripted, model: x }").model().name == "m"
+    assert open_text("ai model m { provider: echo, model: x }").model().name == "m"
 
 
 def test_of_several_models_the_one_called_default_is_taken(open_text: Callable[..., Program]):
-    program = open_text(TWO + "ai model { provider: scripted, model: x }")
+    program = open_text(TWO + "ai model { provider: echo, model: x }")
 
     assert program.model().name == "default"
     assert program.model("fast").model == "small"
@@ -185,9 +181,7 @@ def test_an_unknown_name_is_led_to_the_nearest(open_text: Callable[..., Program]
 @pytest.mark.parametrize("name", ["bad", None])
 def test_a_model_that_does_not_load_says_so(open_text: Callable[..., Program], name: str | None):
     broken = "bad" if name else "default"
-    program = open_text(
-        f"ai model m {{ provider: scripted, model: x }}\nai model {broken} {{ provider: scripted }}"
-    )
+    program = open_text(f"ai model m {{ provider: echo, model: x }}\nai model {broken} {{ provider: echo }}")
 
     with pytest.raises(ProgramError, match=f"ai model '{broken}' of .* does not load") as caught:
         program.model(name)
@@ -203,7 +197,7 @@ async def test_a_prompt_goes_to_the_model_with_the_declared_system_prompt(open_t
 
         assert answer.output_text == "Hello there"
         assert _spoken(program, "fast") == [("system", "Be brief."), ("user", "Hello there")]
-        assert _provider(program, "fast").overrides == [{"temperature": 0}]
+        assert [call.overrides for call in _provider(program, "fast").calls] == [{"temperature": 0}]
 
 
 @pytest.mark.parametrize(
@@ -238,8 +232,7 @@ async def test_whose_system_prompt_is_said(
 async def test_images_belong_to_the_last_question(open_text: Callable[..., Program]):
     async with open_text(TWO) as program:
         await program.run("What is this?", model="careful", images=[b"png"])
-        (message,) = _provider(program, "careful").asked[-1]
-        assert isinstance(message, ProviderMessage)
+        (message,) = _provider(program, "careful").calls[-1].messages
         assert message.images == (b"png",)
 
         with pytest.raises(UsageError, match="images goes with a prompt that is text"):
@@ -249,7 +242,7 @@ async def test_images_belong_to_the_last_question(open_text: Callable[..., Progr
 async def test_a_stream_comes_piece_by_piece(open_text: Callable[..., Program]):
     async with open_text(TWO) as program, program.stream("one two three", model="careful") as stream:
         assert (await anext(stream)).output_text == "one"
-        assert await texts(stream) == ["two", "three"]
+        assert await texts(stream) == [" two", " three"]
         assert (await stream.result()).output_text == "one two three"
 
 
@@ -263,8 +256,31 @@ async def test_vectors_come_from_a_model_that_makes_them(open_text: Callable[...
         assert blocking.embed("a", dimensions=3)[0] == vectors[0]
 
     assert [len(vector) for vector in vectors] == [3, 3]
-    with pytest.raises(UsageError, match="The provider 'scripted' of ai model 'fast' makes no vectors"):
-        await open_text(TWO).embed("a", model="fast")
+
+
+class Mute(N3Provider):
+    """A provider that makes no vectors."""
+
+    name = model = "mute"
+
+    async def generate(self, messages: Messages, **overrides: Any) -> ProviderResponse:
+        raise AssertionError("nobody asks")
+
+    def stream(self, messages: Messages, **overrides: Any) -> ProviderStream:
+        raise AssertionError("nobody asks")
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+async def test_a_provider_without_vectors_says_so(tmp_path: Path):
+    path = tmp_path / "app.ai"
+    path.write_text("ai model m { provider: mute  model: any }", encoding="utf-8")
+    registry = registry_of("mute", lambda *_: Mute())
+
+    async with load(path, environ={}, registry=registry) as program:
+        with pytest.raises(UsageError, match="The provider 'mute' of ai model 'm' makes no vectors"):
+            await program.embed("a")
 
 
 # -- closing --------------------------------------------------------------------------------------------------
@@ -281,9 +297,7 @@ async def test_each_provider_is_made_once_and_closed_in_reverse_order(open_text:
 
 
 async def test_one_that_fails_to_close_does_not_keep_the_others_open(open_text: Callable[..., Program]):
-    program = open_text(
-        TWO + "ai model bad { provider: scripted, model: x, config: { fails_to_close: true } }"
-    )
+    program = open_text(TWO + "ai model bad { provider: echo, model: x, config: { fails_to_close: true } }")
     await program.run("x", model="fast")
     await program.run("x", model="bad")
 
@@ -318,7 +332,7 @@ def test_the_same_calls_work_without_asyncio(open_text: Callable[..., Program]):
     with open_text(TWO).sync as program:
         assert program.run("Hello", model="fast").output_text == "Hello"
         with program.stream("one two", model="fast") as stream:
-            assert [chunk.output_text for chunk in stream] == ["one", "two"]
+            assert [chunk.output_text for chunk in stream] == ["one", " two", ""]
         assert program.stream("one two", model="fast", system="").result().output_text == "one two"
 
 
@@ -326,8 +340,9 @@ def test_leaving_a_blocking_stream_early_cancels_it(open_text: Callable[..., Pro
     program = open_text(TWO)
     with program.sync as sync, sync.stream("one two", model="fast") as stream:
         next(stream)
+        provider = _provider(program, "fast")
 
-    assert _events(program)[-2:] == ["cancelled fast", "closed fast"]
+    assert [call.outcome for call in provider.calls] == ["cancelled"]
 
 
 async def test_the_blocking_calls_work_inside_a_running_loop(open_text: Callable[..., Program]):
