@@ -19,10 +19,8 @@ __all__ = ["report_literal_looks"]
 
 def report_literal_looks(sources: Iterable[Source], findings: Findings) -> None:
     """Warn of every text that looks like a secret, wherever it stands, unless its place has an error that says so."""
+    known = {(found.source, found.source.position(found.span.start).line) for found in findings.of("N3302")}
     for source in sources:
-        known = {
-            (found.source, found.source.position(found.span.start).line) for found in findings.of("N3302")
-        }
         work = functools.partial(secrets_in, source.text)
         for span in findings.recall("secrets", (source,), None, work):
             if (source, source.position(span.start).line) not in known:

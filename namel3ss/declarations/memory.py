@@ -50,7 +50,7 @@ class CheckMemory:
 
     def get(self, key: _Key) -> Outcome | None:
         """What a step gave in the last check."""
-        return self._now.get(key) or self._last.get(key)
+        return self._last.get(key) or self._now.get(key)
 
     def keep(self, key: _Key, outcome: Outcome) -> None:
         self._now[key] = outcome

@@ -112,6 +112,8 @@ class _Known:
         self.open_texts: set[str] = set()
         self._path = path
         self._were_open = earlier.open_texts if earlier is not None else frozenset()
+        # Only the last piece of a text need not stand for itself.
+        self._last = earlier.all[-1].result if earlier is not None else None
         self._results: dict[str, list[ParseResult]] = {}
         for piece in reversed(earlier.all if earlier is not None else ()):
             self._results.setdefault(piece.source.text, []).append(piece.result)
@@ -122,7 +124,10 @@ class _Known:
             self.open_texts.add(text)
             return None
         results = self._results.get(text)
-        result = results.pop() if results else parse(text, self._path)
+        result = results.pop() if results else None
+        if result is not None and result is not self._last:
+            return result
+        result = result or parse(text, self._path)
         if not is_last and not _stands_for_itself(result):
             self.open_texts.add(text)
             return None

@@ -7,7 +7,7 @@ what can go wrong with a server, a model or a file.
 from __future__ import annotations
 
 import asyncio
-import itertools
+import inspect
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lsprotocol import types
@@ -15,13 +15,14 @@ from lsprotocol import types
 from namel3ss.declarations.checking import check_program
 from namel3ss.declarations.folders import FolderReader
 from namel3ss.errors import N3Error
+from namel3ss.language_server.features import actions
 from namel3ss.language_server.programs import file_of
 from namel3ss.language_server.trust import Address
 from namel3ss.providers.base import ProviderMessage
 from namel3ss.runtime import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from namel3ss.language_server.documents import Document
     from namel3ss.language_server.session import Session
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Commands", "Progress"]
 
+_NOTHING: Final = type(None)
+_ARGUMENTS: Final[dict[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("provider", "name", "uri", "kind", "model", "host"), (str,)),
+    **dict.fromkeys(("url", "run"), (str, _NOTHING)),
+    "inputs": (dict, _NOTHING),
+    "messages": (list, _NOTHING),
+}
 _NO_TOOLS: Final = "The provider offers nothing of the kind to editors."
 
 
@@ -60,11 +68,31 @@ class Commands:
     def __init__(self, session: Session, desk: Desk) -> None:
         self._session = session
         self._desk = desk
-        self._numbers = itertools.count(1)
+        self._methods: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
+            actions.PULL: self.pull,
+            actions.REMOVE: self.remove,
+            actions.START: self.start,
+            actions.STATUS: self.status,
+            actions.ALLOW: self.allow,
+            actions.RUN: self.run,
+            actions.CHAT: self.chat,
+        }
+
+    async def execute(self, command: str, arguments: Sequence[object]) -> dict[str, Any]:
+        """Do what a command says, unless its arguments are not what it takes."""
+        method = self._methods[command]
+        try:
+            bound = inspect.signature(method).bind(*arguments)
+        except TypeError as error:
+            return _failed(f"{command} does not take these arguments: {error}.")
+        for name, value in bound.arguments.items():
+            if not isinstance(value, _ARGUMENTS[name]):
+                return _failed(f"{command} does not take {value!r} as its {name}.")
+        return await method(*bound.args)
 
     # -- servers and models ---------------------------------------------------------------------------------------
 
-    async def pull(self, provider: str, name: str, url: str | None) -> dict[str, Any]:
+    async def pull(self, provider: str, name: str, url: str | None = None) -> dict[str, Any]:
         """Download a model, with a bar that can be cancelled."""
         tools = self._session.machine.tools(provider)
         if tools is None:
@@ -91,14 +119,14 @@ class Commands:
         bar.end(str(outcome.get("message", "")))
         return self._told(outcome)
 
-    async def remove(self, provider: str, name: str, url: str | None) -> dict[str, Any]:
+    async def remove(self, provider: str, name: str, url: str | None = None) -> dict[str, Any]:
         """Remove a model from a server."""
         tools = self._session.machine.tools(provider)
         if tools is None or not self._session.trust.may_ask(Address(url)):
             return _failed(_NO_TOOLS)
         return self._told(await tools.remove_model(name, url))
 
-    async def start(self, provider: str, url: str | None) -> dict[str, Any]:
+    async def start(self, provider: str, url: str | None = None) -> dict[str, Any]:
         """Start the server of this machine."""
         tools = self._session.machine.tools(provider)
         start = getattr(tools, "start_server", None)
@@ -114,7 +142,7 @@ class Commands:
         status, models = await asyncio.gather(tools.check_status(), tools.list_available_models())
         return {**status, "models": models}
 
-    def allow(self, host: str) -> dict[str, Any]:
+    async def allow(self, host: str) -> dict[str, Any]:
         """From now on, in this workspace, that host may be asked about its models."""
         self._session.trust.allow(host)
         self._session.look_at_all()
@@ -164,14 +192,18 @@ class Commands:
             return _failed(error.message, error.suggestion)
 
     async def chat(
-        self, uri: str, model: str, messages: Sequence[Mapping[str, str]], run: str | None = None
+        self,
+        uri: str,
+        model: str,
+        messages: Sequence[Mapping[str, str]] | None = None,
+        run: str | None = None,
     ) -> dict[str, Any]:
         """The answer of a model to a conversation; pieces of it are sent as `namel3ss/output` while they come."""
         document = self._session.workspace.document(uri)
         if document is None:
             return _failed("The file is not open.")
         try:
-            said = [ProviderMessage(role=each["role"], content=each["content"]) for each in messages]  # type: ignore[arg-type]  # checked by the provider
+            said = [ProviderMessage(role=each["role"], content=each["content"]) for each in messages or ()]  # type: ignore[arg-type]  # checked by the provider
             async with self._program(document) as program:
                 return await self._streamed(program.model(model).stream(said), run)
         except (KeyError, TypeError) as error:

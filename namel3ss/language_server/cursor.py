@@ -135,6 +135,8 @@ def _last_entry(before: str) -> str:
 
 
 def _holds(block: Block, inner: int, piece: Piece) -> bool:
+    if block.open.start == block.open.end:
+        return False  # its brace is missing: a head is still being written
     end = block.close.start if block.close is not None else max(block.span.end, _trailing(block, piece))
     return block.open.end <= inner <= end
 

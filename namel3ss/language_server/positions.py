@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+import itertools
 import re
 from typing import Literal, TypeAlias
 
@@ -16,6 +17,7 @@ __all__ = ["Encoding", "Lines"]
 Encoding: TypeAlias = Literal["utf-8", "utf-16", "utf-32"]
 
 _LINE_END = re.compile(r"\r\n|\n|\r")  # those of the protocol; the language itself knows no lone \r
+_OTHER_LINE_ENDS = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029]")  # Python's, where no editor begins a line
 _LAST_OF_FIRST_PLANE = "\uffff"
 
 
@@ -29,7 +31,13 @@ class Lines:
     @functools.cached_property
     def starts(self) -> list[int]:
         """The offset at which each line begins."""
-        return [0, *(found.end() for found in _LINE_END.finditer(self.text))]
+        text = self.text
+        if _OTHER_LINE_ENDS.search(text):
+            return [0, *(found.end() for found in _LINE_END.finditer(text))]
+        starts = [0, *itertools.accumulate(map(len, text.splitlines(keepends=True)))]
+        if len(starts) > 1 and text[-1] not in "\r\n":
+            starts.pop()
+        return starts
 
     @functools.cached_property
     def _counts_characters(self) -> bool:

@@ -25,7 +25,7 @@ from namel3ss.language_server.protocol import Protocol
 from namel3ss.language_server.session import Options, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from namel3ss.language_server.documents import Document
     from namel3ss.language_server.positions import Encoding
@@ -371,34 +371,13 @@ def _locations(places: list[Place]) -> list[types.Location]:
 
 
 def _add_commands(server: Server) -> None:
-    @server.command(actions.PULL)
-    async def pull(provider: str, name: str, url: str | None = None) -> dict[str, Any]:
-        return await server.commands.pull(provider, name, url)
+    for command in actions.COMMANDS:
+        server.command(command)(_executing(server, command))
 
-    @server.command(actions.REMOVE)
-    async def remove(provider: str, name: str, url: str | None = None) -> dict[str, Any]:
-        return await server.commands.remove(provider, name, url)
 
-    @server.command(actions.START)
-    async def start(provider: str, url: str | None = None) -> dict[str, Any]:
-        return await server.commands.start(provider, url)
+def _executing(server: Server, command: str) -> Callable[..., Coroutine[Any, Any, dict[str, Any]]]:
+    # pygls would insist on every argument, those with a default included; the command itself knows better.
+    async def execute(*arguments: Any) -> dict[str, Any]:
+        return await server.commands.execute(command, arguments)
 
-    @server.command(actions.STATUS)
-    async def status(provider: str = "ollama") -> dict[str, Any]:
-        return await server.commands.status(provider)
-
-    @server.command(actions.ALLOW)
-    def allow(host: str) -> dict[str, Any]:
-        return server.commands.allow(host)
-
-    @server.command(actions.RUN)
-    async def run(
-        uri: str, kind: str, name: str, inputs: dict[str, Any] | None = None, run_id: str | None = None
-    ) -> dict[str, Any]:
-        return await server.commands.run(uri, kind, name, inputs, run_id)
-
-    @server.command(actions.CHAT)
-    async def chat(
-        uri: str, model: str, messages: list[dict[str, str]] | None = None, run_id: str | None = None
-    ) -> dict[str, Any]:
-        return await server.commands.chat(uri, model, messages or [], run_id)
+    return execute

@@ -245,12 +245,12 @@ class Workspace:
     def _importers(self) -> dict[str, list[str]]:
         """The paths of the files that import a path. Made anew when an import of any file has changed."""
         if self._import_graph is None:
-            self._import_graph = {}
+            graph: dict[str, list[str]] = {}
             for document in self.documents():
                 if document.is_on_disk:
                     for written, _ in document.imports:
-                        target = self.target(document, written)
-                        self._import_graph.setdefault(target, []).append(document.path)
+                        graph.setdefault(self.target(document, written), []).append(document.path)
+            self._import_graph = graph  # now: looking at a file on the disk may have thrown the last one away
         return self._import_graph
 
 
