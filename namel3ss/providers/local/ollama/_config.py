@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-from namel3ss.errors import UsageError
-from namel3ss.providers.local.ollama._address import display_url, is_loopback, parse_url, resolve_address
+from namel3ss.providers.local.ollama._address import display_url, resolve_address
+from namel3ss.providers.local.ollama._advice import advice_on
 from namel3ss.providers.local.ollama._names import name_problem
 from namel3ss.providers.local.ollama._setting_rules import (
     LARGEST_INT,
@@ -33,7 +33,6 @@ __all__ = ["OllamaConfig", "ThinkLevel"]
 
 ThinkLevel: TypeAlias = Literal["low", "medium", "high", "max"]
 
-_LARGE_WINDOW = 262_144  # tokens; the most that Ollama chooses by itself, on the largest machines
 
 _MODELS_OWN = "the model's own"
 _SERVERS_OWN = "the server's own"
@@ -285,7 +284,7 @@ class OllamaConfig(ProviderConfig):
     )
     max_retries: int = setting(
         2,
-        doc="How often a request is tried again while nothing of its answer has arrived.",
+        doc="How often a request is sent again that a busy server has turned away.",
         ge=0,
         le=100,
         synonyms=("retries",),
@@ -370,53 +369,8 @@ class OllamaConfig(ProviderConfig):
         return {"base_url": (address.origin, address.url)} if address.origin in environ else {}
 
     def advice(self, environ: Mapping[str, str]) -> tuple[Advice, ...]:
-        """The traps of these settings: layers taken for GPUs, a far server to be started here, a huge window."""
-        found = []
-        if self.top_k == 1 and self.temperature:
-            found.append(
-                Advice(
-                    "temperature",
-                    "With top_k: 1 the most likely token is always taken, and temperature changes nothing.",
-                    "Leave one of the two out.",
-                    "N3804",
-                )
-            )
-        if self.num_gpu == 1:
-            found.append(
-                Advice(
-                    "num_gpu",
-                    "num_gpu: 1 puts one layer of the model on the GPU, not the model on one GPU.",
-                    "Leave num_gpu out to use as much of the GPU as fits, or write the number of layers.",
-                    "N3801",
-                )
-            )
-        if self.auto_start_server and not all(is_loopback(url) for url in self._addresses(environ)):
-            found.append(
-                Advice(
-                    "auto_start_server",
-                    "auto_start_server works only on this machine, and the server's address is elsewhere.",
-                    "Start the server there, and leave auto_start_server out.",
-                    "N3802",
-                )
-            )
-        if self.num_ctx is not None and self.num_ctx > _LARGE_WINDOW:
-            found.append(
-                Advice(
-                    "num_ctx",
-                    f"num_ctx: {self.num_ctx} reserves memory for more tokens than most models were trained for.",
-                    f"Few models use more than {_LARGE_WINDOW} tokens; ollama show MODEL tells how many.",
-                    "N3803",
-                )
-            )
-        return tuple(found)
-
-    def _addresses(self, environ: Mapping[str, str]) -> list[str]:
-        if self.hosts:
-            return [parse_url(url).url for url in self.hosts]
-        try:
-            return [resolve_address(self.base_url, self.host, self.port, environ).url]
-        except UsageError:
-            return []  # whoever uses the address reports it
+        """What is allowed here and hardly ever meant."""
+        return advice_on(self, environ)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object] | None) -> Self:

@@ -259,7 +259,7 @@ class OpenAICompatibleConfig(ProviderConfig):
     )
     max_retries: int = setting(
         2,
-        doc="How often a request is tried again while nothing of its answer has arrived.",
+        doc="How often a request is sent again that a busy server has turned away.",
         ge=0,
         le=100,
         synonyms=("retries",),
