@@ -30,32 +30,26 @@ in order and fetched with `take_events`.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections import deque
 from typing import TYPE_CHECKING, NoReturn
 
-from namel3ss.scheduling.caps import Caps, ReachedCap
 from namel3ss.scheduling.errors import (
     DuplicateRequestError,
     NoServerError,
     QueueFullError,
     SchedulerClosedError,
 )
-from namel3ss.scheduling.estimates import Pace
-from namel3ss.scheduling.fairness import FairQueue
-from namel3ss.scheduling.forecast import Busy, Order, Outlook, Schedule
-from namel3ss.scheduling.placement import Model, Pool, Residency
 from namel3ss.scheduling.selection import choose, settle_in, slot_at_hand
+from namel3ss.scheduling.state import CoreState, Drain
 from namel3ss.scheduling.tickets import Event, Ticket, TicketState
-from namel3ss.scheduling.timers import Timers
-from namel3ss.scheduling.values import Lease, Marks, Policy, Position, Request, Server, Statistics
+from namel3ss.scheduling.values import Lease, Position, Request, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection
 
+    from namel3ss.scheduling.caps import ReachedCap
+    from namel3ss.scheduling.placement import Residency
     from namel3ss.scheduling.tiers import Line
-    from namel3ss.scheduling.values import WaitEstimate
 
 __all__ = ["SchedulerCore"]
 
@@ -67,61 +61,11 @@ _STOPPING = TicketState.STOPPING
 _FINISHED = TicketState.FINISHED
 
 
-class _Drain:
-    """A slot whose request has ended here, but perhaps not on the server."""
-
-    __slots__ = ("ordinary", "residency", "until")
-
-    def __init__(self, residency: Residency, ordinary: bool, until: float) -> None:
-        self.residency = residency
-        self.ordinary = ordinary
-        self.until = until
-
-
-class SchedulerCore:
+class SchedulerCore(CoreState):
     """Who waits, who runs, who is next. Not thread-safe; the faces see to that.
 
     `sequence` numbers the requests and `tokens` the leases; cores that share them share their ids.
     """
-
-    def __init__(
-        self,
-        policy: Policy,
-        servers: Iterable[Server] = (),
-        *,
-        sequence: Iterator[int] | None = None,
-        tokens: Iterator[int] | None = None,
-    ) -> None:
-        self.policy = policy
-        self._pool = Pool(policy.reserve)
-        self._queue = FairQueue(len(policy.classes), policy.ageing_s, self._is_served)
-        self._caps = Caps(policy)
-        self._pace = Pace()
-        self._sequence = sequence if sequence is not None else itertools.count(1)
-        self._tokens = tokens if tokens is not None else itertools.count(1)
-        self._levels: dict[int | None, int] = {None: len(policy.classes) - 1}
-        self._levels.update((priority, level) for level, priority in enumerate(policy.classes))
-        self._waiting: dict[str, Ticket] = {}
-        self._running: dict[str, Ticket] = {}
-        self._draining: set[_Drain] = set()
-        self._events: list[Event] = []
-        self._alarms: Timers[Ticket | _Drain] = Timers(_is_wanted)
-        self.now = -math.inf
-        self._max_wait_s = math.inf if policy.max_wait_s is None else policy.max_wait_s
-        self._lease_ttl_s = policy.lease_ttl_s
-        self._closed = False
-        # Grows with everything that may move somebody's position.
-        self._version = 0
-        self._order: Order | None = None
-        self._schedule: Schedule | None = None
-        self._recent: deque[Ticket] = deque(maxlen=256)
-        # Sums for the statistics and for the reasons of moves.
-        self._arrivals = [0] * len(policy.classes)
-        self._settlements = self._overtakings = self._server_changes = 0
-        self._admitted = self._finished = self._cancelled = self._expired = 0
-        self._lost = self._refused = self._loads = self._swaps = 0
-        for server in servers:
-            self._pool.put(server)
 
     # Requests
 
@@ -274,76 +218,9 @@ class SchedulerCore:
         if self._pool.report(name, models):
             self._servers_changed(now)
 
-    # Looking
-
-    def state(self, request_id: str) -> TicketState | None:
-        """Whether a request waits, runs or is asked to stop; None once it has ended."""
-        ticket = self._waiting.get(request_id) or self._running.get(request_id)
-        return None if ticket is None else ticket.state
-
     def position(self, request_id: str, now: float) -> Position | None:
         """Where a waiting request stands; None for any other id."""
-        now = self._at(now)
-        ticket = self._waiting.get(request_id)
-        if ticket is None:
-            return None
-        order = self._order
-        if order is None or not order.holds(now, self._version):
-            order = self._order = Order(self._outlook(now), self._version)
-        place = order.place(ticket, self._caps.total)
-        return Position(*place, self._caps.total, self._wait(ticket, place, now), self._marks(ticket, now))
-
-    def _wait(self, ticket: Ticket, place: tuple[int, int], now: float) -> WaitEstimate | None:
-        schedule = self._schedule
-        if schedule is None or not schedule.covers(place, now, self._version, self._admitted):
-            busy = [Busy.by_running(ticket) for ticket in self._running.values()]
-            busy.extend(
-                Busy.by_drain(drain.residency, drain.ordinary, drain.until) for drain in self._draining
-            )
-            schedule = self._schedule = Schedule(
-                self._outlook(now), busy, tuple(self._recent), self._caps.total, self._version, self._admitted
-            )
-        return schedule.wait(ticket, place, now, self._version, self._admitted)
-
-    def _outlook(self, now: float) -> Outlook:
-        return Outlook(self._queue, self._pool, now, self.policy.batch_wait_s)
-
-    def statistics(self) -> Statistics:
-        servers = self._pool.servers
-        return Statistics(
-            waiting=self._caps.total,
-            running=len(self._running),
-            draining=len(self._draining),
-            waiting_by_class=dict(zip(self.policy.classes, self._caps.by_level, strict=True)),
-            busy_by_server={name: state.busy for name, state in servers.items()},
-            loaded={name: tuple(state.residencies) for name, state in servers.items()},
-            admitted=self._admitted,
-            finished=self._finished,
-            cancelled=self._cancelled,
-            expired=self._expired,
-            lost=self._lost,
-            refused=self._refused,
-            loads=self._loads,
-            swaps=self._swaps,
-        )
-
-    def _marks(self, ticket: Ticket, now: float) -> Marks:
-        overdue = (model.name for model in self._pool.models.values() if self._is_overdue(model, now))
-        # Worse classes get ahead of it only while no server offers its model.
-        servable = self._pool.models[ticket.model].servers
-        return Marks(
-            arrivals=sum(self._arrivals[: ticket.account.tier.rank.index + 1])
-            if servable
-            else sum(self._arrivals),
-            settlements=self._settlements,
-            batches=(self._loads + self._overtakings, frozenset(overdue)),
-            # While a class is aged, what its other requests would fall back to depends on the time.
-            promotions=(self._queue.promotions, now if self._queue.is_aged else None),
-            servers=self._server_changes,
-        )
-
-    def _is_overdue(self, model: Model, now: float) -> bool:
-        return model.passed_at is not None and model.passed_at <= now - self.policy.batch_wait_s
+        return self._position(request_id, self._at(now))
 
     # Rules
 
@@ -364,8 +241,8 @@ class SchedulerCore:
             self._queue.promote(self.now)
             self._dispatch(self.now)
 
-    def _ring(self, item: Ticket | _Drain, now: float) -> None:
-        if isinstance(item, _Drain):
+    def _ring(self, item: Ticket | Drain, now: float) -> None:
+        if isinstance(item, Drain):
             self._draining.discard(item)
             self._pool.vacate(item.residency, ordinary=item.ordinary)
         elif item.state is _WAITING:
@@ -459,7 +336,7 @@ class SchedulerCore:
         ticket.residency = None
         ordinary = ticket.level > 0
         if drain_s > 0:
-            drain = _Drain(residency, ordinary, now + drain_s)
+            drain = Drain(residency, ordinary, now + drain_s)
             self._draining.add(drain)
             self._alarms.set(drain.until, drain)
         else:
@@ -479,14 +356,3 @@ class SchedulerCore:
         self._version += 1
         self._queue.servers_changed(now)
         self._dispatch(now)
-
-    def _is_served(self, name: str) -> bool:
-        return bool(self._pool.models[name].servers)
-
-
-def _is_wanted(when: float, item: Ticket | _Drain) -> bool:
-    if isinstance(item, _Drain):
-        return True
-    if item.state is _WAITING:
-        return item.deadline == when
-    return item.residency is not None and item.lease is not None and item.lease.expires_at is not None

@@ -65,9 +65,12 @@ class _BucketPreview:
 class TierPreview:
     """One tier's view. Heaps are copied when they are first looked at."""
 
-    def __init__(self, tier: Tier, rank: RankPreview, lines: dict[Line, _LinePreview]) -> None:
+    def __init__(
+        self, tier: Tier, rank: RankPreview, home: RankPreview, lines: dict[Line, _LinePreview]
+    ) -> None:
         self.tier = tier
         self.rank = rank
+        self._home = home
         self.offset = tier.offset
         self.lines = tier.lines
         self.oldest = tier.oldest
@@ -154,6 +157,8 @@ class TierPreview:
             self._at_rest = True
             self._tags.clear()
             self.oldest = None
+            self.due = math.inf
+            self.enter(self._home)
 
     def enter(self, rank: RankPreview) -> None:
         if self.lines:
@@ -196,7 +201,10 @@ class QueuePreview:
         self._lines: dict[Line, _LinePreview] = {}
         self._new_lines: dict[tuple[str, int, str], Line] = {}
         self.ranks = [RankPreview(rank) for rank in queue.ranks]
-        self._tiers = [TierPreview(tier, self.ranks[tier.rank.index], self._lines) for tier in queue.tiers]
+        self._tiers = [
+            TierPreview(tier, self.ranks[tier.rank.index], self.ranks[tier.level], self._lines)
+            for tier in queue.tiers
+        ]
         for rank, known in zip(self.ranks, queue.ranks, strict=True):
             rank.tiers = [self._tiers[tier.level] for tier in known.tiers]
         self._next_due = min(tier.due for tier in self._tiers)
