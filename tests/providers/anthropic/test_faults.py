@@ -354,7 +354,8 @@ async def test_waiting_ends(
     assert type(error) is kind
     assert isinstance(error, TimeoutError)
     assert words in error.message
-    await server.requests[0].aborted.reached()
+    for request in server.requests:  # on a slow machine the limit passes before one is sent
+        await request.aborted.reached()
 
 
 async def test_whole_answer_of_another_call_comes_too_late(server: ScriptedServer, make: Make) -> None:
