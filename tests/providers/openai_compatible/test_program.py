@@ -96,6 +96,14 @@ async def test_program_runs_on_the_sandbox_and_leaves_the_key_at_home(tmp_path: 
     assert isinstance(place.output["city"], str)
 
 
+async def test_sandbox_asks_for_no_key_at_all(tmp_path: Path) -> None:
+    (tmp_path / "app.ai").write_text(PROGRAM.format(provider="openai", more=""))
+
+    with SandboxServer(SandboxOptions(installed=("some-model",))) as sandbox:
+        async with load(tmp_path / "app.ai", environ={}, sandbox_url=sandbox.url) as program:
+            assert (await program.run("hello")).output_text
+
+
 async def test_override_of_the_address_sends_no_secret(tmp_path: Path) -> None:
     more = ', organization: "org-1", headers: { X-Key: env.KEY }'
     (tmp_path / "app.ai").write_text(PROGRAM.format(provider="openai", more=more))

@@ -48,6 +48,9 @@ class Answer:
         self._started_at = clock()
         self._texts: list[str] = []
         self._thoughts: list[str] = []
+        # Many pieces joined to one, because a piece costs ten times its text.
+        self._texts_before: list[str] = []
+        self._thoughts_before: list[str] = []
         self._calls = ToolCallPieces()
         self._tool_calls: tuple[ToolCall, ...] = ()
         self._logprobs: list[Any] = []
@@ -97,7 +100,7 @@ class Answer:
 
     def end(self) -> None:
         """A whole answer has been taken: there is no event that says so."""
-        if self.finish_reason is None and not self._texts and not self._calls:
+        if self.finish_reason is None and not self.chunks and not self._calls:
             raise self._bad("The answer holds no choice of the model's", b"")
         self._finish()
 
@@ -121,9 +124,13 @@ class Answer:
             self._texts.append(text)
         if thinking:
             self._thoughts.append(thinking)
-        if self.chunks % _JOINED_PIECES == 0:  # a piece costs ten times its text
-            self._texts = ["".join(self._texts)]
-            self._thoughts = ["".join(self._thoughts)]
+        if self.chunks % _JOINED_PIECES == 0:
+            for pieces, before in (
+                (self._texts, self._texts_before),
+                (self._thoughts, self._thoughts_before),
+            ):
+                before.append("".join(pieces))
+                pieces.clear()
         return ProviderChunk(output_text=text, thinking=thinking)
 
     def _refused(self, delta: Delta) -> str:
@@ -205,12 +212,20 @@ class Answer:
 
     def attach_to(self, error: OpenAICompatibleError) -> OpenAICompatibleError:
         """The same error with what had arrived."""
-        error.partial_text = "".join(self._texts)
-        error.partial_thinking = "".join(self._thoughts)
+        error.partial_text = self._text
+        error.partial_thinking = self._thinking
         error.chunks = self.chunks
         error.base_url = error.base_url or self._http.base_url
         error.request_id = error.request_id or self.request_id
         return error
+
+    @property
+    def _text(self) -> str:
+        return "".join((*self._texts_before, *self._texts))
+
+    @property
+    def _thinking(self) -> str:
+        return "".join((*self._thoughts_before, *self._thoughts))
 
     @property
     def model(self) -> str:
@@ -235,13 +250,13 @@ class Answer:
     def response(self) -> ProviderResponse:
         """Everything that has arrived."""
         return ProviderResponse(
-            output_text="".join(self._texts),
+            output_text=self._text,
             model=self.model,
             finish_reason=self.finish_reason,
             usage=self.usage,
             timings=self.timings,
             tool_calls=self._tool_calls,
-            thinking="".join(self._thoughts) or None,
+            thinking=self._thinking or None,
             metadata=self._metadata(),
         )
 
