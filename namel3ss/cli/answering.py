@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+import click
+
 from namel3ss.cli.progress import Spinner
 from namel3ss.cli.pull_display import PullDisplay
 from namel3ss.providers.local.ollama import OllamaProvider
@@ -18,7 +20,30 @@ if TYPE_CHECKING:
     from namel3ss.providers.local.ollama import PullProgress
     from namel3ss.runtime import RunnableModel
 
-__all__ = ["answer_at_once", "stream_answer", "waiting_for"]
+__all__ = ["answer_at_once", "answer_options", "stream_answer", "waiting_for"]
+
+
+def answer_options(command: click.decorators.FC) -> click.decorators.FC:
+    """Who answers, and how: ``--model``, ``--system``, ``--set``, ``--stats`` and ``--hide-thinking``."""
+    for option in (
+        click.option(
+            "--hide-thinking", is_flag=True, help="Do not show what the model thinks before it answers."
+        ),
+        click.option("--stats", is_flag=True, help="Print tokens, speed and times of each answer to stderr."),
+        click.option(
+            "--set",
+            "assignments",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Change a setting. May be repeated.",
+        ),
+        click.option("--system", metavar="TEXT", help="Replace the system prompt of the file."),
+        click.option(
+            "-m", "--model", metavar="NAME", help="The model to use, where the file declares several."
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 async def stream_answer(

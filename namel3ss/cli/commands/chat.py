@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from namel3ss.cli.ai_files import AI_FILE
+from namel3ss.cli.answering import answer_options
 from namel3ss.cli.chat_input import ChatInput
 from namel3ss.cli.chat_session import ChatSession
 from namel3ss.cli.event_loop import EventLoop
@@ -25,13 +26,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command, short_help="Talk to a model of a .ai file.")
 @click.argument("file", metavar="FILE", type=AI_FILE)
-@click.option("-m", "--model", metavar="NAME", help="The model to use, where the file declares several.")
-@click.option("--system", metavar="TEXT", help="Replace the system prompt of the file.")
-@click.option(
-    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting. May be repeated."
-)
-@click.option("--stats", is_flag=True, help="Print tokens, speed and times of each answer to stderr.")
-@click.option("--hide-thinking", is_flag=True, help="Do not show what the model thinks before it answers.")
+@answer_options
 @otel_option
 @reading_options
 @sandbox_option

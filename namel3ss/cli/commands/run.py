@@ -10,7 +10,7 @@ import click
 
 from namel3ss.cli.ai_files import AI_FILE
 from namel3ss.cli.answer import AnswerPrinter, answer_as_json, answer_statistics
-from namel3ss.cli.answering import answer_at_once, stream_answer
+from namel3ss.cli.answering import answer_at_once, answer_options, stream_answer
 from namel3ss.cli.event_loop import EventLoop
 from namel3ss.cli.opening import load_program, open_model, sandbox_option, where_to_run
 from namel3ss.cli.part_options import Wanted, part_options
@@ -47,9 +47,8 @@ class Question:
 @click.command(cls=Command, short_help="Answer one prompt with a model of a .ai file.")
 @click.argument("file", metavar="FILE", type=AI_FILE)
 @click.argument("words", metavar="[PROMPT]", nargs=-1)
-@click.option("-m", "--model", metavar="NAME", help="The model to use, where the file declares several.")
 @part_options
-@click.option("--system", metavar="TEXT", help="Replace the system prompt of the file.")
+@answer_options
 @click.option(
     "--image",
     "images",
@@ -58,13 +57,8 @@ class Question:
     metavar="PATH",
     help="A picture for the model to see. May be repeated.",
 )
-@click.option(
-    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting. May be repeated."
-)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer with its numbers as one JSON object.")
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
-@click.option("--stats", is_flag=True, help="Print tokens, speed and times to stderr.")
-@click.option("--hide-thinking", is_flag=True, help="Do not show what the model thinks before it answers.")
 @otel_option
 @reading_options
 @sandbox_option
