@@ -131,8 +131,9 @@ class Telemetry:
         # Loaded with the first measurement, not with the first request.
         from namel3ss.observability.instruments import Measurement
         from namel3ss.observability.ollama_metrics import LISTENER_INSTRUMENTS
+        from namel3ss.observability.sharing_metrics import SHARING_INSTRUMENTS
 
-        spec = LISTENER_INSTRUMENTS.get(name)
+        spec = LISTENER_INSTRUMENTS.get(name) or SHARING_INSTRUMENTS.get(name)
         if spec is None:
             return
         given = labels or {}

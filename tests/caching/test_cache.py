@@ -10,10 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.metrics.export import NumberDataPoint
 
 from namel3ss.caching import Flight, Outcome, ResponseCache
 from namel3ss.errors import UsageError
 from namel3ss.observability.metrics import register_metric_listener, unregister_metric_listener
+from namel3ss.observability.telemetry import use_telemetry
+from tests.observability.receivers import MemorySdk, attributes
 from tests.scheduling.clocks import ManualClock
 
 KEY = b"key"
@@ -217,3 +220,22 @@ def test_random_readers_that_leave_when_they_like_never_cut_the_others() -> None
     statistics = cache.statistics()
     assert statistics.hits + statistics.joined + statistics.misses == 180
     assert statistics.size_bytes <= 5_000
+
+
+def test_opentelemetry_gets_the_same_counts() -> None:
+    sdk = MemorySdk()
+    replaced = use_telemetry(sdk.telemetry)
+    try:
+        cache = ResponseCache()
+        fill(cache, KEY, b"a")
+        assert list(cache.take(KEY).seat) == [b"a"]
+        metrics = sdk.metrics()
+        size_bytes = cache.statistics().size_bytes
+    finally:
+        use_telemetry(replaced)
+        sdk.close()
+
+    assert attributes(metrics["namel3ss.cache.requests"]) == [{"outcome": "miss"}, {"outcome": "hit"}]
+    (point,) = metrics["namel3ss.cache.size"].data.data_points
+    assert isinstance(point, NumberDataPoint)
+    assert point.value == size_bytes

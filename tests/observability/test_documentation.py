@@ -13,6 +13,7 @@ from namel3ss.observability.capture import CAPTURE_ENV, ContentCapture
 from namel3ss.observability.error_types import ERROR_TYPES
 from namel3ss.observability.logs import CONTENT_ENV, LOGGERS
 from namel3ss.observability.profiles import PROFILE_ENV
+from namel3ss.observability.sharing_metrics import SHARING_INSTRUMENTS
 from namel3ss.observability.telemetry import PROPAGATE_ENV
 from tests.observability.receivers import MemorySdk
 from tests.observability.test_profiles import do_everything
@@ -28,6 +29,7 @@ INSTRUMENTS = {
         *gen_ai.GENAI_2026_10_INSTRUMENTS,
         *ollama_metrics.LISTENER_INSTRUMENTS.values(),
         *ollama_metrics.PRODUCT_INSTRUMENTS,
+        *SHARING_INSTRUMENTS.values(),
     )
 }
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -331,6 +334,36 @@ def test_servers_belong_to_one_group() -> None:
         with pytest.raises(UsageError, match=r"no server http://127\.0\.0\.1:3"):
             queue.drain_server(three)
         assert [server["address"] for server in queue.servers()] == [one, two]
+
+
+FORKING = """
+import logging, os, sys
+from namel3ss.scheduling import RequestQueue
+logging.disable()
+request = {"body": {"model": "m", "messages": [{"role": "user", "content": "hi"}]}}
+queue = RequestQueue(servers=["http://127.0.0.1:9"])
+queue.add_servers(sys.argv[1:])
+of_the_others = request | {"base_url": sys.argv[1]}
+queue.get_result(queue.add_request(of_the_others))
+child = os.fork()
+if not child:
+    assert [server["address"] for server in queue.servers()] == ["http://127.0.0.1:9", *sys.argv[1:]]
+    assert queue.get_result(queue.add_request(of_the_others))["done"]
+    queue.shutdown()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+queue.shutdown()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_child_has_the_same_servers(pair: tuple[ScriptedServer, ScriptedServer]) -> None:
+    subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING, *(server.url for server in pair)],
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
 
 
 # -- digests --------------------------------------------------------------------------------------------------
