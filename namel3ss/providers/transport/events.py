@@ -51,6 +51,16 @@ class EventSplitter:
         if b"\r" in data:
             self._ended_with_cr = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if (
+            data.startswith(b"data: ")
+            and data.find(b"\n") == len(data) - 2
+            and data.endswith(b"\n")
+            and len(data) <= self._limit
+            and self._is_between_events()
+        ):
+            return [
+                ServerSentEvent(data[6:-2])
+            ]  # one event of one line, as most servers send nearly all of theirs
         lines = data.split(b"\n")
         rest = lines.pop()
         events: list[ServerSentEvent] = []
@@ -103,6 +113,9 @@ class EventSplitter:
             elif line == b"data":
                 data.append(b"")
                 self._grow(1, data)
+
+    def _is_between_events(self) -> bool:
+        return not self._parts and not self._data and self._name == "message"
 
     def _grow(self, size: int, parts: list[bytes]) -> None:
         self._size += size

@@ -44,6 +44,14 @@ def test_line_ends_comments_names_and_joined_data_are_read() -> None:
     assert read(STREAM) == EVENTS
 
 
+def test_plain_events_are_read_like_any_others() -> None:
+    plain = b'data: {"a": 1}\n\ndata: [DONE]\n\n'
+    assert read(plain) == [("message", b'{"a": 1}'), ("message", b"[DONE]")]
+    assert read(b"event: x\n" + plain, 9) == [("x", b'{"a": 1}'), ("message", b"[DONE]")]
+    assert read(b"data: {}\n" + plain, 9) == [("message", b'{}\n{"a": 1}'), ("message", b"[DONE]")]
+    assert read(plain + b"\n\n" + plain, len(plain)) == [*read(plain), *read(plain)]
+
+
 def test_every_single_cut_gives_the_same_events() -> None:
     for cut in range(len(STREAM)):
         assert read(STREAM, cut) == EVENTS
@@ -55,7 +63,9 @@ def test_bytes_one_by_one_give_the_same_events() -> None:
 
 @given(
     st.lists(
-        st.sampled_from([b"data: {}", b"data:", b"event: x", b":", b"\r", b"\n", b"\r\n", b"z", b"\xe2"])
+        st.sampled_from(
+            [b"data: {}", b"data: {}\n\n", b"data:", b"event: x", b":", b"\r", b"\n", b"\r\n", b"z", b"\xe2"]
+        )
     ),
     st.lists(st.integers(0, 80)),
 )
