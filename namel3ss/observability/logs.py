@@ -35,6 +35,8 @@ LOGGERS: Mapping[str, str] = MappingProxyType(
         "namel3ss.observability": "metric listeners and exporters that fail",
         "namel3ss.providers": "requests, retries, pulls, starting and stopping servers",
         "namel3ss.runtime": "programs opened and closed",
+        "namel3ss.scheduling": "queued requests, and servers that fail them",
+        "namel3ss.bridge": "requests that go to another model than their own, tools left out",
         "namel3ss.sandbox": "the offline server",
         "namel3ss.cli": "the command line",
     }
