@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 import itertools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from namel3ss.declarations.chains import ChainDeclaration
 from namel3ss.declarations.model import Location
@@ -25,17 +26,18 @@ from namel3ss.language import BareWord, Label, Step
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
     from namel3ss.declarations.findings import Findings
     from namel3ss.declarations.parts import DeclaredPart, Models
     from namel3ss.declarations.prompts import PromptDeclaration
     from namel3ss.declarations.value_types import Field, ValueType
-    from namel3ss.language import Source
+    from namel3ss.language import Block, Source
 
 __all__ = ["CHAIN_KEYS", "ChainCheck"]
 
 CHAIN_KEYS = ("input", "output", "description")
+_MOST_STEPS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,9 @@ class ChainCheck:
 
     def _depends_on(self, part: DeclaredPart) -> tuple[tuple[object, ...], Hashable]:
         """What the check of a chain depends on: its blocks and the prompts it names, and what other names matter."""
-        blocks = [layer.block for layer in part.layers]
-        steps = [entry.block for block in blocks for entry in block.entries if isinstance(entry, Step)]
-        named = [pair.value for block in steps if (pair := block.get("prompt")) is not None]
-        names = [value.value for value in named if isinstance(value, BareWord)]
+        blocks = tuple(layer.block for layer in part.layers)
+        work = functools.partial(_steps_and_prompts, blocks)
+        steps, names = self.findings.recall("chain names", blocks, None, work)
         are_known = all(name in self.prompt_names for name in names)
         detail = (len(blocks), self.models.matter_to(steps), None if are_known else tuple(self.prompt_names))
         return (*blocks, *(self.prompts.get(name) for name in names)), detail
@@ -90,13 +91,22 @@ class ChainCheck:
                 place,
                 help='Add one: `step NAME { prompt: "…"  output: answer }`',
             )
+        if len(steps) > _MOST_STEPS:
+            self.findings.report(
+                "N3613",
+                f"Chain `{shortened(name)}` has {len(steps)} steps, and no more than {_MOST_STEPS} are run.",
+                place,
+                help="Divide the work among several chains.",
+            )
+            return None
         drafts = [StepDraft.begin(step, outputs, self) for step in steps]
         scope = _scope(inputs, drafts)
         read = [read_step(draft, scope, self) for draft in drafts]
         description = part.text("description")
         if self.findings.errors > errors_before:
             return None
-        joined = [step.joined(_givers(step, position, drafts)) for position, step in enumerate(read)]
+        every_giver = _givers(drafts)
+        joined = [step.joined(_needs(step, position, every_giver)) for position, step in enumerate(read)]
         chain = ChainDeclaration(
             name=name,
             input=inputs,
@@ -140,11 +150,18 @@ class ChainCheck:
     def _report_circles(self, chain: ChainDeclaration) -> None:
         """Report one circle, if the steps wait for each other in one."""
         left = {position: set(chain.dependencies(position)) for position in range(len(chain.steps))}
-        while ready := [position for position, needs in left.items() if not needs]:
-            for position in ready:
-                del left[position]
-            for needs in left.values():
-                needs.difference_update(ready)
+        waiting: dict[int, list[int]] = {}
+        for position, needs in left.items():
+            for giver in needs:
+                waiting.setdefault(giver, []).append(position)
+        ready = [position for position, needs in left.items() if not needs]
+        while ready:
+            ended = ready.pop()
+            del left[ended]
+            for position in waiting.get(ended, ()):
+                left[position].remove(ended)
+                if not left[position]:
+                    ready.append(position)
         if not left:
             return
         path = [next(iter(left))]
@@ -219,6 +236,13 @@ class ChainCheck:
                 )
 
 
+def _steps_and_prompts(blocks: Iterable[Block]) -> tuple[list[Block], list[str]]:
+    """The blocks of all steps, and the names of prompts in them."""
+    steps = [entry.block for block in blocks for entry in block.entries if isinstance(entry, Step)]
+    named = [pair.value for block in steps if (pair := block.get("prompt")) is not None]
+    return steps, [value.value for value in named if isinstance(value, BareWord)]
+
+
 def _scope(inputs: ObjectType, drafts: Sequence[StepDraft]) -> dict[str, ValueType | None]:
     scope: dict[str, ValueType | None] = {"input": inputs}
     for draft in drafts:
@@ -228,13 +252,21 @@ def _scope(inputs: ObjectType, drafts: Sequence[StepDraft]) -> dict[str, ValueTy
     return scope
 
 
-def _givers(step: StepDraft, position: int, drafts: Sequence[StepDraft]) -> dict[str, tuple[int, ...]]:
+def _givers(drafts: Sequence[StepDraft]) -> dict[str, list[int]]:
+    """For each name the steps that give it, in their order."""
+    found: dict[str, list[int]] = {}
+    for position, draft in enumerate(drafts):
+        for name in draft.gives:
+            found.setdefault(name, []).append(position)
+    return found
+
+
+def _needs(step: StepDraft, position: int, givers: Mapping[str, list[int]]) -> dict[str, tuple[int, ...]]:
     """For each name a step reads, who gives it: the steps before it, or else those after it."""
     found: dict[str, tuple[int, ...]] = {}
     for name in sorted(step.reads):
-        givers = [other for other, draft in enumerate(drafts) if name in draft.gives]
-        before = tuple(other for other in givers if other < position)
-        found[name] = before or tuple(other for other in givers if other >= position)
+        every = givers.get(name, [])
+        found[name] = tuple(every[: bisect.bisect_left(every, position)] or every)
     return found
 
 

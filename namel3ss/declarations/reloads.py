@@ -21,13 +21,14 @@ _ADDRESS: Final = ("base_url", "hosts", "host", "port")
 
 def report_reloads(models: Iterable[ModelDeclaration], findings: Findings) -> None:
     """Warn of declarations of one model on one server with different windows: each makes the server load it anew."""
-    first: dict[tuple[str, ...], tuple[ModelDeclaration, int]] = {}
+    first: dict[tuple[str | None, ...], tuple[ModelDeclaration, int]] = {}
     for model in models:
         settings = {**model.config, **model.deployment_config}
         window = settings.get("num_ctx")
         if not isinstance(window, int):
             continue
-        where = (model.provider, model.model, *(repr(settings.get(key)) for key in _ADDRESS))
+        address = [None if (value := settings.get(key)) is None else repr(value) for key in _ADDRESS]
+        where = (model.provider, model.model, *address)
         other, other_window = first.setdefault(where, (model, window))
         here, there = model.locations[("num_ctx",)], other.locations[("num_ctx",)]
         if window == other_window or here == there:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -13,7 +14,7 @@ from namel3ss.providers.registry import installed_providers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["serve_stdio"]
+__all__ = ["serve_stdio", "spare_collections"]
 
 
 def serve_stdio(environ: Mapping[str, str], *, log_level: str = "WARNING") -> int:
@@ -24,8 +25,15 @@ def serve_stdio(environ: Mapping[str, str], *, log_level: str = "WARNING") -> in
     logging.getLogger("pygls").setLevel(logging.ERROR)
     reader, writer = _take_stdio()
     server = make_server(environ, installed_providers())
+    spare_collections()
     server.start_io(reader, writer)
     return 0 if server.was_shut_down else 1
+
+
+def spare_collections() -> None:
+    """A full garbage collection takes longer than a keystroke may: let them be few, and leave out what stays anyway."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _take_stdio() -> tuple[BinaryIO, BinaryIO]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from namel3ss.declarations import check_text
+from namel3ss.language_server.process import spare_collections
 from namel3ss.language_server.server import Server, make_server
 from namel3ss.providers.registry import installed_providers
 
@@ -174,6 +175,7 @@ async def measure() -> dict[str, list[float]]:
         for _ in server.session.workspace.find_files():
             pass
         gc.collect()
+        spare_collections()
         times = keystrokes(server, editor)
         times |= questions(editor, folder)
         await server.session.close()
