@@ -79,9 +79,10 @@ def draft_models(
 
 def _model_declarations(files: Iterable[ParseResult]) -> Iterator[tuple[Declaration, Source, _Faults]]:
     for file in files:
-        faults = _Faults(file.diagnostics)
+        faults = None
         for declaration in file.tree.declarations():
             if declaration.kind == "ai model":
+                faults = faults or _Faults(file.diagnostics)
                 yield declaration, file.tree.source, faults
 
 
@@ -121,19 +122,19 @@ def _draft(
         if isinstance(entry, Step):
             findings.report("N3108", "A step belongs in a chain.", Location(source, entry.keyword))
     keys = {key: value for key, value in written.items() if key in MODEL_KEYS and key not in BLOCKS}
-    home = declaration.block
+    has_gaps = faults.touch(declaration.span)
+    home = None if has_gaps else declaration.block  # in a block with errors nothing is moved
     settings = {key: replace(value, home=home) for key, value in written.items() if key not in MODEL_KEYS}
     for block in BLOCKS:
         if block in written:
             _add_block(block, written[block], home, settings, findings)
-    has_gaps = faults.touch(declaration.span)
     return Draft(
         name, place, keys, settings, is_broken=has_gaps or findings.errors > errors_before, has_gaps=has_gaps
     )
 
 
 def _add_block(
-    block: str, written: Written, home: Block, settings: dict[str, Written], findings: Findings
+    block: str, written: Written, home: Block | None, settings: dict[str, Written], findings: Findings
 ) -> None:
     if written.content is None:
         return

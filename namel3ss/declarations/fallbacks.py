@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from namel3ss.declarations.blocks import BlockCheck
 from namel3ss.declarations.environment import UNSET, report_unset, resolve
 from namel3ss.declarations.model import EnvironmentValue
+from namel3ss.declarations.replacing import written_instead
 from namel3ss.declarations.written import shortened
-from namel3ss.language import Fix, TextEdit
 from namel3ss.language.suggest import closest
 from namel3ss.providers.settings import Limit, ProviderConfig, setting
 
@@ -101,13 +101,10 @@ def _from_environment(
 
 def _report_unknown(written: Written, name: str, models: Collection[str], findings: Findings) -> None:
     near = closest(name, models) if findings.is_short else []
-    fixable = near and isinstance(written.content, str)
     findings.report(
         "N3112",
         f"There is no ai model `{shortened(name)}` to fall back to.",
         written.place,
         help=f"Did you mean `{near[0]}`?" if near else "Declare it, or leave the fallback out.",
-        fixes=(Fix(f"Write {near[0]}", (TextEdit(written.place.span, near[0]),), safe=False),)
-        if fixable
-        else (),
+        fixes=written_instead(written.place, near) if isinstance(written.content, str) else (),
     )

@@ -19,6 +19,8 @@ __all__ = ["Findings"]
 
 _MOST_FINDINGS = 500
 _MOST_SUGGESTIONS = 50
+# What is reported of a thing that is there twice.
+_TWICE = frozenset({"N3104", "N3105", "N3203", "N3610"})
 
 ValueT = TypeVar("ValueT")
 
@@ -34,6 +36,7 @@ class Findings:
         self.errors = 0
         # By source, not by path: an editor reads one file as several texts.
         self._syntax: set[tuple[Source, int]] = set()
+        self._syntax_lines: set[tuple[Source, int]] = set()
         self._found: dict[tuple[str, Source, int, int, str], Diagnostic] = {}
         self._owners: dict[Hashable, Hashable] = {}
         self._memory = memory
@@ -48,7 +51,9 @@ class Findings:
         for diagnostic in found:
             self._keep(diagnostic)
             if diagnostic.severity is Severity.ERROR:
-                self._syntax.add((diagnostic.source, diagnostic.span.start))
+                source, start = diagnostic.source, diagnostic.span.start
+                self._syntax.add((source, start))
+                self._syntax_lines.add((source, source.position(start).line))
 
     @property
     def is_full(self) -> bool:
@@ -70,9 +75,9 @@ class Findings:
         """
         if self._memory is None:
             return work()
-        key = (step, *map(id, made_from), detail)
+        key = (step, detail, *map(id, made_from))
         known = self._memory.get(key)
-        if known is not None and self._holds(known):
+        if known is not None and (not known.looked_for_names or self._stays_short(known)):
             self._memory.keep(key, known)
             for noted in known.findings:
                 self._enter(*noted)
@@ -90,9 +95,9 @@ class Findings:
             self._memory.keep(key, Outcome(value, tuple(notes), looked, made_from))
         return value
 
-    def _holds(self, known: Outcome) -> bool:
-        """Whether an outcome would come about again: names are only looked for while there are few findings."""
-        return not known.looked_for_names or len(self._found) + len(known.findings) < _MOST_SUGGESTIONS
+    def _stays_short(self, known: Outcome) -> bool:
+        """Whether an outcome with suggestions would come about again: names are only looked for among few findings."""
+        return len(self._found) + len(known.findings) < _MOST_SUGGESTIONS
 
     def claim(self, thing: Hashable, owner: Hashable) -> bool:
         """Whether `owner` was the first to ask for `thing`: of several fixes that make one thing, one is enough."""
@@ -162,8 +167,21 @@ class Findings:
             self._notes.append(Noted(found, is_adopted))
         self.errors += found.severity is Severity.ERROR
         # What the syntax check says of a place is enough.
-        if not self.is_full and (is_adopted or (found.source, found.span.start) not in self._syntax):
+        is_known = not is_adopted and (found.source, found.span.start) in self._syntax
+        if not self.is_full and not is_known and not self._is_of_doubled_line(found):
             self._keep(found)
+
+    def _is_of_doubled_line(self, found: Diagnostic) -> bool:
+        """Whether a name is there twice because its line is, of which the syntax check has reported one already."""
+        if found.code not in _TWICE or not found.labels or found.labels[0].source is not None:
+            return False
+        source, first = found.source, found.source.position(found.labels[0].span.start).line
+        second = source.position(found.span.start).line
+        return (
+            second == first + 1
+            and bool({(source, first), (source, second)} & self._syntax_lines)
+            and source.line_text(first).strip() == source.line_text(second).strip()
+        )
 
     def _keep(self, found: Diagnostic) -> None:
         key = (found.code, found.source, found.span.start, found.span.end, found.message)

@@ -10,9 +10,10 @@ from namel3ss.declarations.environment import report_literal_password
 from namel3ss.declarations.gateway_advice import ReadGateway, advise, report_unused_servers
 from namel3ss.declarations.gateway_settings import GatewaySettings
 from namel3ss.declarations.gateways import GatewayDeclaration
+from namel3ss.declarations.replacing import written_instead
 from namel3ss.declarations.server_check import check_servers, values_of
 from namel3ss.declarations.written import shortened
-from namel3ss.language import Fix, Label, TextEdit
+from namel3ss.language import Label
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class GatewayCheck:
             f"There is no {what} `{shortened(name)}`.",
             written.place,
             help=f"Did you mean `{near[0]}`?" if near else f"Declare it: `{what} {shortened(name)} {{ … }}`",
-            fixes=_written_instead(written.place, near) if isinstance(written.content, str) else (),
+            fixes=written_instead(written.place, near) if isinstance(written.content, str) else (),
         )
 
     # -- who may come, and from where -------------------------------------------------------------------------
@@ -183,7 +184,7 @@ class GatewayCheck:
             f"There is no class `{shortened(name)}`, so no key can have it.",
             place,
             help=f"Did you mean `{near[0]}`?" if near else f"Add it to priorities, which has {there}.",
-            fixes=_written_instead(place, near),
+            fixes=written_instead(place, near),
         )
 
 
@@ -199,7 +200,3 @@ def _each_once(names: Iterable[str]) -> tuple[str, ...]:
 
 def _elsewhere(there: Location, here: Location) -> Source | None:
     return None if there.source is here.source else there.source
-
-
-def _written_instead(place: Location, near: list[str]) -> tuple[Fix, ...]:
-    return (Fix(f"Write {near[0]}", (TextEdit(place.span, near[0]),), safe=False),) if near else ()

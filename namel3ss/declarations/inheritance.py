@@ -7,8 +7,9 @@ import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from namel3ss.declarations.replacing import written_instead
 from namel3ss.declarations.written import merge_pairs, shortened
-from namel3ss.language import Fix, Label, TextEdit
+from namel3ss.language import Label
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
@@ -77,11 +78,7 @@ def _find_parent(
             f"ai model `{shortened(draft.name)}` extends `{shortened(name)}`, which is not declared.",
             written.place,
             help=f"Did you mean `{near[0]}`?" if near else "Declare it in this file, or leave extends out.",
-            fixes=(
-                (Fix(f"Extend {near[0]}", (TextEdit(written.place.span, near[0]),), safe=False),)
-                if near
-                else ()
-            ),
+            fixes=written_instead(written.place, near),
         )
     return parent
 
@@ -91,6 +88,7 @@ def _report_circle(circle: list[Draft], drafts: dict[str, Draft], findings: Find
     first = min(circle, key=lambda draft: in_order.index(draft.name))
     at = circle.index(first)
     ordered = [*circle[at:], *circle[:at]]
+    home = ordered[0].keys["extends"].place.source
     names = [*(shortened(draft.name) for draft in ordered[:5]), *(["…"] if len(ordered) > 5 else [])]
     findings.report(
         "N3107",
@@ -99,8 +97,13 @@ def _report_circle(circle: list[Draft], drafts: dict[str, Draft], findings: Find
         else f"These ai models extend each other in a circle: {' → '.join([*names, names[0]])}.",
         ordered[0].keys["extends"].place,
         labels=tuple(
-            Label(draft.keys["extends"].place.span, f"{shortened(draft.name)} goes on here")
+            Label(
+                place.span,
+                f"{shortened(draft.name)} goes on here",
+                None if place.source is home else place.source,
+            )
             for draft in ordered[1:5]
+            for place in (draft.keys["extends"].place,)
         ),
         help="Leave out one of the extends.",
     )

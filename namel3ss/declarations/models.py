@@ -9,7 +9,9 @@ from namel3ss.declarations.environment import UNSET, report_literal_secrets, rep
 from namel3ss.declarations.fallbacks import read_fallback
 from namel3ss.declarations.model import EnvironmentValue, Location, ModelDeclaration, Path
 from namel3ss.declarations.placement import report_place, report_unknown, usual_block
+from namel3ss.declarations.replacing import written_instead
 from namel3ss.declarations.written import shortened
+from namel3ss.language import Fix, TextEdit
 from namel3ss.language.codes import CODES
 from namel3ss.language.suggest import closest
 from namel3ss.providers.registry import PluginError
@@ -117,13 +119,15 @@ class ModelCheck:
             content = content.default if text is None else text
         if not isinstance(content, str):
             spelling = written.place.source.text[slice(*written.place.span)]
+            is_scalar = isinstance(written.content, int | float)
             self._findings.report(
                 "N3108",
                 f"{key} must be text.",
                 written.place,
-                help=f'Write it in quotes: `{key}: "{spelling}"`'
-                if isinstance(content, int | float)
-                else None,
+                help=f'Write it in quotes: `{key}: "{spelling}"`' if is_scalar else None,
+                fixes=(Fix("Write it in quotes", (TextEdit(written.place.span, f'"{spelling}"'),)),)
+                if is_scalar
+                else (),
             )
             return None
         if not content.strip() and key in ("provider", "model"):
@@ -177,6 +181,7 @@ class ModelCheck:
                 f"Unknown provider `{shortened(provider)}`.",
                 place,
                 help=f"Did you mean `{near[0]}`?" if near else None,
+                fixes=written_instead(place, near) if isinstance(draft.keys["provider"].content, str) else (),
                 notes=(f"Installed providers: {', '.join(installed) or 'none'}.",),
             )
         return config_model

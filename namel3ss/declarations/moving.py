@@ -1,4 +1,4 @@
-"""The fix that moves a key of one line into the block where it belongs. Pure text editing."""
+"""The fixes that move a key of one line into the block where it belongs, or take it out. Pure text editing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from namel3ss.declarations.model import Location
     from namel3ss.language import Pair, Source
 
-__all__ = ["moved"]
+__all__ = ["moved", "taken_out"]
 
 _STEP: Final = "    "
 _BLANKS: Final = " \t"
@@ -44,6 +44,13 @@ def moved(key: Location, home: Block, target: str) -> Fix | None:
     if comment and not _has_lines(goal, source):
         return None
     return Fix(title, (_cut(pair, block, source, comment), _put(text + comment, goal, source)))
+
+
+def taken_out(pair: Pair, block: Block, source: Source) -> Fix | None:
+    """Take a pair out of its block; None for values over several lines and where a comment belongs to it."""
+    if "\n" in source.text[slice(*pair.span)] or _own_comment(pair, source) or block.close is None:
+        return None
+    return Fix("Take it out", (_cut(pair, block, source, ""),))
 
 
 def _own_comment(pair: Pair, source: Source) -> str:

@@ -10,6 +10,7 @@ from namel3ss.declarations.drafts import DEFAULT_NAME
 from namel3ss.declarations.findings import Findings
 from namel3ss.declarations.layers import Layer, blocks_of, layered_pairs
 from namel3ss.declarations.model import Location
+from namel3ss.declarations.replacing import is_bare, written_instead
 from namel3ss.declarations.type_reading import read_object_type
 from namel3ss.declarations.value_types import ObjectType
 from namel3ss.declarations.written import shortened
@@ -51,6 +52,20 @@ class DeclaredPart:
     place: Location
     layers: tuple[Layer, ...]
     fault_lines: frozenset[tuple[Source, int]]
+
+    def hides_names(self) -> bool:
+        """Whether names that templates may use can have been lost to a syntax error."""
+        if self.kind == "chain":
+            return True  # any step may have given them
+        return any(
+            source is of
+            and source.position(pair.span.start).line <= line
+            and line <= source.position(pair.span.end).line
+            for block, source, _ in self.layers
+            for pair in block.pairs()
+            if pair.key.text == "input"
+            for of, line in self.fault_lines
+        )
 
     def steps(self) -> Iterator[Location]:
         """The keywords of all steps that stand in it."""
@@ -187,6 +202,7 @@ def report_unknown_name(
 ) -> None:
     """Report that a word names nothing that is declared."""
     near = closest(value.value, names) if findings.is_short else []
+    place = Location(source, value.span)
     there = ", ".join(f"`{shortened(name)}`" for name in list(names)[:10])
     help_text = (
         f"Did you mean `{near[0]}`?"
@@ -198,9 +214,10 @@ def report_unknown_name(
     findings.report(
         code,
         f"There is no {what} `{shortened(value.value)}`.",
-        Location(source, value.span),
+        place,
         help=f"{help_text} {otherwise}".strip(),
-        fixes=(Fix(f"Write {near[0]}", (TextEdit(value.span, near[0]),), safe=False),) if near else (),
+        # Where a bare word and a quoted one are two things, a name that needs quotes cannot be written.
+        fixes=written_instead(place, near) if not otherwise or all(map(is_bare, near)) else (),
     )
 
 
@@ -210,13 +227,14 @@ def check_apart(
     """What a check makes of a part. One with syntax errors is checked as well, for what they surely did not cause."""
     if not part.fault_lines:
         return check(findings)
+    missing = _ABSENCE | {"N3503"} if part.hides_names() else _ABSENCE
     apart = Findings()
     check(apart)
     findings.adopt(
         found
         for found in apart.sorted()
         if found.severity is Severity.ERROR
-        and found.code not in _ABSENCE
+        and found.code not in missing
         and (found.source, found.source.position(found.span.start).line) not in part.fault_lines
     )
     return None
@@ -253,9 +271,10 @@ def _written_parts(
     files: Iterable[ParseResult], kind: PartKind, *, is_profile: bool
 ) -> Iterator[_WrittenPart]:
     for file in files:
-        source, faults = file.tree.source, _Faults(file.diagnostics)
+        source, faults = file.tree.source, None
         for declaration in file.tree.declarations():
             if declaration.kind == kind and declaration.name is not None:
+                faults = faults or _Faults(file.diagnostics)
                 layers = (Layer(declaration.block, source, is_profile),)
                 place, lines = Location(source, declaration.name.span), faults.lines(source, declaration.span)
                 yield _WrittenPart(declaration.name.text, DeclaredPart(kind, place, layers, lines))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from namel3ss.declarations.model import EnvironmentValue, Location, Path
+from namel3ss.declarations.moving import taken_out
 from namel3ss.language import (
     BareWord,
     Block,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from namel3ss.declarations.findings import Findings
-    from namel3ss.language import Pair, Source, Value
+    from namel3ss.language import Fix, Pair, Source, Value
 
 __all__ = ["Scalar", "Written", "merge_pairs", "read_pairs", "read_value", "shortened", "unique_pairs"]
 
@@ -36,7 +37,7 @@ class Written:
     """A value and where it stands. `content` is a scalar, a reference, a map or a list of these.
 
     `block` is the block of the declaration that a setting was written in, "" for the declaration's own; `home` is the
-    declaration's own block. `key` is None inside lists.
+    declaration's own block, None where nothing can be moved. `key` is None inside lists.
     """
 
     content: Scalar | EnvironmentValue | dict[str, Written] | list[Written]
@@ -96,20 +97,49 @@ def merge_pairs(base: Mapping[str, Written], nearer: Mapping[str, Written]) -> d
 
 
 def unique_pairs(block: Block, source: Source, findings: Findings) -> dict[str, Pair]:
-    """The pairs of a block by key. Of several with one key the first counts; the others are reported."""
+    """The pairs of a block by key. Of several with one key the first counts; the others are reported, once for a line."""
     pairs: dict[str, Pair] = {}
+    again: dict[tuple[int, int], list[Pair]] = {}  # by their line and that of the first ones
     for pair in block.pairs():
         known = pairs.setdefault(pair.key.text, pair)
         if known is not pair:
-            findings.report(
-                "N3203",
-                f"{shortened(pair.key.text)} is written twice.",
-                Location(source, pair.key.span),
-                label="again here",
-                labels=(Label(known.key.span, "first here"),),
-                help="Keep one of the two.",
-            )
+            lines = (source.position(pair.span.start).line, source.position(known.span.start).line)
+            again.setdefault(lines, []).append(pair)
+    for line in again.values():
+        _report_again(line, pairs, block, source, findings)
     return pairs
+
+
+def _report_again(
+    again: list[Pair], first: Mapping[str, Pair], block: Block, source: Source, findings: Findings
+) -> None:
+    """Report pairs of one line whose keys are there already; those that say the same can be taken out."""
+    keys = list(dict.fromkeys(shortened(pair.key.text) for pair in again))
+    shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+    findings.report(
+        "N3203",
+        f"{shown} {'is' if len(keys) == 1 else 'are'} written twice.",
+        Location(source, again[0].key.span),
+        label="again here",
+        labels=tuple(
+            Label(place, "first here")
+            for place in dict.fromkeys(first[pair.key.text].key.span for pair in again[:3])
+        ),
+        help="Keep one of the two.",
+        fixes=_same_taken_out(again, first, block, source),
+    )
+
+
+def _same_taken_out(
+    again: list[Pair], first: Mapping[str, Pair], block: Block, source: Source
+) -> tuple[Fix, ...]:
+    """The fix for a single key that says nothing new: it is taken out."""
+    pair, known = again[0], first[again[0].key.text]
+    spellings = {source.text[slice(*each.span)] for each in (pair, known)}
+    if len(again) > 1 or len(spellings) > 1 or pair.value is None:
+        return ()
+    fix = taken_out(pair, block, source)
+    return (fix,) if fix is not None else ()
 
 
 def read_pairs(block: Block, source: Source, findings: Findings) -> dict[str, Written]:

@@ -103,6 +103,7 @@ CODES: dict[str, CodeInfo] = {
     "N3610": CodeInfo("Two steps of one name", _ERROR),
     "N3611": CodeInfo("A number of tries or a time that cannot be", _ERROR),
     "N3612": CodeInfo("An answer of another type than the output", _ERROR),
+    "N3613": CodeInfo("Too many steps in one chain", _ERROR),
     "N3701": CodeInfo("A gateway uses a server that is not declared", _ERROR),
     "N3702": CodeInfo("A gateway serves a model that is not declared", _ERROR),
     "N3703": CodeInfo("A model that a gateway cannot serve", _ERROR),

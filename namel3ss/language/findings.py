@@ -7,6 +7,8 @@ declaration with a mistake in it always has an error in it. Warnings are counted
 
 from __future__ import annotations
 
+import bisect
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from namel3ss.language.codes import CODES
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_PER_DECLARATION", "MAX_PER_FILE", "Findings", "replacement"]
 
+_OPEN_STRING = "N3004"
 MAX_PER_DECLARATION = 20
 MAX_PER_FILE = 200
 
@@ -105,6 +108,7 @@ class Findings:
     def all(self) -> tuple[Diagnostic, ...]:
         """Everything, in the order of the file."""
         found = sorted(self._found, key=lambda finding: (finding.span.start, finding.code))
+        found = _without_fixes_in_open_strings(found)
         if self.file_is_full:
             message = f"{MAX_PER_FILE} errors are enough: the rest of the file is not read"
             last = found[-1].span
@@ -113,6 +117,25 @@ class Findings:
 
     def _line(self, offset: int) -> int:
         return self.source.position(offset).line
+
+
+def _without_fixes_in_open_strings(found: list[Diagnostic]) -> list[Diagnostic]:
+    """The findings, sorted, without fixes that would only make the text of a string longer that is not closed."""
+    strings = [finding.span for finding in found if finding.code == _OPEN_STRING]
+    if not strings:
+        return found
+    starts = [span.start for span in strings]
+
+    def is_inside(edit: TextEdit) -> bool:
+        number = bisect.bisect_left(starts, edit.span.start) - 1
+        return number >= 0 and edit.span.start <= strings[number].end
+
+    return [
+        replace(finding, fixes=tuple(fix for fix in finding.fixes if not any(map(is_inside, fix.edits))))
+        if finding.fixes and finding.code != _OPEN_STRING
+        else finding
+        for finding in found
+    ]
 
 
 def _is_error(finding: Diagnostic) -> bool:

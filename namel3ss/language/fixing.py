@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fixed", "apply_fixes", "fix_until_stable"]
 
-# One fix may bring another finding to light, a few times; more often means that two fixes undo each other.
+# One fix may bring another finding to light, a few times; more often means that fixes undo each other.
 _MOST_ROUNDS = 50
 
 
@@ -44,15 +44,25 @@ def fix_until_stable(text: str, check: Callable[[str], Sequence[Diagnostic]], *,
 
     `check` finds what is wrong with a text; of each finding the first fix that is allowed is taken.
     """
-    seen = {text}
-    total = 0
+    findings, total = check(text), 0
     for _ in range(_MOST_ROUNDS):
-        fixed = apply_fixes(text, _allowed(check(text), unsafe=unsafe))
-        if fixed.fixes == 0 or fixed.text in seen:
-            break
-        text, total = fixed.text, total + fixed.fixes
-        seen.add(text)
+        fixed = apply_fixes(text, _allowed(findings, unsafe=unsafe))
+        after = check(fixed.text) if fixed.fixes else findings
+        if _are_same(findings, text, after, fixed.text):
+            break  # fixes that mend nothing would be made again and again
+        text, findings, total = fixed.text, after, total + fixed.fixes
     return Fixed(text, total)
+
+
+def _are_same(before: Sequence[Diagnostic], old: str, after: Sequence[Diagnostic], new: str) -> bool:
+    """Whether two texts have the same findings at the same places, counted from the start of the text or from its end."""
+    starts = {(found.code, found.message, found.span.start) for found in before}
+    ends = {(found.code, found.message, len(old) - found.span.start) for found in before}
+    return len(before) == len(after) and all(
+        (found.code, found.message, found.span.start) in starts
+        or (found.code, found.message, len(new) - found.span.start) in ends
+        for found in after
+    )
 
 
 def _allowed(findings: Sequence[Diagnostic], *, unsafe: bool) -> Iterable[Fix]:

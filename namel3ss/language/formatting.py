@@ -4,7 +4,7 @@
   stood on one line stays there if the line then has at most 100 characters.
 - Every comment and every value's spelling is kept; of several blank lines one is; `<` and `>` become braces.
 - Block text is indented anew and says the same, to the character.
-- Line ends are those of the first line; a byte order mark stays; the last line ends.
+- Line ends are those of the first line that is not empty; a byte order mark stays; the last line ends.
 - Declarations with a mistake, those of the wider language, and what stands between ``# fmt: off`` and ``# fmt: on``
   are left as they are.
 """
@@ -103,7 +103,8 @@ class _Layout:
                 break
             self._write_item(self._items[self._number])
         mark = "\ufeff" if self._text.startswith("\ufeff") else ""
-        first = self._text.find("\n")
+        blank = _WHITESPACE.match(self._text, len(mark))
+        first = self._text.find("\n", blank.end() if blank is not None else 0)  # empty lines are not kept
         line_end = "\r\n" if first > 0 and self._text[first - 1] == "\r" else "\n"
         while self._lines and not self._lines[-1]:
             self._lines.pop()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["mend_body", "mend_import", "mend_name"]
 
 # The rest of a head: up to a `{`, a `<` that stands alone, a comment or the line's end.
+_OPENER_ALONE = re.compile(r"[ \t]*+[{<]?[ \t]*+(?:#|\r?\n|\Z)")
 _REST_OF_HEAD = re.compile(r"[^\s{]++(?:[ \t]++(?![<#])[^\s{]++)*+")
 
 
@@ -97,7 +98,16 @@ def _mend_spelling(site: Site, rest: Span, name_start: int) -> None:
             "N3001",
             Span(rest.end - 1, rest.end),
             "no colon stands between a name and its block",
-            fixes=(replacement("remove the colon", rest.end - 1, rest.end, ""),),
+            # With more on the line, it may be something else that is wrong.
+            fixes=(
+                replacement(
+                    "remove the colon",
+                    rest.end - 1,
+                    rest.end,
+                    "",
+                    safe=_OPENER_ALONE.match(site.text, rest.end) is not None,
+                ),
+            ),
         )
     else:
         site.report(

@@ -143,6 +143,7 @@ def _report_empty(site: Site, key: Key) -> None:
         f"`{key.text}` has no value",
         label="a value was expected after the colon",
         help=f"write a value, or remove the key; `{key.text}: null` unsets it",
+        fixes=(replacement("insert `null`", key.colon.end, key.colon.end, " null", safe=False),),
     )
 
 

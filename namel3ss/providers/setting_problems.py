@@ -133,8 +133,9 @@ def describe_value(value: object) -> str:
     if isinstance(value, str):
         return f'"{_shortened(value)}"'
     if isinstance(value, int | float):
-        shown = f"{value:g}" if isinstance(value, int) and abs(value) > 10**18 else str(value)
-        return shown
+        if isinstance(value, float) or abs(value) <= 10**18:
+            return str(value)
+        return f"{value:g}" if abs(value) < 10**300 else "a number of more than 300 digits"
     if isinstance(value, dict):
         return "a map"
     if isinstance(value, list | tuple):

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from namel3ss.declarations import read_program
+from namel3ss.declarations import check_text, read_program
+from namel3ss.language import decode_source
 from namel3ss.language.codes import CODES
+from namel3ss.language.fixing import fix_until_stable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from namel3ss.language import Diagnostic
 
 _CORPUS = Path(__file__).parents[2] / "grammar/corpus"
@@ -83,3 +87,28 @@ def test_every_code_has_a_file_in_the_corpus():
     }
 
     assert found == set(CODES) - _BEYOND_TEXT
+
+
+@pytest.mark.parametrize("unsafe", [False, True])
+@pytest.mark.parametrize(
+    "path",
+    [path for path in (*_VALID, *_INVALID) if path.stat().st_size < 20_000],
+    ids=lambda path: path.stem,
+)
+def test_fixing_twice_is_fixing_once_and_safe_fixes_lose_no_model(path: Path, unsafe: bool):
+    source, _ = decode_source(path.read_bytes(), "app.ai")
+    if source is None:
+        return
+
+    def findings(text: str) -> Sequence[Diagnostic]:
+        return check_text(text, "app.ai").diagnostics
+
+    fixed = fix_until_stable(source.text, findings, unsafe=unsafe).text
+
+    assert fix_until_stable(fixed, findings, unsafe=unsafe) == (fixed, 0)
+    if not unsafe:
+        before, after = check_text(source.text).models, check_text(fixed).models
+        assert set(before) <= set(after)
+        for name, model in before.items():
+            written = [({**each.config, **each.deployment_config}, each.model) for each in (model, after[name])]
+            assert written[0] == written[1]

@@ -181,3 +181,11 @@ def test_sixty_four_models_may_extend_each_other_but_not_more():
     program = check(chain(70))
     assert codes(program) == ["N3107"]
     assert len(program.models) == 64
+
+
+def test_a_name_that_needs_quotes_is_suggested_in_quotes():
+    found = only(
+        check('ai model "base one" { provider: ollama, model: x }\nai model b { extends: "base onr" }')
+    )
+
+    assert found.fixes[0].edits[0].text == '"base one"'

@@ -270,3 +270,42 @@ def test_moving_keys_changes_no_value_and_keeps_every_comment(
     assert after.count("#") == text.count("#")
     assert mended(after) == after
     assert not {"N3205"} & set(codes(check_text(after)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "ai model m {\n    provider: ollama\n    model: x\n    model: x\n}\n",
+            "ai model m {\n    provider: ollama\n    model: x\n}\n",
+        ),
+        ("ai model m { provider: ollama, model: x, model: x }", "ai model m { provider: ollama, model: x }"),
+        (
+            "ai model m { provider: ollama, provider: ollama  model: x }",
+            "ai model m { provider: ollama, model: x }",
+        ),
+    ],
+)
+def test_a_key_that_says_the_same_again_is_taken_out_by_its_fix(before: str, after: str):
+    assert mended(before) == after
+
+
+def test_a_key_that_says_something_else_again_has_no_fix():
+    (found,) = check_text("ai model m { provider: ollama, model: x, model: y }").diagnostics
+
+    assert (found.code, found.fixes) == ("N3203", ())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("ai model m { provider: ollama, model: 3 }", 'ai model m { provider: ollama, model: "3" }'),
+        ("ai model m { provider: olama, model: x }", "ai model m { provider: ollama, model: x }"),
+        (
+            "ai model m {\n    provider: ollama\n    model: x\n    system:\n}\n",
+            "ai model m {\n    provider: ollama\n    model: x\n    system: null\n}\n",
+        ),
+    ],
+)
+def test_an_insertion_is_offered_where_it_mends(before: str, after: str):
+    assert mended(before, unsafe=True) == after

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from namel3ss.declarations import EnvironmentValue, read_program
-from tests.declarations.checks import check, codes, declared
+from tests.declarations.checks import check, codes, declared, marked, model, only
 
 CORPUS = Path(__file__).parents[2] / "grammar/corpus/valid"
 
@@ -120,3 +120,52 @@ def test_a_declaration_does_not_change():
 
     with pytest.raises(TypeError):
         model.config["temperature"] = 1  # type: ignore[index]  # that it refuses is the point
+
+
+def test_keys_of_a_doubled_line_are_one_finding():
+    program = model(
+        "config: {\n    temperature: 0.7, top_k: 40, seed: 1, min_p: 0.1\n    temperature: 0.7, top_k: 40, seed: 1, min_p: 0.1\n}"
+    )
+
+    found = only(program)
+    assert (found.code, marked(found)) == ("N3203", "temperature")
+    assert found.message == "temperature, top_k, seed and 1 more are written twice"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("ai model a {\nai model a {\n    provider: ollama\n    model: x\n}", "N3003"),
+        (
+            "ai model a {\n    provider: ollama\n    model: x\n    config: {\n    config: {\n        seed: 1\n    }\n}",
+            "N3003",
+        ),
+        (
+            "ai model a {\n    provider: ollama\n    model: x\n    system: |\n    system: |\n        text\n}",
+            "N3017",
+        ),
+        (
+            'ai model a { provider: ollama, model: x }\nchain c {\n    step s {\n    step s {\n        prompt: "x"\n    }\n}',
+            "N3003",
+        ),
+        (
+            "ai model a { provider: ollama, model: x }\nprompt p {\n    input: {\n    input: {\n        text: str\n"
+            '    }\n    template: "{{ text }}"\n}',
+            "N3003",
+        ),
+    ],
+)
+def test_a_doubled_line_that_opens_something_is_one_finding(text: str, code: str):
+    assert codes(check(text)) == [code]
+
+
+def test_a_name_that_is_there_twice_beside_another_mistake_is_still_reported():
+    program = check("ai model a { provider: ollama, model: x y }\nai model a { provider: ollama, model: z }")
+
+    assert codes(program) == ["N3002", "N3104"]
+
+
+def test_a_number_beyond_all_bounds_is_refused():
+    found = only(model(f"config: {{ seed: {'9' * 400} }}"))
+
+    assert found.message == "seed must be a whole number, not a number of more than 300 digits"

@@ -34,7 +34,24 @@ def test_fixes_that_undo_each_other_come_to_an_end() -> None:
             )
         ]
 
-    assert fix_until_stable("a", check, unsafe=False) == ("b", 1)
+    assert fix_until_stable("a", check, unsafe=False) == ("a", 0)
+
+
+def test_a_fix_that_only_makes_the_text_longer_is_not_made() -> None:
+    def check(text: str) -> list[Diagnostic]:
+        end = len(text)
+        at_end = fix(end, end, "}")
+        return [Diagnostic("N3003", Severity.ERROR, "open", Source(text, "x"), Span(0, 1), fixes=(at_end,))]
+
+    assert fix_until_stable("{", check, unsafe=True) == ("{", 0)
+
+
+def test_equal_mistakes_one_behind_the_other_are_all_mended() -> None:
+    text = "ai model m { provider: ollama, model: x, config: { stop: [1 1 1 1] } }"
+
+    fixed = fix_until_stable(text, lambda text: parse(text).diagnostics, unsafe=False)
+
+    assert fixed.text == text.replace("1 1 1 1", "1, 1, 1, 1")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -22,6 +22,9 @@ MADE = {
     "N3902": b"%PDF-1.7",
     "N3903": b"#" * 9_000_000,
     "N3904": f"ai model chat {{ stop: {'[' * 70}{']' * 70} }}".encode(),
+    "N3613": b"ai model m { provider: ollama, model: x }\nchain c {\n"
+    + b"\n".join(b"step s%d { prompt: x }" % number for number in range(1001))
+    + b"\n}\n",
     "N3905": b"prompt p { " + b" ".join(b"k%d: 1" % number for number in range(10_001)) + b" }\n",
 }
 VARIABLES = {"N3303": {"TEMPERATURE": "warm"}}
