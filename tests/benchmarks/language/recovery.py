@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from namel3ss.declarations import check_text
-from namel3ss.language import Declaration, Severity, parse
+from namel3ss.language import Declaration, ForeignDeclaration, Severity, parse
 from namel3ss.language.tokens import Token, read_tokens
 from tests.language.nodes import without_spans
 
@@ -53,7 +53,10 @@ class _Original:
         self.text = text
         self.source = parse(text).tree.source
         self.tokens = read_tokens(text).tokens
-        self.declarations = list(parse(text).tree.declarations())
+        tree = parse(text).tree
+        self.declarations = list(tree.declarations())
+        # Their inside is one token, and their first line has the opener that a cut leaves open.
+        self.foreign = [item.span for item in tree.items if isinstance(item, ForeignDeclaration)]
 
     def line(self, offset: int) -> int:
         return self.source.position(offset).line
@@ -217,6 +220,7 @@ def _cut(original: _Original, chance: random.Random) -> Mutant | None:
     end = chance.randrange(10, len(original.text), 10) if len(original.text) > 10 else 0
     text = original.text[:end]
     lines = {original.line(token.span.start) for token in original.opened_before(end)}
+    lines |= {original.line(span.start) for span in original.foreign if span.start < end < span.end}
     return Mutant(
         "cut", text, frozenset({*lines, original.line(len(text.rstrip()))}), (end, len(original.text))
     )
