@@ -258,7 +258,8 @@ class RunningStream(ProviderStream, Generic[PieceT]):
     async def _end(self) -> ProviderChunk:
         """The last chunk. Raises StopAsyncIteration when it has been given out."""
         if self._is("open") and self._is_read_in_pieces and len(self._running) > 1:
-            await asyncio.sleep(0)  # an end costs more than a piece: those of other answers that are here go first
+            # An end costs more than a piece: the pieces of other answers that are here go first.
+            await asyncio.sleep(0)
         if not self._is("open"):
             if self._is("told"):
                 await self._finish()
