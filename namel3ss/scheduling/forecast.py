@@ -283,12 +283,11 @@ class Schedule:
         if ticket is None or ticket.lease is None:
             return Start(max(0.0, slot.until - self._outlook.now), 0.0)
         elapsed_s = self._outlook.now - ticket.lease.granted_at
-        left = (
-            self._outlook.pool.models[slot.model]
-            .usage.known_on(slot.server)
-            .remaining(ticket.cost, elapsed_s)
-        )
-        return None if left is None else Start(left.mean_s, left.variance)
+        history = self._outlook.pool.models[slot.model].usage.known_on(slot.server)
+        loading_s = max(0.0, history.load_s - elapsed_s) if ticket.lease.cold else 0.0
+        answered_s = max(0.0, elapsed_s - history.load_s) if ticket.lease.cold else elapsed_s
+        left = history.remaining(ticket.cost, answered_s)
+        return None if left is None else Start(loading_s + left.mean_s, left.variance)
 
 
 def _estimate(start: Start | None, stretch: float, elapsed_s: float) -> WaitEstimate | None:

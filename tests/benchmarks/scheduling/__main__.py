@@ -1,19 +1,21 @@
 """Plays the loads, measures the cost, prints the figures and writes them into docs/scheduling.md with the picture.
 
-python -m tests.benchmarks.scheduling             everything, about two minutes
+python -m tests.benchmarks.scheduling             everything, about ten minutes
 python -m tests.benchmarks.scheduling --print     the same, nothing written
 """
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.scheduling import oracle
 from tests.benchmarks.scheduling.cost import Cost, bytes_per_waiting, measure
-from tests.benchmarks.scheduling.disciplines import DISCIPLINES
+from tests.benchmarks.scheduling.disciplines import DISCIPLINES, Fair
 from tests.benchmarks.scheduling.loads import CLASSES, GREEDY, LOADS, Load
 from tests.benchmarks.scheduling.picture import Panel, draw
 from tests.benchmarks.scheduling.simulator import Run, play
@@ -38,9 +40,14 @@ class Row:
     estimates: float | None
     neighbours_s: float | None
     neighbours_times: float | None
+    neighbours_floor: float | None = None
+    """How many times as long they would wait if they all went before him, and only running answers stood in their way."""
+    best_estimates: float | None = None
+    """What an oracle reaches that knows everything but the lengths of answers."""
 
 
 def row(make_name: str, discipline: str, loads: list[Load]) -> Row:
+    is_ours = DISCIPLINES[discipline] is Fair
     runs = [play(load, DISCIPLINES[discipline](load.servers)) for load in loads]
     alone: list[Run] = []
     if any(run.load.people for run in runs):
@@ -57,7 +64,14 @@ def row(make_name: str, discipline: str, loads: list[Load]) -> Row:
         _mean([run.estimates_within(FACTOR) for run in runs]),
         statistics.fmean(with_him) if alone else None,
         sum(with_him) / sum(without_him) if alone else None,
+        sum(_behind_them(load) for load in loads) / sum(without_him) if alone and is_ours else None,
+        oracle.estimates_within(loads[0], Fair(loads[0].servers), FACTOR) if is_ours else None,
     )
+
+
+def _behind_them(load: Load) -> float:
+    """The neighbours' mean wait with the greedy user in a worse class, for ever."""
+    return play(load.beneath(GREEDY), Fair(load.servers, ageing_s=math.inf)).mean_wait_s(without=GREEDY)
 
 
 def _mean(values: list[float | None]) -> float | None:
@@ -73,7 +87,11 @@ def table(rows: list[Row]) -> str:
         beside = "–"
         if entry.neighbours_s is not None:
             beside = f"{entry.neighbours_s:.0f} s, {entry.neighbours_times:.2f} ×"
+        if entry.neighbours_floor is not None:
+            beside += f" (floor {entry.neighbours_floor:.2f} ×)"
         good = "–" if entry.estimates is None else f"{entry.estimates:.0%}"
+        if entry.best_estimates is not None:
+            good += f" (oracle {entry.best_estimates:.0%})"
         cells = [entry.load, entry.discipline, f"{entry.fairness:.3f}", waits, beside]
         cells += [f"{entry.swaps:.0f}", f"{entry.inversions:.0f}", good]
         lines.append("| " + " | ".join(cells) + " |")

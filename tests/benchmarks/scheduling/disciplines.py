@@ -42,8 +42,14 @@ class Discipline(Protocol):
 class Fair:
     """namel3ss with its default policy, but for caps and deadlines, which the comparison is not about."""
 
-    def __init__(self, servers: tuple[Server, ...]) -> None:
-        policy = Policy(classes=CLASSES, max_waiting=100_000, max_waiting_per_user=100_000, max_wait_s=None)
+    def __init__(self, servers: tuple[Server, ...], *, ageing_s: float = 60.0) -> None:
+        policy = Policy(
+            classes=CLASSES,
+            ageing_s=ageing_s,
+            max_waiting=100_000,
+            max_waiting_per_user=100_000,
+            max_wait_s=None,
+        )
         self.core = SchedulerCore(policy, servers)
         self._leases: dict[str, Lease] = {}
 

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 from namel3ss.scheduling import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 CLASSES = (0, 5, 9)
 TOKENS_PER_SECOND = 50.0
 GREEDY = "greedy"
+MEAN_TOKENS = 300
+# How answers and estimates spread, as the deviation of their logarithms.
+SPREAD, ESTIMATE_SPREAD = 0.8, 0.4
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,12 @@ class Person:
     priority: int = 5
     model: str = "chat"
 
-    def questions(self) -> Iterator[tuple[float, Arrival]]:
+    def question(self, number: int) -> tuple[float, Arrival]:
         """Seconds of thinking, and what is asked then; the arrival's time is filled in by the simulator."""
-        draw = _Draw(self.seed)
-        while True:
-            pause_s = draw.chance.expovariate(1 / self.think_s)
-            draw.add(0.0, self.user, self.priority, self.model, 300)
-            yield pause_s, draw.arrivals[-1]
+        draw = _Draw(self.seed * 1000 + number)
+        pause_s = draw.chance.expovariate(1 / self.think_s)
+        draw.add(0.0, self.user, self.priority, self.model, MEAN_TOKENS)
+        return pause_s, replace(draw.arrivals[0], id=f"{self.user}-{number}")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,15 @@ class Load:
     load_s: float
     """Seconds to load a model."""
     people: tuple[Person, ...] = ()
+    mean_tokens: float = MEAN_TOKENS
+
+    def beneath(self, user: str) -> Load:
+        """The same with one user's requests in the worst class."""
+        moved = tuple(
+            replace(arrival, priority=CLASSES[-1]) if arrival.user == user else arrival
+            for arrival in self.arrivals
+        )
+        return replace(self, name=f"{self.name}, {user} last", arrivals=moved)
 
     def without(self, user: str) -> Load:
         kept = tuple(arrival for arrival in self.arrivals if arrival.user != user)
@@ -76,8 +87,8 @@ class _Draw:
 
     def add(self, at_s: float, user: str, priority: int, model: str, mean_tokens: float) -> None:
         # Published traces of answers have long tails: log-normal, the mean well above the median.
-        tokens = self.chance.lognormvariate(math.log(mean_tokens) - 0.32, 0.8)
-        estimate = tokens * self.chance.lognormvariate(0.0, 0.4)
+        tokens = self.chance.lognormvariate(math.log(mean_tokens) - SPREAD**2 / 2, SPREAD)
+        estimate = tokens * self.chance.lognormvariate(0.0, ESTIMATE_SPREAD)
         name = f"{user}-{len(self.arrivals)}"
         self.arrivals.append(Arrival(at_s, name, user, priority, model, estimate, tokens))
 
@@ -129,7 +140,8 @@ def mixed_models(seed: int) -> Load:
     draw = _Draw(seed)
     for number in range(9):
         draw.stream(f"user{number}", 5, ("chat", "coder", "vision")[number % 3], 200, 50, 3600)
-    return draw.load("mixed models", (Server(name="gpu1"),), (TOKENS_PER_SECOND,), 8.0)
+    load = draw.load("mixed models", (Server(name="gpu1"),), (TOKENS_PER_SECOND,), 8.0)
+    return replace(load, mean_tokens=200)
 
 
 def slow_server(seed: int) -> Load:

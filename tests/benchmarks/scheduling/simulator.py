@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import pickle
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from namel3ss.scheduling.fairness import steps_aged
 from tests.benchmarks.scheduling.loads import CLASSES
 
 if TYPE_CHECKING:
-    from tests.benchmarks.scheduling.disciplines import Discipline
+    from collections.abc import Callable
+
+    from tests.benchmarks.scheduling.disciplines import Discipline, Start
     from tests.benchmarks.scheduling.loads import Arrival, Load
 
 AGEING_S = 60.0
@@ -67,64 +70,135 @@ class Run:
         """The share of estimates, made on arrival, that were not further off than the factor."""
         if not self.estimates:
             return None
-        good = sum(
-            abs(expected - real) <= NEGLIGIBLE_S or real / factor <= expected <= real * factor
-            for expected, real in self.estimates
-        )
-        return good / len(self.estimates)
+        return sum(is_near(expected, real, factor) for expected, real in self.estimates) / len(self.estimates)
+
+
+class Begun(NamedTuple):
+    """A request at work."""
+
+    at_s: float
+    server: str
+    cold: bool
+
+
+def is_near(expected: float, real: float, factor: float) -> bool:
+    return abs(expected - real) <= NEGLIGIBLE_S or real / factor <= expected <= real * factor
 
 
 def play(load: Load, discipline: Discipline) -> Run:
-    run = Run(load)
-    speeds = dict(zip((server.name for server in load.servers), load.speeds, strict=True))
-    numbers = itertools.count()
-    events: list[tuple[float, int, Arrival, bool]] = [
-        (arrival.at_s, next(numbers), arrival, True) for arrival in load.arrivals
-    ]
-    people = {person.user: (person, person.questions()) for person in load.people}
+    """A whole load; every request is estimated on arrival."""
+    game = Game(load, discipline)
+    while game.events:
+        game.step()
+    return game.run
 
-    def ask(user: str, now: float) -> None:
-        """Let a person think, and then ask the next question."""
-        person, questions = people[user]
-        pause_s, question = next(questions)
-        if now + pause_s < person.until_s:
-            asked = replace(question, at_s=now + pause_s)
-            heapq.heappush(events, (asked.at_s, next(numbers), asked, True))
 
-    heapq.heapify(events)
-    for user in people:
-        ask(user, 0.0)
-    waiting: dict[str, Arrival] = {}
-    lines = _Lines()
-    expected: dict[str, float] = {}
-    load_ends = max([a.at_s for a in load.arrivals] + [person.until_s for person in load.people])
-    while events:
-        now, _, arrival, arrives = heapq.heappop(events)
+class Game:
+    """A load half played. It can be forked as long as nobody has asked the discipline for an estimate."""
+
+    def __init__(self, load: Load, discipline: Discipline, *, estimates: bool = True) -> None:
+        self.load = load
+        self.discipline = discipline
+        self.run = Run(load)
+        self.now = 0.0
+        self.waiting: dict[str, Arrival] = {}
+        self.running: dict[str, Begun] = {}
+        self._speeds = dict(zip((server.name for server in load.servers), load.speeds, strict=True))
+        self._numbers = itertools.count()
+        self._lines = _Lines()
+        self._expected: dict[str, float] = {}
+        self._estimates = estimates
+        self._people = {person.user: person for person in load.people}
+        self._asked: Counter[str] = Counter()
+        self.events: list[tuple[float, int, Arrival, bool]] = [
+            (arrival.at_s, next(self._numbers), arrival, True) for arrival in load.arrivals
+        ]
+        heapq.heapify(self.events)
+        for user in self._people:
+            self._ask(user)
+        self._load_ends = max([a.at_s for a in load.arrivals] + [person.until_s for person in load.people])
+
+    def step(self) -> Arrival | None:
+        """Play one event; the request that arrived and waits, if it is one."""
+        self.now, _, arrival, arrives = heapq.heappop(self.events)
+        now = self.now
         if arrives:
-            run.arrivals.append(arrival)
-            waiting[arrival.id] = arrival
-            lines.add(arrival)
-            discipline.submit(arrival, now)
+            self.run.arrivals.append(arrival)
+            self.waiting[arrival.id] = arrival
+            self._lines.add(arrival)
+            self.discipline.submit(arrival, now)
         else:
-            discipline.finish(arrival.id, now, arrival.tokens)
-            if arrival.user in people:
-                ask(arrival.user, now)
-        for start in discipline.starts():
-            begun = waiting.pop(start.id)
-            run.inversions += lines.start(begun, now)
-            run.waits[begun.id] = now - begun.at_s
-            run.loads += start.cold
-            # Once nobody comes any more it goes faster than anybody could have expected.
-            if begun.id in expected and now <= load_ends:
-                run.estimates.append((expected[begun.id], now - begun.at_s))
-            took = begun.tokens / speeds[start.server] + (load.load_s if start.cold else 0.0)
-            run.served.append((now, now + took, begun.user, begun.tokens))
-            heapq.heappush(events, (now + took, next(numbers), begun, False))
-        if arrives and arrival.id in waiting:
-            estimate = discipline.expected_wait_s(arrival.id, now)
+            del self.running[arrival.id]
+            self.discipline.finish(arrival.id, now, arrival.tokens)
+            if arrival.user in self._people:
+                self._ask(arrival.user)
+        for start in self.discipline.starts():
+            self._start(start)
+        if not arrives or arrival.id not in self.waiting:
+            return None
+        if self._estimates:
+            estimate = self.discipline.expected_wait_s(arrival.id, now)
             if estimate is not None:
-                expected[arrival.id] = estimate
-    return run
+                self._expected[arrival.id] = estimate
+        return arrival
+
+    def fork(self, other_tokens: Callable[[Arrival, float], float]) -> Game:
+        """The same moment with other lengths of everything that is not over.
+
+        `other_tokens` gets an arrival and how many tokens it is known to have at least.
+        """
+        twin = Game.__new__(Game)
+        twin.__dict__.update(self.__dict__)
+        twin.discipline = pickle.loads(pickle.dumps(self.discipline))
+        twin._asked = Counter(self._asked)
+        twin.run = Run(self.load)
+        twin.waiting = {
+            name: replace(arrival, tokens=other_tokens(arrival, 0.0))
+            for name, arrival in self.waiting.items()
+        }
+        twin._lines = _Lines()
+        for arrival in twin.waiting.values():
+            twin._lines.add(arrival)
+        twin.running, twin.events = {}, []
+        for at_s, number, arrival, arrives in self.events:
+            if arrives:
+                changed = replace(arrival, tokens=other_tokens(arrival, 0.0))
+                twin.events.append((at_s, number, changed, True))
+                continue
+            begun = self.running[arrival.id]
+            answered_s = max(0.0, self.now - begun.at_s - (self.load.load_s if begun.cold else 0.0))
+            changed = replace(arrival, tokens=other_tokens(arrival, answered_s * self._speeds[begun.server]))
+            twin.running[arrival.id] = begun
+            ends_s = max(self.now, begun.at_s + self._takes_s(changed, begun.server, cold=begun.cold))
+            twin.events.append((ends_s, number, changed, False))
+        heapq.heapify(twin.events)
+        return twin
+
+    def _ask(self, user: str) -> None:
+        """Let a person think, and then ask the next question."""
+        person = self._people[user]
+        pause_s, question = person.question(self._asked[user])
+        self._asked[user] += 1
+        if self.now + pause_s < person.until_s:
+            asked = replace(question, at_s=self.now + pause_s)
+            heapq.heappush(self.events, (asked.at_s, next(self._numbers), asked, True))
+
+    def _start(self, start: Start) -> None:
+        run, now = self.run, self.now
+        begun = self.waiting.pop(start.id)
+        run.inversions += self._lines.start(begun, now)
+        run.waits[begun.id] = now - begun.at_s
+        run.loads += start.cold
+        # Once nobody comes any more it goes faster than anybody could have expected.
+        if begun.id in self._expected and now <= self._load_ends:
+            run.estimates.append((self._expected[begun.id], now - begun.at_s))
+        took = self._takes_s(begun, start.server, cold=start.cold)
+        run.served.append((now, now + took, begun.user, begun.tokens))
+        self.running[begun.id] = Begun(now, start.server, start.cold)
+        heapq.heappush(self.events, (now + took, next(self._numbers), begun, False))
+
+    def _takes_s(self, arrival: Arrival, server: str, *, cold: bool) -> float:
+        return arrival.tokens / self._speeds[server] + (self.load.load_s if cold else 0.0)
 
 
 class _Lines:
