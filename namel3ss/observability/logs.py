@@ -38,6 +38,7 @@ LOGGERS: Mapping[str, str] = MappingProxyType(
         "namel3ss.scheduling": "queued requests, and servers that fail them",
         "namel3ss.bridge": "requests that go to another model than their own, tools left out",
         "namel3ss.sandbox": "the offline server",
+        "namel3ss.language_server": "the language server; pygls itself logs as `pygls`",
         "namel3ss.cli": "the command line",
     }
 )

@@ -168,5 +168,5 @@ def test_every_logger_of_the_package_stands_below_a_documented_name() -> None:
     for path in package.rglob("*.py"):
         for argument in re.findall(r"getLogger\(([^)]*)\)", path.read_text(encoding="utf-8")):
             name = argument.strip().strip("\"'")
-            known = name in ("__name__", "opentelemetry") or name in LOGGERS
+            known = name in ("__name__", "opentelemetry", "pygls") or name in LOGGERS
             assert known, f"{path}: getLogger({argument})"
