@@ -54,16 +54,20 @@ def main() -> int:
     if not passages:
         print(f"There is no text in {options.folder}/**/{options.pattern}.", file=sys.stderr)
         return 1
+    database = options.folder / ".ask_folder.db"
     try:
         declared = namel3ss.load(PROGRAM)
         with declared.sync as program:
             model = declared.models["embedder"].model
-            vectors = embed(program, model, passages, options.folder / ".ask_folder.db")
+            vectors = embed(program, model, passages, database)
             question = unit(program.embed(options.question, model="embedder")[0])
             ranked = sorted(zip(passages, vectors, strict=True), key=lambda pair: -cosine(pair[1], question))
             answer(program, options.question, [passage for passage, _ in ranked[: options.top]])
     except N3Error as error:
         print(error, file=sys.stderr)
+        return 1
+    except sqlite3.Error as error:
+        print(f"{database}: {error}; delete it, or use a folder that can be written.", file=sys.stderr)
         return 1
     return 0
 

@@ -177,6 +177,15 @@ def test_a_file_that_is_no_text_is_left_out(run_script: RunScript, tmp_path: Pat
     assert "picture.txt is left out" in done.stderr
 
 
+def test_a_broken_store_of_vectors_is_named(run_script: RunScript, tmp_path: Path) -> None:
+    (tmp_path / ".ask_folder.db").write_text("no database" * 200, encoding="utf-8")
+
+    done = run_script("ask_folder", ".", "What is the sky?", "--pattern", "*.txt")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert ".ask_folder.db: file is not a database; delete it" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
