@@ -6,12 +6,11 @@ else as JSON; null prints nothing. What is printed is never read as a template a
 
 Whatever data comes, rendering ends: the length of texts, the number of rounds of loops, numbers and time are bounded.
 
-Only this module and `template_check` import Jinja, and only once a file has a template.
+Only the modules `template_…` import Jinja, and only once a file has a template.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -23,7 +22,21 @@ from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import pass_context
 
-from namel3ss.errors import N3Error
+from namel3ss.declarations.template_values import (
+    LARGEST_TEXT,
+    TemplateError,
+    as_json,
+    as_text,
+    bounded,
+    bounded_list,
+    indented,
+    is_number,
+    kind_of,
+    plain_item,
+    replace_in,
+    too_long,
+    what_is_missing,
+)
 
 if TYPE_CHECKING:
     from jinja2.runtime import Context
@@ -40,11 +53,9 @@ __all__ = [
     "render",
 ]
 
-LARGEST_TEXT: Final = 4_000_000  # characters; no context window holds more
 MOST_ROUNDS: Final = 100_000  # of all loops of one rendering together
 LONGEST_S: Final = 5.0
 _LARGEST_NUMBER: Final = 10**18
-_MOST_ITEMS: Final = 100_000
 
 FILTERS: Final = (
     "abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "indent", "int", "items",
@@ -62,10 +73,6 @@ LOOP_KEYS: Final = (
 )  # fmt: skip
 
 _BUDGET: Final = " budget"  # no template can write a name with a blank in it
-
-
-class TemplateError(N3Error):
-    """A template cannot be rendered with this data: a key is missing, or a limit was reached."""
 
 
 class _Budget:
@@ -86,7 +93,7 @@ class _Budget:
     def spend_text(self, text: str) -> None:
         self._characters -= len(text)
         if self._characters < 0:
-            raise _too_long()
+            raise too_long()
         self.check_time()
 
     def check_time(self) -> None:
@@ -125,14 +132,14 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.globals.clear()
         self.filters = {name: self.filters[name] for name in FILTERS if name in self.filters} | {
             "string": as_text,
-            "tojson": _as_json,
+            "tojson": as_json,
             "join": _join,
-            "replace": _replace,
-            "indent": _indent,
+            "replace": replace_in,
+            "indent": indented,
             _COUNTED: _counted,
             _TEXT: as_text,
-            _SHORT: _bounded,
-            _PLAIN: _plain,
+            _SHORT: bounded,
+            _PLAIN: plain_item,
             _KEPT: _kept,
         }
         self.tests = {name: self.tests[name] for name in TESTS} | {
@@ -158,10 +165,10 @@ class _Environment(ImmutableSandboxedEnvironment):
                 return obj[argument]
         elif isinstance(obj, jinja2.Undefined):
             return getattr(obj, "anything")  # noqa: B009  # raises, saying what was undefined
-        return self.undefined(_missing(obj, argument), obj=obj, name=str(argument))
+        return self.undefined(what_is_missing(obj, argument), obj=obj, name=str(argument))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        numbers = _is_number(left) and _is_number(right)
+        numbers = is_number(left) and is_number(right)
         if operator == "**" and numbers and abs(right) > 64:
             raise TemplateError(f"A template cannot raise a number to the power of {right}.")
         if numbers:
@@ -170,11 +177,11 @@ class _Environment(ImmutableSandboxedEnvironment):
                 return result
             raise TemplateError("A number in the template becomes too large.")
         if operator == "+" and isinstance(left, str) and isinstance(right, str):
-            return _bounded(left + right)
+            return bounded(left + right)
         if operator == "+" and isinstance(left, list) and isinstance(right, list):
-            return _bounded_list(left + right)
+            return bounded_list(left + right)
         raise TemplateError(
-            f"A template cannot compute {_kind(left)} {operator} {_kind(right)}.",
+            f"A template cannot compute {kind_of(left)} {operator} {kind_of(right)}.",
             suggestion="Join texts with `~`." if operator == "+" else None,
         )
 
@@ -278,34 +285,6 @@ def _run(template: jinja2.Template, values: Mapping[str, object], budget: _Budge
 # -- what templates print and compute -------------------------------------------------------------------------
 
 
-def as_text(value: object) -> str:
-    """A value as templates print it: text as it is, nothing for null, JSON for the rest."""
-    if isinstance(value, str):
-        return str(value)
-    if value is None:
-        return ""
-    if isinstance(value, jinja2.Undefined):
-        return str(value)  # raises
-    return _as_json(value)
-
-
-def _as_json(value: object, indent: int | None = None) -> str:
-    if isinstance(value, jinja2.Undefined):
-        return str(value)  # raises
-    if not isinstance(value, str | int | float | dict | list | tuple | None):
-        value = list(value) if isinstance(value, Iterable) else str(value)
-    pieces: list[str] = []
-    length = 0
-    # iterencode gives small pieces, so that a limit can stop it.
-    encoder = json.JSONEncoder(ensure_ascii=False, indent=None if indent is None else min(indent, 8))
-    for piece in encoder.iterencode(value):
-        length += len(piece)
-        if length > LARGEST_TEXT:
-            raise _too_long()
-        pieces.append(piece)
-    return "".join(pieces)
-
-
 @pass_context
 def _counted(context: Context, items: Iterable[object]) -> Iterator[object]:
     budget: Any = context.resolve(_BUDGET)
@@ -334,77 +313,6 @@ def _join(items: Iterable[object], separator: object = "", attribute: str | int 
         piece = as_text(environment.getitem(item, attribute) if attribute is not None else item)
         length += len(piece) + len(between)
         if length > LARGEST_TEXT:
-            raise _too_long()
+            raise too_long()
         pieces.append(piece)
     return between.join(pieces)
-
-
-def _replace(value: object, old: str, new: str, count: int = -1) -> str:
-    text = as_text(value)
-    found = len(text) + 1 if not old else text.count(old)
-    if count >= 0:
-        found = min(found, count)
-    if len(text) + found * (len(new) - len(old)) > LARGEST_TEXT:
-        raise _too_long()
-    return text.replace(old, new, count)
-
-
-def _indent(value: object, width: int | str = 4, first: bool = False) -> str:
-    text = as_text(value)
-    margin = width[:64] if isinstance(width, str) else " " * min(max(width, 0), 64)
-    if len(text) + (text.count("\n") + 1) * len(margin) > LARGEST_TEXT:
-        raise _too_long()
-    indented = "\n".join(margin + line if line else line for line in text.split("\n"))
-    return indented if first else indented[len(margin) :] if indented.startswith(margin) else indented
-
-
-def _bounded(text: str) -> str:
-    if len(text) > LARGEST_TEXT:
-        raise _too_long()
-    return text
-
-
-def _bounded_list(items: list[object]) -> list[object]:
-    if len(items) > _MOST_ITEMS:
-        raise TemplateError(f"A list in the template has more than {_MOST_ITEMS:,} items.")
-    return items
-
-
-def _plain(value: object) -> object:
-    """An item of a list that a template writes: lists of lists could grow without end."""
-    if isinstance(value, jinja2.Undefined):
-        str(value)
-    if value is not None and not isinstance(value, str | int | float):
-        raise TemplateError(f"A list that a template writes may hold texts and numbers, not {_kind(value)}.")
-    return value
-
-
-def _too_long() -> TemplateError:
-    return TemplateError(f"The rendered text is longer than {LARGEST_TEXT:,} characters.")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, jinja2.Undefined):
-        str(value)  # raises
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, dict):
-        return "an object"
-    return "a number" if _is_number(value) else "a list"
-
-
-def _missing(obj: Any, key: object) -> str:
-    if isinstance(obj, dict):
-        there = ", ".join(f"`{name}`" for name in list(obj)[:10]) or "nothing"
-        return f"there is no `{str(key)[:60]}` in an object that has {there}"
-    if isinstance(obj, list | tuple):
-        return f"there is no item {str(key)[:60]} in a list of {len(obj)}"
-    return f"there is no `{str(key)[:60]}` in {_kind(obj)}"
