@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import abc
 import time
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from namel3ss.scheduling import RequestQueue
 
 __all__ = ["Asked", "OwnRequest", "Send", "SharedRequest"]
+
+_MOMENT_S: Final = 1.0
 
 # Puts a streamed request in the queue; it calls the first with each piece and the second with the id at the end.
 Send: TypeAlias = "Callable[[Callable[[dict[str, Any]], object], Callable[[str], object]], str]"
@@ -152,6 +154,9 @@ class SharedRequest(Asked):
         self._last: dict[str, Any] = {}
         if taken.outcome is Outcome.MISS:
             self._feed(taken.seat.flight, send)
+        elif taken.outcome is Outcome.JOINED:
+            # Whoever it joins is just putting it in the queue, perhaps; its place there is then known.
+            taken.seat.flight.label_within(_MOMENT_S)
 
     @property
     def request_id(self) -> str | None:

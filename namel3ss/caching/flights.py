@@ -38,12 +38,13 @@ class NotReadError(N3Error):
 class Flight:
     """An answer on its way. `ended` is called once, when it is complete, has failed or is abandoned.
 
-    `label` is what whoever feeds it wants its readers to know, such as the id of the request.
+    `label` is what whoever feeds it wants its readers to know, such as the id of the request; None until it is set.
     """
 
     def __init__(self, max_bytes: int, ended: Callable[[Flight], None] | None = None) -> None:
         self._max_bytes = max_bytes
-        self.label: str | None = None
+        self._label: str | None = None
+        self._is_labelled = threading.Event()
         self._ended = ended
         self._lock = threading.Lock()
         self._pieces: list[bytes] = []
@@ -62,6 +63,20 @@ class Flight:
         flight._pieces = list(pieces)
         flight._state = "complete"
         return flight
+
+    @property
+    def label(self) -> str | None:
+        return self._label
+
+    @label.setter
+    def label(self, label: str) -> None:
+        self._label = label
+        self._is_labelled.set()
+
+    def label_within(self, seconds: float) -> str | None:
+        """The label, waited for at most so long; None at once where the flight has ended without one."""
+        self._is_labelled.wait(seconds)
+        return self._label
 
     # -- for whoever feeds it -----------------------------------------------------------------------------------
 
@@ -155,6 +170,7 @@ class Flight:
             if self._state != "open":
                 return
             self._state, self._error = state, error
+            self._is_labelled.set()
             self._wake_all()
         if self._ended is not None:
             self._ended(self)

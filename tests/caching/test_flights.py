@@ -192,3 +192,13 @@ def test_of_many_who_leave_at_the_same_moment_exactly_one_abandons_it() -> None:
         with ThreadPoolExecutor(4) as threads:
             list(threads.map(leave, seats))
         assert told == ["abandoned"]
+
+
+def test_label_is_waited_for_no_longer_than_it_can_come() -> None:
+    labelled, ended, silent = Flight(1000), Flight(1000), Flight(1000)
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(flight.label_within, 30.0) for flight in (labelled, ended)]
+        labelled.label = "request 1"
+        ended.fail(KeyError("never sent"))
+        assert [future.result(10) for future in waiting] == ["request 1", None]
+    assert silent.label_within(0.001) is None

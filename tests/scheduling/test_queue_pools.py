@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from namel3ss.providers.local.ollama import (
     OllamaServerUnreachableError,
     OllamaStreamInterruptedError,
 )
+from namel3ss.sandbox import SandboxOptions, SandboxServer
 from namel3ss.scheduling import NoServerError, RequestQueue, Server
 from tests.scheduling.queue_play import play, request
 from tests.support.eventually import eventually
@@ -407,3 +409,28 @@ def test_streamed_answers_come_whole_from_any_server(pair: tuple[ScriptedServer,
         ids = [queue.add_request(request(pair[0].url, stream=True)) for _ in range(6)]
         for request_id in ids:
             assert list(queue.iter_result(request_id)) == [PART, DONE]
+
+
+def test_every_request_of_many_threads_is_answered_though_a_server_goes_in_the_middle() -> None:
+    answered: Counter[str] = Counter()
+    options = SandboxOptions(installed=("m",))
+    with SandboxServer(options) as staying, SandboxServer(options) as going:
+        servers = [going.url, staying.url]
+        with RequestQueue(servers=servers, slots=4, look_every_s=OFTEN_S) as queue:
+
+            def work(number: int) -> None:
+                for _ in range(8):
+                    request_id = queue.add_request(request(going.url), number % 10, f"user {number % 5}")
+                    assert queue.get_result(request_id, timeout=None)["done"] is True
+                    answered[request_id] += 1
+
+            with ThreadPoolExecutor(12) as threads:
+                working = [threads.submit(work, number) for number in range(12)]
+                eventually(lambda: len(answered) > 20)
+                going.stop()
+                for future in working:
+                    future.result(30)
+            states_at_the_end = states(queue)
+
+    assert len(answered) == answered.total() == 12 * 8
+    assert states_at_the_end == {going.url: "down", staying.url: "up"}
