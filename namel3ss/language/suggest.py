@@ -23,8 +23,9 @@ def closest(word: str, candidates: Iterable[str], n: int = 1) -> list[str]:
     wanted = _folded(word)
     found = []
     for candidate in dict.fromkeys(candidates):
-        distance = _candidate_distance(wanted, _folded(candidate))
-        if distance <= max(1, max(len(wanted), len(candidate)) // 3):
+        limit = max(1, max(len(wanted), len(candidate)) // 3)
+        distance = _candidate_distance(wanted, _folded(candidate), limit)
+        if distance <= limit:
             found.append((distance, candidate))
     found.sort(key=lambda pair: pair[0])
     return [candidate for _, candidate in found[:n]]
@@ -36,20 +37,25 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
     return f"did you mean `{best[0]}`?" if best else None
 
 
-def _candidate_distance(wanted: str, candidate: str) -> int:
+def _candidate_distance(wanted: str, candidate: str, limit: int) -> int:
     if wanted == candidate:
         return 0
     if len(wanted) >= 3 and candidate.startswith(wanted):
         return 1
-    return _edit_distance(wanted, candidate)
+    return _edit_distance(wanted, candidate, limit)
 
 
 def _folded(word: str) -> str:
     return word.casefold().replace("-", "_")
 
 
-def _edit_distance(left: str, right: str) -> int:
-    """Insertions, deletions, replacements and swaps of neighbours that turn one into the other."""
+def _edit_distance(left: str, right: str, limit: int) -> int:
+    """Insertions, deletions, replacements and swaps of neighbours that turn one into the other.
+
+    Where they are more than `limit`, some number above it.
+    """
+    if abs(len(left) - len(right)) > limit:
+        return limit + 1
     before: list[int] = []
     last = list(range(len(right) + 1))
     for row, character in enumerate(left, 1):
@@ -59,5 +65,7 @@ def _edit_distance(left: str, right: str) -> int:
             if row > 1 and column > 1 and character == right[column - 2] and left[row - 2] == other:
                 cost = min(cost, before[column - 2] + 1)
             line.append(cost)
+        if min(line) > limit and min(last) > limit:
+            return limit + 1
         before, last = last, line
     return last[-1]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Document", "open_document"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Document:
     """A snapshot: an edit gives another one, which shares the pieces that did not change.
 

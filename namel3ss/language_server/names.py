@@ -22,6 +22,7 @@ __all__ = [
     "NameSite",
     "definitions",
     "documents_of_program",
+    "has_letters",
     "name_at",
     "names_of",
     "sites_of",
@@ -61,6 +62,11 @@ class NameSite:
 _known: weakref.WeakKeyDictionary[Source, tuple[NameSite, ...]] = weakref.WeakKeyDictionary()
 
 
+_of_documents: weakref.WeakKeyDictionary[Document, tuple[tuple[NameSite, Span], ...]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
 def names_of(result: ParseResult) -> tuple[NameSite, ...]:
     """Every name in a piece, in its order. Found once for each piece."""
     source = result.tree.source
@@ -72,11 +78,14 @@ def names_of(result: ParseResult) -> tuple[NameSite, ...]:
     return found
 
 
-def sites_of(document: Document) -> Iterator[tuple[NameSite, Span]]:
-    """Every name in a document with its span in the whole text."""
-    for piece in document.pieces.all:
-        for site in names_of(piece.result):
-            yield site, piece.span(site.span)
+def sites_of(document: Document) -> tuple[tuple[NameSite, Span], ...]:
+    """Every name in a document with its span in the whole text. Found once for each document."""
+    found = _of_documents.get(document)
+    if found is None:
+        found = _of_documents[document] = tuple(
+            (site, piece.span(site.span)) for piece in document.pieces.all for site in names_of(piece.result)
+        )
+    return found
 
 
 def name_at(document: Document, offset: int) -> tuple[NameSite, Span] | None:
@@ -143,3 +152,9 @@ def _inner(span: Span, source: Source) -> Span:
     if span.end - span.start >= 2 and text[span.start] in "\"'" and text[span.end - 1] == text[span.start]:
         return Span(span.start + 1, span.end - 1)
     return span
+
+
+def has_letters(name: str, wanted: str) -> bool:
+    """Whether a name holds the letters that somebody typed, in their order."""
+    letters = iter(name.casefold())
+    return all(letter in letters for letter in wanted.casefold())

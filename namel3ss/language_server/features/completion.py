@@ -8,7 +8,7 @@ from lsprotocol import types
 
 from namel3ss.language_server.cursor import Cursor, find_cursor, span_of
 from namel3ss.language_server.features.templates import template_items
-from namel3ss.language_server.names import documents_of_program, sites_of
+from namel3ss.language_server.names import documents_of_program, has_letters, sites_of
 from namel3ss.language_server.schema import (
     TYPES,
     KeyInfo,
@@ -42,6 +42,7 @@ _STEP: Final = (
     "One step of the chain",
     'step ${1:name} {\n    prompt: "$2"\n    output: ${3:answer}\n}',
 )
+_MOST_NAMES: Final = 100  # more are found by typing on
 _MODEL_NAMES: Final = frozenset({"extends"})
 
 
@@ -60,9 +61,10 @@ def complete(
     if document.refusals:
         return types.CompletionList(is_incomplete=False, items=[])
     cursor = find_cursor(document, document.offset(position))
-    items = _Completing(workspace, cursor, facts, snippets).items()
+    completing = _Completing(workspace, cursor, facts, snippets)
+    items = completing.items()
     waits = cursor.spot == "value" and cursor.key == "model" and facts is None and _is_model(cursor)
-    return types.CompletionList(is_incomplete=waits, items=items)
+    return types.CompletionList(is_incomplete=waits or completing.is_cut, items=items)
 
 
 def _is_model(cursor: Cursor) -> bool:
@@ -81,6 +83,7 @@ class _Completing:
         self._cursor = cursor
         self._facts = facts
         self._snippets = snippets
+        self.is_cut = False  # there is more than is offered
         self._range = cursor.document.range(span_of(cursor))
 
     def items(self) -> list[types.CompletionItem]:
@@ -198,12 +201,18 @@ class _Completing:
     def _names(self, kind: NameKind) -> Iterable[types.CompletionItem]:
         own = self._cursor.declaration
         own_name = own.name.text if own is not None and own.name is not None else None
-        for document in documents_of_program(self._workspace, self._cursor.document):
-            for site, _ in sites_of(document):
-                if site.is_declaration and site.name.kind == kind:
-                    if own is not None and own.kind == kind and site.name.text == own_name:
-                        continue
-                    yield self._value(site.name.text, types.CompletionItemKind.Reference, detail=kind)
+        names = {
+            site.name.text
+            for document in documents_of_program(self._workspace, self._cursor.document)
+            for site, _ in sites_of(document)
+            if site.is_declaration and site.name.kind == kind
+        }
+        if own is not None and own.kind == kind:
+            names.discard(own_name or "default")
+        fitting = sorted(name for name in names if has_letters(name, self._cursor.word))
+        self.is_cut = self.is_cut or len(fitting) > _MOST_NAMES
+        for name in fitting[:_MOST_NAMES]:
+            yield self._value(name, types.CompletionItemKind.Reference, detail=kind)
 
     def _variables(self, prefix: str) -> Iterable[types.CompletionItem]:
         """The names of variables that are set; what they say is nobody's business."""
@@ -231,7 +240,6 @@ class _Completing:
             kind=kind,
             detail=detail,
             sort_text=sort_text,
-            filter_text=text,
             text_edit=types.TextEdit(self._range, text),
         )
 

@@ -10,7 +10,7 @@ from lsprotocol import types
 from namel3ss.language import Span
 from namel3ss.language_server.cursor import find_cursor
 from namel3ss.language_server.features.templates import names_in_scope, uses_in
-from namel3ss.language_server.names import definitions, documents_of_program, name_at, sites_of
+from namel3ss.language_server.names import definitions, documents_of_program, has_letters, name_at, sites_of
 from namel3ss.language_server.programs import Place
 
 if TYPE_CHECKING:
@@ -129,11 +129,10 @@ def _check_name(workspace: Workspace, document: Document, name: Name, new_name: 
 
 def workspace_symbols(workspace: Workspace, query: str) -> list[types.WorkspaceSymbol]:
     """The declarations of the workspace whose names hold the letters of a query in their order."""
-    wanted = query.casefold()
     found = []
     for document in workspace.documents():
         for site, span in sites_of(document):
-            if site.is_declaration and _has_letters(site.name.text.casefold(), wanted):
+            if site.is_declaration and has_letters(site.name.text, query):
                 found.append(
                     types.WorkspaceSymbol(
                         location=document.location(span),
@@ -145,11 +144,6 @@ def workspace_symbols(workspace: Workspace, query: str) -> list[types.WorkspaceS
                 if len(found) >= _MOST_SYMBOLS:
                     return found
     return found
-
-
-def _has_letters(text: str, wanted: str) -> bool:
-    letters = iter(text)
-    return all(letter in letters for letter in wanted)
 
 
 def _uses(workspace: Workspace, document: Document, name: Name, *, with_declaration: bool) -> Iterator[Place]:
