@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from namel3ss.declarations.environment import UNSET, report_literal_secrets, report_unset, resolve
-from namel3ss.declarations.fallbacks import read_fallback
 from namel3ss.declarations.model import EnvironmentValue, Location, ModelDeclaration, Path
 from namel3ss.declarations.placement import report_place, report_unknown, usual_block
 from namel3ss.declarations.replacing import written_instead
@@ -139,6 +138,8 @@ class ModelCheck:
         written = draft.keys.get("fallback")
         if written is None:
             return None
+        from namel3ss.declarations.fallbacks import read_fallback  # few models have one
+
         fallback = read_fallback(written, self._names, self._environ, self._findings)
         if fallback is not None and fallback.model == draft.name:
             self._findings.report(

@@ -286,8 +286,8 @@ def _read_limit(value: object) -> object:
     return None if value == "none" else _read_seconds(value)
 
 
-# A length of time in seconds. Files write 5s, 1h30m, or a bare number of seconds.
 _SECONDS_SCHEMA = WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]})
+# A length of time in seconds. Files write 5s, 1h30m, or a bare number of seconds.
 Seconds: TypeAlias = Annotated[float, BeforeValidator(_read_seconds), _SECONDS_SCHEMA]
 # The same for a wait that may also be unlimited: `none` in a file, None in Python.
 Limit: TypeAlias = Annotated[
