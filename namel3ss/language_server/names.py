@@ -6,6 +6,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from namel3ss.declarations import base_of
 from namel3ss.language import BareWord, Block, Declaration, List, Span, Step, String
 from namel3ss.language_server.programs import Place
 
@@ -22,6 +23,7 @@ __all__ = [
     "NameSite",
     "definitions",
     "documents_of_program",
+    "documents_with_profiles",
     "has_letters",
     "name_at",
     "names_of",
@@ -115,6 +117,18 @@ def documents_of_program(workspace: Workspace, document: Document) -> list[Docum
     return list(found.values())
 
 
+def documents_with_profiles(workspace: Workspace, document: Document) -> list[Document]:
+    """Those in which a name of a document is known, and the profiles that lie over them."""
+    found = documents_of_program(workspace, document)
+    paths = {each.path for each in found}
+    for other in workspace.documents():
+        if other.path not in paths and other.path.count(".") > 1 and other.is_on_disk:
+            base = base_of(other.path)
+            if base is not None and base[0] in paths:
+                found.append(other)
+    return found
+
+
 def _sites(declaration: Declaration, source: Source) -> Iterator[NameSite]:
     if declaration.name is not None:
         span = _inner(declaration.name.span, source)
@@ -132,6 +146,8 @@ def _uses(block: Block, kind: NameKind, source: Source, *, in_fallback: bool = F
             continue
         if key in _MODEL_KEYS[kind] or (in_fallback and key == "model") or key == _FALLBACK:
             yield from _named(value, "ai model", source)
+        elif kind == "gateway" and key == "servers":
+            yield from _named(value, "server", source)
         elif kind == "chain" and key == "prompt" and isinstance(value, BareWord):
             yield from _named(value, "prompt", source)
         if isinstance(value, Block) and key not in ("input", "output"):

@@ -11,8 +11,12 @@ import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args, get_origin
 
+from pydantic import BaseModel
+
 from namel3ss.declarations.chain_check import CHAIN_KEYS
 from namel3ss.declarations.drafts import BLOCKS, MODEL_KEYS
+from namel3ss.declarations.fallbacks import Fallback
+from namel3ss.declarations.gateway_settings import GatewaySettings, ServerSettings
 from namel3ss.declarations.prompts import PROMPT_KEYS
 from namel3ss.declarations.step_check import STEP_KEYS
 from namel3ss.providers.registry import PluginError
@@ -21,14 +25,20 @@ from namel3ss.providers.settings import is_union, setting_infos, without_none
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pydantic import BaseModel
-
     from namel3ss.language_server.cursor import Cursor
     from namel3ss.language_server.programs import CheckedProgram
     from namel3ss.providers.registry import ProviderRegistry
     from namel3ss.providers.settings import SettingInfo
 
-__all__ = ["TYPES", "KeyInfo", "choices_of", "config_model_of", "key_infos", "provider_of"]
+__all__ = [
+    "TYPES",
+    "KeyInfo",
+    "choices_of",
+    "config_model_of",
+    "key_infos",
+    "provider_of",
+    "settings_model_at",
+]
 
 _WORDS: Final[Mapping[str, str]] = {
     "provider": "Who runs the model, such as `ollama`.",
@@ -100,8 +110,11 @@ def key_infos(cursor: Cursor, config_model: type[BaseModel] | None) -> list[KeyI
     declaration = cursor.declaration
     if declaration is None:
         return []
-    if declaration.kind == "ai model":
+    if declaration.kind == "ai model" and cursor.path[:1] != ("fallback",):
         return _of_model(cursor.path, config_model)
+    settings = settings_model_at(cursor, config_model)
+    if settings is not None:
+        return [_of_setting(info, "") for info in setting_infos(settings).values()]
     if cursor.path:
         return []
     if declaration.kind == "prompt":
@@ -109,6 +122,41 @@ def key_infos(cursor: Cursor, config_model: type[BaseModel] | None) -> list[KeyI
     if declaration.kind == "chain":
         return [_of_part(key) for key in (STEP_KEYS if cursor.step is not None else CHAIN_KEYS)]
     return []
+
+
+def settings_model_at(cursor: Cursor, config_model: type[BaseModel] | None) -> type[BaseModel] | None:
+    """The model of the settings that the block around the cursor holds; None for a block of anything else."""
+    declaration = cursor.declaration
+    if declaration is None:
+        return None
+    path = cursor.path
+    if declaration.kind == "ai model":
+        if path[:1] == ("fallback",):
+            return _inside(Fallback, path[1:])
+        return config_model if len(path) == 1 and path[0] in BLOCKS else None
+    roots: dict[str, type[BaseModel]] = {"server": ServerSettings, "gateway": GatewaySettings}
+    root = roots.get(declaration.kind)
+    return _inside(root, path) if root is not None else None
+
+
+def _inside(model: type[BaseModel], path: tuple[str, ...]) -> type[BaseModel] | None:
+    """The model that keys lead to from another one."""
+    for key in path:
+        field = model.model_fields.get(key)
+        inner = _model_in(field.annotation) if field is not None else None
+        if inner is None:
+            return None
+        model = inner
+    return model
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    plain = without_none(annotation)
+    if isinstance(plain, type) and issubclass(plain, BaseModel):
+        return plain
+    if get_origin(plain) is Annotated or is_union(plain):
+        return next((found for member in get_args(plain) if (found := _model_in(member))), None)
+    return None
 
 
 def _of_model(path: tuple[str, ...], config_model: type[BaseModel] | None) -> list[KeyInfo]:
@@ -132,13 +180,14 @@ def _may_stand(info: SettingInfo, block: str) -> bool:
 
 def _of_setting(info: SettingInfo, block: str) -> KeyInfo:
     is_map = info.form.startswith("a map")
+    is_usual = not block or info.place in (block, "either")
     return KeyInfo(
         info.name,
         info.description,
         info.form,
         info,
         opens="block" if is_map else "",
-        is_usual=info.place in (block, "either"),
+        is_usual=is_usual,
     )
 
 

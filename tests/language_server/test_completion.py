@@ -47,6 +47,10 @@ def test_between_declarations_there_are_declarations() -> None:
         (MODEL + "    config: {\n        ¦", {"temperature"}, {"provider"}),
         (MODEL + "    ¦\n}\n", {"config"}, {"provider", "model"}),
         ("prompt p {\n    ¦\n}\n", {"input", "output", "template", "system"}, {"config"}),
+        ("server s {\n    ¦\n}\n", {"base_url", "slots"}, {"listen"}),
+        ("gateway g {\n    ¦\n}\n", {"listen", "servers", "queue"}, {"slots"}),
+        ("gateway g {\n    queue: {\n        ¦\n    }\n}\n", {"max_waiting"}, {"listen"}),
+        (MODEL + "    fallback: {\n        ¦\n    }\n}\n", {"model", "when"}, {"provider"}),
         ("chain c {\n    ¦\n}\n", {"input", "output", "step"}, {"template"}),
         ("chain c {\n    step a {\n        ¦\n    }\n}\n", {"prompt", "retry", "timeout"}, {"step"}),
     ],
@@ -167,6 +171,31 @@ def test_variables_that_are_set_are_offered_without_their_values() -> None:
 
 def test_nothing_is_offered_in_a_comment() -> None:
     assert labels(completed(MODEL + "    # a remark ¦\n}\n")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('gateway g {\n    servers: [¦]\n}\nserver one { base_url: "http://127.0.0.1:1" }\n', ["one"]),
+        (
+            "gateway g {\n    models: [small, ¦]\n}\nai model small { provider: ollama  model: tiny }\n",
+            ["small"],
+        ),
+        ("gateway g {\n    cloud_models: ¦\n}\n", ["true", "false"]),
+        (MODEL + "    fallback: ¦\n}\nai model small { provider: ollama  model: tiny }\n", ["small"]),
+        (
+            MODEL + "    fallback: { model: ¦ }\n}\nai model small { provider: ollama  model: tiny }\n",
+            ["small"],
+        ),
+        (MODEL + "    extends: ¦\n}\nai model small { provider: ollama  model: tiny }\n", ["small"]),
+        ("ai model a {\n    provider: ol¦\n}\n", ["anthropic", "ollama", "scripted"]),
+    ],
+)
+def test_a_reference_offers_what_it_may_name(text: str, wanted: list[str]) -> None:
+    found = [label for label in labels(completed(text)) if not label.startswith("env.")]
+
+    assert set(wanted) <= set(found)
+    assert "llama3:8b" not in found
 
 
 def test_types_are_offered_where_they_belong() -> None:

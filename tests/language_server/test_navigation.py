@@ -121,6 +121,21 @@ def test_renaming_an_input_changes_its_uses_in_templates_of_the_declaration_alon
     assert [spelled(document, each.range) for each in edits] == ["text", "text", "text"]
 
 
+def test_renaming_reaches_the_profiles_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "models.prod.ai").write_text("ai model small { config: { temperature: 0 } }\n")
+    text = MODELS.replace("small", "sm¦all", 1)
+    workspace = make_workspace(tmp_path)
+    (tmp_path / "models.ai").write_text(MODELS)
+    list(workspace.find_files())
+    workspace, document = opened(text, workspace, (tmp_path / "models.ai").as_uri())
+
+    edit = navigation.rename(workspace, document, at(document, text), "tiny")
+
+    assert edit is not None
+    assert edit.changes is not None
+    assert {uri.rpartition("/")[2] for uri in edit.changes} == {"models.ai", "models.prod.ai"}
+
+
 @pytest.mark.parametrize("name", ["", "1a", "a b", "ask", "{}", "x" * 200])
 def test_what_can_be_no_name_or_is_taken_is_refused(tmp_path: Path, name: str) -> None:
     workspace, document, position = open_both(tmp_path, "model: sm¦all\n    input")

@@ -16,6 +16,7 @@ from namel3ss.language_server.schema import (
     config_model_of,
     key_infos,
     provider_of,
+    settings_model_at,
 )
 from namel3ss.language_server.words import gigabytes, setting_text
 
@@ -145,36 +146,37 @@ class _Completing:
         cursor = self._cursor
         kind = cursor.declaration.kind if cursor.declaration is not None else ""
         if cursor.word.startswith("env."):
-            yield from self._variables("")
+            yield from self._variables()
             return
-        if kind == "ai model" and not cursor.path:
+        if kind == "ai model" and (not cursor.path or cursor.path == ("fallback",)):
             yield from self._model_values()
         elif cursor.path[-1:] in (("input",), ("output",)) or cursor.key == "output":
             yield from self._words(TYPES, types.CompletionItemKind.TypeParameter)
         elif kind in ("prompt", "chain", "server", "gateway"):
             yield from self._part_values(kind)
-        if cursor.path[:1] in (("config",), ("deployment_config",)):
-            program = self._workspace.program(cursor.document)
-            config_model = config_model_of(self._workspace.registry, provider_of(cursor, program))
-            if config_model is not None and len(cursor.path) == 1:
-                yield from self._words(
-                    choices_of(config_model, cursor.key), types.CompletionItemKind.EnumMember
-                )
-            yield from self._variables("env.")
+        program = self._workspace.program(cursor.document)
+        config_model = config_model_of(self._workspace.registry, provider_of(cursor, program))
+        settings = settings_model_at(cursor, config_model)
+        if settings is not None:
+            yield from self._words(choices_of(settings, cursor.key), types.CompletionItemKind.EnumMember)
+        if settings is not None or cursor.path[:1] in (("config",), ("deployment_config",)):
+            yield from self._variables()
 
     def _model_values(self) -> Iterable[types.CompletionItem]:
         cursor = self._cursor
         if cursor.key == "provider":
             yield from self._words(self._workspace.registry.names(), types.CompletionItemKind.Module)
+        elif cursor.key in _MODEL_NAMES or cursor.key == "fallback" or cursor.path:
+            yield from self._names("ai model")
         elif cursor.key == "model":
             yield from self._models()
-        elif cursor.key in _MODEL_NAMES or cursor.key == "fallback":
-            yield from self._names("ai model")
 
     def _part_values(self, kind: str) -> Iterable[types.CompletionItem]:
         cursor = self._cursor
-        if cursor.key in ("model", "models"):
+        if cursor.key in ("model", "models", "fallback"):
             yield from self._names("ai model")
+        elif kind == "gateway" and cursor.key == "servers":
+            yield from self._names("server")
         elif kind == "chain" and cursor.key == "prompt":
             yield from self._names("prompt")
 
@@ -214,9 +216,8 @@ class _Completing:
         for name in fitting[:_MOST_NAMES]:
             yield self._value(name, types.CompletionItemKind.Reference, detail=kind)
 
-    def _variables(self, prefix: str) -> Iterable[types.CompletionItem]:
+    def _variables(self) -> Iterable[types.CompletionItem]:
         """The names of variables that are set; what they say is nobody's business."""
-        del prefix
         for name in sorted(self._workspace.environ):
             if name.isidentifier():
                 yield self._value(

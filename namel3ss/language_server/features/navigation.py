@@ -10,7 +10,14 @@ from lsprotocol import types
 from namel3ss.language import Span
 from namel3ss.language_server.cursor import find_cursor
 from namel3ss.language_server.features.templates import names_in_scope, uses_in
-from namel3ss.language_server.names import definitions, documents_of_program, has_letters, name_at, sites_of
+from namel3ss.language_server.names import (
+    definitions,
+    documents_of_program,
+    documents_with_profiles,
+    has_letters,
+    name_at,
+    sites_of,
+)
 from namel3ss.language_server.programs import Place
 
 if TYPE_CHECKING:
@@ -147,7 +154,7 @@ def workspace_symbols(workspace: Workspace, query: str) -> list[types.WorkspaceS
 
 
 def _uses(workspace: Workspace, document: Document, name: Name, *, with_declaration: bool) -> Iterator[Place]:
-    for other in documents_of_program(workspace, document):
+    for other in documents_with_profiles(workspace, document):
         for site, span in sites_of(other):
             if site.name == name and (with_declaration or not site.is_declaration):
                 yield Place(other, span)
