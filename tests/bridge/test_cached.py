@@ -244,13 +244,15 @@ def test_one_who_leaves_or_runs_out_of_time_does_not_end_the_others(
 
 
 def test_request_that_nobody_waits_for_any_more_is_stopped(
-    bridge: OllamaBridge, server: ScriptedServer, queue: RequestQueue, cache: ResponseCache
+    bridge: OllamaBridge, server: ScriptedServer
 ) -> None:
     server.on("/api/chat", [*lines(part("H"))[:-1], Gate()], lines(answer()))
-    hasty = OllamaBridge(server.url, "m", queue, cache=cache, temperature=0, timeout=0.02)
 
-    with pytest.raises(BridgeTimeoutError):
-        hasty.generate_response(HELLO)
+    def give_up(text: str) -> None:
+        raise KeyError(text)
+
+    with pytest.raises(KeyError):
+        bridge.generate_response(HELLO, stream=True, callback=give_up)
     [request] = [request for request in server.requests if request.path == "/api/chat"]
     request.aborted.wait()
     assert outcome(bridge.generate_response(HELLO)) == "miss"

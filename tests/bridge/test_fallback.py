@@ -170,17 +170,19 @@ def test_server_that_is_down_is_replaced_and_it_is_said(
 
 
 def test_server_known_to_be_down_is_not_asked_first(
-    server: ScriptedServer, cloud: ScriptedServer, cloud_bridge: AnthropicBridge, queue: RequestQueue
+    server: ScriptedServer, cloud: ScriptedServer, cloud_bridge: AnthropicBridge
 ) -> None:
     server.on("/api/chat", [Reset()], document(answer()))
-    bridge = bridge_to(server.url, queue, cloud_bridge, allow_fallback=True)
+    with RequestQueue(clock=lambda: 0.0) as queue:  # no time passes, after which it would be tried again
+        bridge = bridge_to(server.url, queue, cloud_bridge, allow_fallback=True)
 
-    for _ in range(3):
-        assert "fallback" in bridge.generate_response(HELLO).metadata
+        for _ in range(3):
+            assert "fallback" in bridge.generate_response(HELLO).metadata
 
-    assert len(server.requests) == 1
-    assert "fallback" not in bridge.generate_response(HELLO, allow_fallback=False).metadata
-    assert "fallback" not in bridge.generate_response(HELLO).metadata  # it has answered: it is up
+        assert len(server.requests) == 1
+        assert "fallback" not in bridge.generate_response(HELLO, allow_fallback=False).metadata
+        # It has answered: it is up.
+        assert "fallback" not in bridge.generate_response(HELLO).metadata
 
 
 @pytest.mark.parametrize("is_streamed", [False, True])
