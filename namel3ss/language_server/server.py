@@ -23,9 +23,10 @@ from namel3ss.language_server.features.signature import signature_help
 from namel3ss.language_server.progress import Bar
 from namel3ss.language_server.protocol import Protocol
 from namel3ss.language_server.session import Options, Session
+from namel3ss.language_server.words import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from namel3ss.language_server.documents import Document
     from namel3ss.language_server.positions import Encoding
@@ -93,6 +94,16 @@ class Server(LanguageServer):
         item = text.completion.completion_item if text is not None and text.completion is not None else None
         return bool(item is not None and item.snippet_support)
 
+    @staticmethod
+    def in_words_of_the_editor(
+        text: types.MarkupContent, kinds: Sequence[types.MarkupKind] | None
+    ) -> types.MarkupContent | str:
+        """A text without marks for an editor that does not show them, and bare for one that knows of no kinds."""
+        if types.MarkupKind.Markdown in (kinds or ()):
+            return text
+        value = plain(text.value)
+        return types.MarkupContent(types.MarkupKind.PlainText, value) if kinds else value
+
     def note_tokens(self, uri: str, data: list[int]) -> str:
         """Remember the tokens that the editor has now; the name to call them by."""
         self._token_number += 1
@@ -122,14 +133,14 @@ class Server(LanguageServer):
         if workspace is None:
             return
         if workspace.diagnostics is not None and workspace.diagnostics.refresh_support:
-            self._ask(self.workspace_diagnostic_refresh_async(None))
+            self.ask(self.workspace_diagnostic_refresh_async(None))
         if workspace.code_lens is not None and workspace.code_lens.refresh_support:
-            self._ask(self.workspace_code_lens_refresh_async(None))
+            self.ask(self.workspace_code_lens_refresh_async(None))
         if workspace.inlay_hint is not None and workspace.inlay_hint.refresh_support:
-            self._ask(self.workspace_inlay_hint_refresh_async(None))
+            self.ask(self.workspace_inlay_hint_refresh_async(None))
 
-    def _ask(self, request: Any) -> None:
-        """Send a request whose answer says nothing."""
+    def ask(self, request: Any) -> None:
+        """Send a request whose answer says nothing, and which an editor may refuse."""
         asked = asyncio.ensure_future(request)
         self._refreshing.add(asked)
         asked.add_done_callback(self._answered)
@@ -137,7 +148,7 @@ class Server(LanguageServer):
     def _answered(self, asked: asyncio.Future[Any]) -> None:
         self._refreshing.discard(asked)
         if not asked.cancelled() and asked.exception() is not None:
-            _logger.info("the editor refused to refresh: %s", asked.exception())
+            _logger.info("the editor refused a request: %s", asked.exception())
 
     def report_server_error(self, error: Exception, source: Any) -> None:
         """A handler failed: that is for the log; a window would only be in the way of somebody who types."""
@@ -162,9 +173,9 @@ def _add_lifecycle(server: Server) -> None:
         server.begin(params)
 
     @server.feature(types.INITIALIZED)
-    async def initialized(_: types.InitializedParams) -> None:
+    async def initialized(_: types.InitializedParams) -> None:  # on the loop, which the index needs
         server.session.start_indexing()
-        await _watch_files(server)
+        _watch_files(server)
 
     @server.feature(types.SHUTDOWN)
     async def shutdown(_: None) -> None:
@@ -191,18 +202,15 @@ def _add_lifecycle(server: Server) -> None:
         server.session.look_at_all()
 
 
-async def _watch_files(server: Server) -> None:
+def _watch_files(server: Server) -> None:
     """Ask the editor to tell of files that change on the disk, where it can."""
     workspace = server.client_capabilities.workspace
     watched = workspace.did_change_watched_files if workspace is not None else None
     if watched is None or not watched.dynamic_registration:
         return
     options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher("**/*.ai")])
-    await server.client_register_capability_async(
-        types.RegistrationParams(
-            [types.Registration("watched-files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)]
-        )
-    )
+    registration = types.Registration("watched-files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)
+    server.ask(server.client_register_capability_async(types.RegistrationParams([registration])))
 
 
 def _add_findings(server: Server) -> None:
@@ -244,9 +252,16 @@ def _add_writing(server: Server) -> None:
     def completion(params: types.CompletionParams) -> types.CompletionList:
         document = server.document(params.text_document.uri)
         facts = server.session.facts_at(document, params.position)
-        return complete(
+        found = complete(
             server.session.workspace, document, params.position, facts, snippets=server.has_snippets
         )
+        text = server.client_capabilities.text_document
+        item_abilities = text.completion.completion_item if text and text.completion else None
+        kinds = item_abilities.documentation_format if item_abilities else None
+        for item in found.items:
+            if isinstance(item.documentation, types.MarkupContent):
+                item.documentation = server.in_words_of_the_editor(item.documentation, kinds)
+        return found
 
     @server.feature(
         types.TEXT_DOCUMENT_SIGNATURE_HELP, types.SignatureHelpOptions(trigger_characters=["(", ",", "{"])
@@ -276,7 +291,12 @@ def _add_reading(server: Server) -> None:
     def show_hover(params: types.HoverParams) -> types.Hover | None:
         document = server.document(params.text_document.uri)
         facts = server.session.facts_at(document, params.position)
-        return hover(server.session.workspace, document, params.position, facts)
+        found = hover(server.session.workspace, document, params.position, facts)
+        if found is not None and isinstance(found.contents, types.MarkupContent):
+            text = server.client_capabilities.text_document
+            kinds = text.hover.content_format if text and text.hover else None
+            found.contents = server.in_words_of_the_editor(found.contents, kinds)
+        return found
 
     @server.feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
     def symbols(params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:

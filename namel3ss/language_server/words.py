@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from namel3ss.language_server.programs import CheckedProgram
     from namel3ss.providers.settings import SettingInfo
 
-__all__ = ["came_from", "gigabytes", "setting_text", "spelled"]
+__all__ = ["came_from", "gigabytes", "plain", "setting_text", "spelled"]
+
+
+def plain(markdown: str) -> str:
+    """Markdown of this room as plain text."""
+    return markdown.replace("**", "").replace("`", "")
 
 
 def gigabytes(size_bytes: int) -> str:
