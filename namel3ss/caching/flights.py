@@ -15,6 +15,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
+from namel3ss.caching.kept_pieces import KeptPieces
 from namel3ss.errors import N3Error
 
 if TYPE_CHECKING:
@@ -47,9 +48,7 @@ class Flight:
         self._is_labelled = threading.Event()
         self._ended = ended
         self._lock = threading.Lock()
-        self._pieces: list[bytes] = []
-        # How many pieces were dropped from the front of the list.
-        self._dropped = 0
+        self._pieces = KeptPieces()
         self._kept_bytes = 0
         self._state: _State = "open"
         self._error: Exception | None = None
@@ -60,7 +59,7 @@ class Flight:
     def landed(cls, pieces: Iterable[bytes]) -> Self:
         """The flight of an answer that is whole."""
         flight = cls(0)
-        flight._pieces = list(pieces)
+        flight._pieces = KeptPieces(pieces)
         flight._state = "complete"
         return flight
 
@@ -85,7 +84,7 @@ class Flight:
         with self._lock:
             if self._state != "open":
                 return False
-            self._pieces.append(piece)
+            self._pieces.add(piece)
             self._kept_bytes += len(piece)
             if self._kept_bytes > self._max_bytes:
                 self._make_room()
@@ -112,7 +111,8 @@ class Flight:
     def whole(self) -> tuple[bytes, ...] | None:
         """All pieces of a complete answer; None while it is not complete, or where not all were kept."""
         with self._lock:
-            return tuple(self._pieces) if self._state == "complete" and not self._dropped else None
+            is_whole = self._state == "complete" and not self._pieces.dropped
+            return self._pieces.kept() if is_whole else None
 
     # -- for readers --------------------------------------------------------------------------------------------
 
@@ -128,7 +128,7 @@ class Flight:
 
     def _admit(self, seat: _Reader) -> bool:
         with self._lock:
-            if self._dropped or self._state not in ("open", "complete"):
+            if self._pieces.dropped or self._state not in ("open", "complete"):
                 return False
             self._seats.add(seat)
             return True
@@ -138,8 +138,8 @@ class Flight:
         with self._lock:
             if seat.is_lost:
                 raise NotReadError
-            if seat.position < self._dropped + len(self._pieces):
-                piece = self._pieces[seat.position - self._dropped]
+            if seat.position < self._pieces.end:
+                piece = self._pieces.at(seat.position)
                 seat.position += 1
                 return piece
             if self._error is not None:
@@ -156,7 +156,7 @@ class Flight:
             if self._seats or self._state != "open":
                 return
             self._state = "abandoned"
-            self._pieces.clear()
+            self._pieces = KeptPieces()
             callback = self._on_abandoned
         if self._ended is not None:
             self._ended(self)
@@ -177,14 +177,14 @@ class Flight:
 
     def _make_room(self) -> None:
         """Drop what everybody has read; readers who keep too much waiting lose their seats. The lock is held."""
-        while self._kept_bytes > self._max_bytes and self._pieces:
+        pieces = self._pieces
+        while self._kept_bytes > self._max_bytes and pieces.dropped < pieces.end:
             slowest = min((seat.position for seat in self._seats if not seat.is_lost), default=None)
-            if slowest is not None and slowest <= self._dropped:
+            if slowest is not None and slowest <= pieces.dropped:
                 for seat in self._seats:
-                    seat.is_lost = seat.is_lost or seat.position <= self._dropped
+                    seat.is_lost = seat.is_lost or seat.position <= pieces.dropped
                 continue
-            self._kept_bytes -= len(self._pieces.pop(0))
-            self._dropped += 1
+            self._kept_bytes -= len(pieces.drop_first())
 
     def _wake_all(self) -> None:
         for seat in self._seats:

@@ -126,6 +126,16 @@ def test_who_asks_to_be_told_too_late_is_told_at_once() -> None:
     assert told == ["abandoned"]
 
 
+def test_who_has_left_reads_nothing_more_of_an_abandoned_answer() -> None:
+    flight = Flight(1000)
+    seat = seat_of(flight)
+    flight.add(b"a")
+
+    seat.leave()
+
+    assert seat.next_piece() is None
+
+
 def test_leaving_a_whole_answer_abandons_nothing() -> None:
     told: list[str] = []
     flight = Flight(1000)
