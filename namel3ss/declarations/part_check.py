@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from namel3ss.declarations.chain_check import ChainCheck
-from namel3ss.declarations.parts import Models, declared_parts
+from namel3ss.declarations.parts import Models, WrittenParts
 from namel3ss.declarations.program_parts import ProgramParts
 from namel3ss.declarations.prompts import check_prompts
 from namel3ss.declarations.unused import report_unused
@@ -27,10 +27,11 @@ def check_parts(
 ) -> ProgramParts:
     """The prompts, chains, servers and gateways of these files."""
     places = dict(models.places)
-    prompt_parts = declared_parts(files, "prompt", places, findings)
-    chain_parts = declared_parts(files, "chain", places, findings)
-    server_parts = declared_parts(files, "server", places, findings)
-    gateway_parts = declared_parts(files, "gateway", places, findings)
+    written = WrittenParts(files)
+    prompt_parts = written.declared("prompt", places, findings)
+    chain_parts = written.declared("chain", places, findings)
+    server_parts = written.declared("server", places, findings)
+    gateway_parts = written.declared("gateway", places, findings)
     names = Models(tuple(models.places))
     prompts = check_prompts(prompt_parts, names, findings)
     chains = ChainCheck(names, prompts, tuple(prompt_parts), findings).check(chain_parts)

@@ -32,8 +32,8 @@ __all__ = [
     "Models",
     "Part",
     "PartKind",
+    "WrittenParts",
     "check_apart",
-    "declared_parts",
     "report_unknown_name",
 ]
 
@@ -240,26 +240,33 @@ def check_apart(
     return None
 
 
-def declared_parts(
-    files: Files, kind: PartKind, places: dict[str, Location], findings: Findings
-) -> dict[str, DeclaredPart]:
-    """The declarations of a kind by name, with the profile over them.
+class WrittenParts:
+    """The declarations of a program that are no ai models, by kind, as its files and its profile write them."""
 
-    A name is used once in a program, and once in a profile: `places` are the uses so far, to which these are added.
-    """
-    found: dict[str, DeclaredPart] = {}
-    for part in _written_parts(files.parsed, kind, is_profile=False):
-        _declare(part, found, places, findings)
-    own = dict(found)
-    above: dict[str, DeclaredPart] = {}
-    for part in _written_parts(files.profile, kind, is_profile=True):
-        name = part.name
-        if name in own and name not in above:
-            above[name] = part.declared
-            found[name] = _laid_over(own[name], part.declared)
-        else:
-            _declare(part, found, places, findings, first=above.get(name))
-    return found
+    def __init__(self, files: Files) -> None:
+        self._own = _by_kind(files.parsed, is_profile=False)
+        self._above = _by_kind(files.profile, is_profile=True)
+
+    def declared(
+        self, kind: PartKind, places: dict[str, Location], findings: Findings
+    ) -> dict[str, DeclaredPart]:
+        """The declarations of a kind by name, with the profile over them.
+
+        A name is used once in a program, and once in a profile: `places` are the uses so far, to which these are added.
+        """
+        found: dict[str, DeclaredPart] = {}
+        for part in self._own.get(kind, ()):
+            _declare(part, found, places, findings)
+        own = dict(found)
+        above: dict[str, DeclaredPart] = {}
+        for part in self._above.get(kind, ()):
+            name = part.name
+            if name in own and name not in above:
+                above[name] = part.declared
+                found[name] = _laid_over(own[name], part.declared)
+            else:
+                _declare(part, found, places, findings, first=above.get(name))
+        return found
 
 
 class _WrittenPart(NamedTuple):
@@ -267,17 +274,19 @@ class _WrittenPart(NamedTuple):
     declared: DeclaredPart
 
 
-def _written_parts(
-    files: Iterable[ParseResult], kind: PartKind, *, is_profile: bool
-) -> Iterator[_WrittenPart]:
+def _by_kind(files: Iterable[ParseResult], *, is_profile: bool) -> dict[str, list[_WrittenPart]]:
+    found: dict[str, list[_WrittenPart]] = {}
     for file in files:
         source, faults = file.tree.source, None
         for declaration in file.tree.declarations():
-            if declaration.kind == kind and declaration.name is not None:
+            kind = declaration.kind
+            if kind != "ai model" and declaration.name is not None:
                 faults = faults or _Faults(file.diagnostics)
                 layers = (Layer(declaration.block, source, is_profile),)
                 place, lines = Location(source, declaration.name.span), faults.lines(source, declaration.span)
-                yield _WrittenPart(declaration.name.text, DeclaredPart(kind, place, layers, lines))
+                part = _WrittenPart(declaration.name.text, DeclaredPart(kind, place, layers, lines))
+                found.setdefault(kind, []).append(part)
+    return found
 
 
 def _declare(

@@ -11,9 +11,12 @@ from __future__ import annotations
 import bisect
 import functools
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from namel3ss.language.suggest import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["FOREIGN_WORDS", "Borders", "ForeignText", "Head", "find_borders"]
 
@@ -86,9 +89,9 @@ class ForeignText(NamedTuple):
     unopened: bool = False
 
 
-def find_borders(text: str) -> list[int]:
-    """The offsets of all heads in column 0, but for one at the very start of the text."""
-    return [found.end() for found in _BORDER.finditer(text)]
+def find_borders(text: str, start: int = 0) -> Iterator[int]:
+    """The offsets of all heads in column 0 from `start` on, but for one at the very start of the text."""
+    return (found.end() for found in _BORDER.finditer(text, max(0, start - 1)))
 
 
 class Borders:
@@ -96,7 +99,7 @@ class Borders:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._borders = find_borders(text)
+        self._borders = list(find_borders(text))
         self._next_brace = -1
 
     def after(self, offset: int) -> int:

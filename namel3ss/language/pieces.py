@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 from namel3ss.language.borders import find_borders
@@ -25,6 +26,7 @@ __all__ = ["Piece", "Pieces", "cut"]
 # What may be found in a declaration that goes on behind the end of its piece.
 _UNCLOSED = "N3003"
 _MOST_JOINED = 4  # declarations that are tried as one piece before the rest of the text is
+_MOST_OPEN = 64  # texts that are remembered not to stand for themselves
 _MOST_CHARACTERS = 2_000_000  # of a text in pieces: a larger one is nothing that anybody types in
 
 
@@ -85,11 +87,12 @@ def cut(text: str, path: str = "<text>", earlier: Pieces | None = None) -> Piece
     whole = Source(text, path)
     if len(text) > _MOST_CHARACTERS:
         return _in_one_piece(whole)
-    known = _Known(path, earlier)
-    pieces: list[Piece] = []
-    start, joined = 0, 1
-    borders = [*find_borders(text), len(text)]
-    for border in borders:
+    known = _Known(text, path, earlier)
+    pieces = list(known.above)
+    start, joined = known.start, 1
+    for border in itertools.chain(find_borders(text, start), (len(text),)):
+        if border <= start and start < len(text):
+            continue
         if joined > _MOST_JOINED:
             border = len(text)
         result = known.read(text[start:border], is_last=border == len(text))
@@ -98,30 +101,57 @@ def cut(text: str, path: str = "<text>", earlier: Pieces | None = None) -> Piece
             continue
         pieces.append(Piece(result, start))
         start, joined = border, 1
+        if start in known.below:
+            pieces += known.rest(start)
+            break
         if start == len(text):
             break
     if _has_too_many_findings(pieces):
         return _in_one_piece(whole)
-    return Pieces(whole, tuple(pieces), frozenset(known.open_texts))
+    return Pieces(whole, tuple(pieces), known.open_texts())
 
 
 class _Known:
-    """Parse results of earlier pieces by their text; each is given away once, as two pieces cannot share a source."""
+    """What is left of the pieces of an earlier text.
 
-    def __init__(self, path: str, earlier: Pieces | None) -> None:
-        self.open_texts: set[str] = set()
+    `above` are the pieces before the change, which stay as they are; what follows begins at `start`. `below` has the
+    pieces behind the change, by the offset at which each begins now: once a piece ends there, they stay, too. Those in
+    between may come back by their text; each is given away once, as two pieces cannot share a source.
+    """
+
+    def __init__(self, text: str, path: str, earlier: Pieces | None) -> None:
+        pieces = earlier.all if earlier is not None else ()
+        same = 0
+        # The last piece of a text need not stand for itself.
+        while same < len(pieces) - 1 and text.startswith(pieces[same].source.text, pieces[same].start):
+            same += 1
+        # Behind the last of them the next head may have gone; which of its own is there, each one shows itself.
+        first = max(0, same - 1)
+        self.above = pieces[:first]
+        self.start = pieces[first].start if first else 0
+        self.below: dict[int, int] = {}
+        self._pieces = pieces
+        last, end = len(pieces), len(text)
+        while last > same and text.endswith(pieces[last - 1].source.text, self.start, end):
+            last, end = last - 1, end - len(pieces[last - 1].source.text)
+            self.below[end] = last
         self._path = path
         self._were_open = earlier.open_texts if earlier is not None else frozenset()
-        # Only the last piece of a text need not stand for itself.
-        self._last = earlier.all[-1].result if earlier is not None else None
+        self._are_open: set[str] = set()
         self._results: dict[str, list[ParseResult]] = {}
-        for piece in reversed(earlier.all if earlier is not None else ()):
+        for piece in reversed(pieces[first:last]):
             self._results.setdefault(piece.source.text, []).append(piece.result)
+        self._last = pieces[-1].result if pieces else None
+
+    def rest(self, start: int) -> list[Piece]:
+        """The pieces from an offset of `below` on."""
+        number = self.below[start]
+        moved = start - self._pieces[number].start
+        return [Piece(piece.result, piece.start + moved) for piece in self._pieces[number:]]
 
     def read(self, text: str, *, is_last: bool) -> ParseResult | None:
         """The parse result of a text; None where it does not stand for itself, and what follows must be read with it."""
         if not is_last and text in self._were_open:
-            self.open_texts.add(text)
             return None
         results = self._results.get(text)
         result = results.pop() if results else None
@@ -129,9 +159,16 @@ class _Known:
             return result
         result = result or parse(text, self._path)
         if not is_last and not _stands_for_itself(result):
-            self.open_texts.add(text)
+            self._are_open.add(text)
             return None
         return result
+
+    def open_texts(self) -> frozenset[str]:
+        """The texts that were found not to stand for themselves, here or before."""
+        if not self._are_open:
+            return self._were_open
+        kept = self._were_open if len(self._were_open) < _MOST_OPEN else frozenset()
+        return kept | self._are_open
 
 
 def _in_one_piece(whole: Source) -> Pieces:

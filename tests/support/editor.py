@@ -20,7 +20,10 @@ CAPABILITIES: dict[str, Any] = {
     "general": {"positionEncodings": ["utf-16"]},
     "window": {"workDoneProgress": True},
     "workspace": {"workspaceEdit": {"documentChanges": False}},
-    "textDocument": {"completion": {"completionItem": {"snippetSupport": True}}},
+    "textDocument": {
+        "completion": {"completionItem": {"snippetSupport": True, "documentationFormat": ["markdown"]}},
+        "hover": {"contentFormat": ["markdown"]},
+    },
 }
 
 
