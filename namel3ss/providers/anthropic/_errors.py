@@ -27,9 +27,7 @@ which its support asks for.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from namel3ss.providers.base import ProviderError
+from namel3ss.providers.remote_errors import RemoteError
 
 __all__ = [
     "AnthropicAuthError",
@@ -54,58 +52,13 @@ __all__ = [
 ]
 
 
-class AnthropicError(ProviderError):
-    """Something about Anthropic's API failed: `message` says what, `suggestion` what to do.
+class AnthropicError(RemoteError):
+    """Something about Anthropic's API failed; see `RemoteError`.
 
-    `status` is the HTTP status where there was one. `retryable`: the same request may well succeed later. `may_retry`:
-    the API's own word on that, where it says it.
+    `may_retry`: the API's own word on whether the same request may succeed later, where it says it.
     """
 
-    error_type: str = "_OTHER"
-    retryable: ClassVar[bool] = False
     may_retry: bool | None = None
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        model: str | None = None,
-        base_url: str | None = None,
-        suggestion: str | None = None,
-        original_error: BaseException | None = None,
-        status: int | None = None,
-        error_type: str | None = None,
-        request_id: str | None = None,
-    ) -> None:
-        super().__init__(message, suggestion=suggestion)
-        self.model = model
-        self.base_url = base_url
-        self.status = status
-        self.request_id = request_id
-        if error_type is not None:
-            self.error_type = error_type
-        self.partial_text = ""
-        self.partial_thinking = ""
-        self.chunks = 0
-        if original_error is not None:
-            self.__cause__ = original_error
-
-    @property
-    def original_error(self) -> BaseException | None:
-        """What this error was made from. It is the `__cause__`, so it is shown in a traceback and not pickled."""
-        return self.__cause__
-
-    def __str__(self) -> str:
-        lines = [self.message]
-        if self.model:
-            lines.append(f"Model: {self.model}")
-        if self.base_url:
-            lines.append(f"Server: {self.base_url}")
-        if self.request_id:
-            lines.append(f"Request: {self.request_id}")
-        if self.suggestion:
-            lines += ["", f"Suggestion: {self.suggestion}"]
-        return "\n".join(lines)
 
 
 class AnthropicUnreachableError(AnthropicError, ConnectionError):

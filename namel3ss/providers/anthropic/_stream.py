@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from namel3ss.providers.anthropic._answer import Answer
 from namel3ss.providers.anthropic._errors import AnthropicError, AnthropicStreamInterruptedError
 from namel3ss.providers.anthropic._images import load_images
-from namel3ss.providers.anthropic._telemetry import end_observation
+from namel3ss.providers.call_telemetry import end_observation
 from namel3ss.providers.running import RunningStream
 from namel3ss.providers.transport.events import ServerSentEvent
 

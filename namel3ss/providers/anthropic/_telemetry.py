@@ -1,4 +1,4 @@
-"""What telemetry is told of a call."""
+"""What telemetry is told of a call that begins, and of what was said in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from namel3ss.observability.requests import start_request
 from namel3ss.providers.addresses import server_of
-from namel3ss.providers.anthropic._errors import AnthropicError
+from namel3ss.providers.call_telemetry import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from namel3ss.providers.anthropic._answer import Answer
     from namel3ss.providers.anthropic._requests import Call
 
-__all__ = ["end_observation", "observe"]
+__all__ = ["observe"]
 
 
 def observe(
@@ -52,27 +52,6 @@ def observe(
     return observation
 
 
-def end_observation(
-    observation: RequestObservation, answer: Answer, *, chunks: int | None, error: BaseException | None
-) -> None:
-    """End it as the call ended: well, by `error`, or by its caller."""
-    if isinstance(error, AnthropicError):
-        observation.fail(error.error_type, usage=answer.usage, chunks=chunks)
-    elif error is not None:
-        observation.end_with(error, chunks=chunks)
-    elif not answer.is_complete:
-        observation.cancel(chunks=chunks)
-    else:
-        reason = answer.finish_reason
-        observation.finish(
-            response_model=answer.model,
-            finish_reasons=(reason,) if reason else (),
-            usage=answer.usage,
-            timings=answer.timings,
-            chunks=chunks,
-        )
-
-
 def _has_images(call: Call) -> bool:
     return any(
         block.get("type") == "image"
@@ -83,26 +62,11 @@ def _has_images(call: Call) -> bool:
 
 
 def _content(call: Call, answer: Answer) -> RequestContent:
-    """What was said; only asked for where somebody switched it on."""
-    from namel3ss.observability.content import RequestContent
-
-    response = answer.response()
-    said: dict[str, object] = {
-        "role": "assistant",
-        "content": response.output_text,
-        "thinking": response.thinking,
-        "tool_calls": [
-            {"id": tool.id, "function": {"name": tool.name, "arguments": tool.arguments}}
-            for tool in response.tool_calls
-        ],
-    }
-    is_something = response.output_text or response.thinking or response.tool_calls or answer.is_complete
     system = call.body.get("system")
     messages = [{"role": "system", "content": system}, *call.messages] if system else call.messages
-    return RequestContent(
+    return content_of(
+        answer,
         messages=[told for message in messages for told in _as_told(message)],
-        answer=said if is_something else None,
-        finish_reason=response.finish_reason,
         tools=[
             {
                 "type": "function",

@@ -33,9 +33,10 @@ An error that interrupts an answer keeps what had arrived in `partial_text`, `pa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from namel3ss.providers.base import ProviderError, StructuredOutputError
+from namel3ss.providers.base import StructuredOutputError
+from namel3ss.providers.remote_errors import RemoteError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,7 @@ __all__ = [
 
 
 class ErrorContext(TypedDict, total=False):
-    """What every error may be given beside its message; see `OllamaError`."""
+    """What every error may be given beside its message; see `RemoteError`."""
 
     model: str | None
     base_url: str | None
@@ -83,52 +84,8 @@ class ErrorContext(TypedDict, total=False):
     error_type: str | None
 
 
-class OllamaError(ProviderError):
-    """Something about Ollama failed: `message` says what, `suggestion` what to do.
-
-    `status` is the HTTP status where there was one. `retryable`: the same request may well succeed later.
-    """
-
-    error_type: str = "_OTHER"
-    retryable: ClassVar[bool] = False
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        model: str | None = None,
-        base_url: str | None = None,
-        suggestion: str | None = None,
-        original_error: BaseException | None = None,
-        status: int | None = None,
-        error_type: str | None = None,
-    ) -> None:
-        super().__init__(message, suggestion=suggestion)
-        self.model = model
-        self.base_url = base_url
-        self.status = status
-        if error_type is not None:
-            self.error_type = error_type
-        self.partial_text = ""
-        self.partial_thinking = ""
-        self.chunks = 0
-        if original_error is not None:
-            self.__cause__ = original_error
-
-    @property
-    def original_error(self) -> BaseException | None:
-        """What this error was made from. It is the `__cause__`, so it is shown in a traceback and not pickled."""
-        return self.__cause__
-
-    def __str__(self) -> str:
-        lines = [self.message]
-        if self.model:
-            lines.append(f"Model: {self.model}")
-        if self.base_url:
-            lines.append(f"Server: {self.base_url}")
-        if self.suggestion:
-            lines += ["", f"Suggestion: {self.suggestion}"]
-        return "\n".join(lines)
+class OllamaError(RemoteError):
+    """Something about Ollama failed; see `RemoteError`."""
 
 
 class OllamaServerUnreachableError(OllamaError, ConnectionError):

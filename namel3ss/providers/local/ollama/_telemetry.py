@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from namel3ss.observability.requests import start_request
+from namel3ss.providers import call_telemetry
 from namel3ss.providers.addresses import server_of
 from namel3ss.providers.local.ollama._errors import OllamaError
 
@@ -65,23 +66,9 @@ def observe(
 def end_observation(
     observation: RequestObservation, answer: Answer, *, chunks: int | None, error: BaseException | None
 ) -> None:
-    """End it as the call ended: well, by `error`, or by its caller."""
+    """End it as the call ended, and tell which server it was."""
     tell_the_server(observation, answer.base_url, error)
-    if isinstance(error, OllamaError):
-        observation.fail(error.error_type, usage=answer.usage, chunks=chunks)
-    elif error is not None:
-        observation.end_with(error, chunks=chunks)
-    elif not answer.is_complete:
-        observation.cancel(chunks=chunks)
-    else:
-        reason = answer.finish_reason
-        observation.finish(
-            response_model=answer.model,
-            finish_reasons=(reason,) if reason else (),
-            usage=answer.usage,
-            timings=answer.timings,
-            chunks=chunks,
-        )
+    call_telemetry.end_observation(observation, answer, chunks=chunks, error=error)
 
 
 def tell_the_server(
@@ -95,26 +82,7 @@ def tell_the_server(
 
 
 def _content(call: Call, answer: Answer) -> RequestContent:
-    """What was said; only asked for where somebody switched it on."""
-    from namel3ss.observability.content import RequestContent
-
-    response = answer.response()
-    said: dict[str, object] = {
-        "role": "assistant",
-        "content": response.output_text,
-        "thinking": response.thinking,
-        "tool_calls": [
-            {"id": tool.id, "function": {"name": tool.name, "arguments": tool.arguments}}
-            for tool in response.tool_calls
-        ],
-    }
-    is_something = response.output_text or response.thinking or response.tool_calls or answer.is_complete
-    return RequestContent(
-        messages=_messages(call),
-        answer=said if is_something else None,
-        finish_reason=response.finish_reason,
-        tools=call.body.get("tools") or (),
-    )
+    return call_telemetry.content_of(answer, messages=_messages(call), tools=call.body.get("tools") or ())
 
 
 def _messages(call: Call) -> list[Mapping[str, object]]:

@@ -12,6 +12,7 @@ from namel3ss.errors import UsageError
 from namel3ss.providers.base import N3Provider
 from namel3ss.providers.batches import run_batch
 from namel3ss.providers.call_parts import check_batch, check_count
+from namel3ss.providers.call_telemetry import end_observation
 from namel3ss.providers.local.openai_compatible._answer import Answer
 from namel3ss.providers.local.openai_compatible._embedding import read_embeddings
 from namel3ss.providers.local.openai_compatible._errors import OpenAICompatibleError
@@ -21,7 +22,6 @@ from namel3ss.providers.local.openai_compatible._kinds import KINDS
 from namel3ss.providers.local.openai_compatible._models import HealthMonitor, list_models, show_model
 from namel3ss.providers.local.openai_compatible._requests import embed_call, message_call
 from namel3ss.providers.local.openai_compatible._stream import OpenAICompatibleStream
-from namel3ss.providers.local.openai_compatible._telemetry import end_observation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

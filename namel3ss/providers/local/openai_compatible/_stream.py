@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from namel3ss.providers.call_telemetry import end_observation
 from namel3ss.providers.conversation import load_images
 from namel3ss.providers.local.openai_compatible._answer import Answer
 from namel3ss.providers.local.openai_compatible._errors import (
     OpenAICompatibleError,
     OpenAICompatibleStreamInterruptedError,
 )
-from namel3ss.providers.local.openai_compatible._telemetry import end_observation
 from namel3ss.providers.running import RunningStream
 from namel3ss.providers.transport.events import ServerSentEvent
 
