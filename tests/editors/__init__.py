@@ -1,0 +1,1 @@
+"""The extension for VS Code and the configurations of other editors. Node and its packages are for these tests alone."""
