@@ -105,15 +105,18 @@ class Machine:
         self._on_change = on_change
         self._clock = clock
         self._known: dict[tuple[str, Address], _Known] = {}
+        self._tools: dict[str, EditorTools | None] = {}
 
     def tools(self, provider: str) -> EditorTools | None:
         """The editor tools of a provider, where it has some."""
-        try:
-            plugin = self._registry.get(provider)
-        except PluginError:
-            return None
-        found = plugin.editor_tools() if plugin is not None else None
-        return found if isinstance(found, EditorTools) else None
+        if provider not in self._tools:
+            try:
+                plugin = self._registry.get(provider)
+            except PluginError:
+                plugin = None
+            found = plugin.editor_tools() if plugin is not None else None
+            self._tools[provider] = found if isinstance(found, EditorTools) else None
+        return self._tools[provider]
 
     def facts(self, provider: str, address: Address, *models: str) -> ServerFacts | None:
         """What is known by now; None before the first answer and of servers that must not be asked.
@@ -195,11 +198,16 @@ def _installed(model: Mapping[str, Any]) -> InstalledModel:
     return InstalledModel(
         name=str(model["name"]),
         size_bytes=model.get("size"),
-        quantization=details.get("quantization_level") or None,
-        parameters=details.get("parameter_size") or None,
+        quantization=_known_word(details.get("quantization_level")),
+        parameters=_known_word(details.get("parameter_size")),
         capabilities=_texts(model.get("capabilities")),
         is_loaded=bool(model.get("loaded")),
     )
+
+
+def _known_word(value: object) -> str | None:
+    """What a server says of a model, unless it says that it does not know."""
+    return value if isinstance(value, str) and value not in ("", "unknown") else None
 
 
 def _texts(value: object) -> tuple[str, ...] | None:

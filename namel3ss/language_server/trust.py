@@ -7,6 +7,7 @@ nothing else of a file goes with it: no headers, no key, no user name.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -62,6 +63,11 @@ def address_of(model: ModelDeclaration, environ: Mapping[str, str]) -> Address |
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     if url is None:
         return None if "base_url" in written or "hosts" in written else Address(None)
+    return _parsed(url)
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(url: str) -> Address | None:
     try:
         return Address(parse_url(url).url)
     except UsageError:
