@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from namel3ss.providers.transport.failure_kinds import FailedRequest
 
-__all__ = ["ollama_error"]
+__all__ = ["error_of"]
 
 
-def ollama_error(failed: FailedRequest) -> OllamaError:
+def error_of(failed: FailedRequest) -> OllamaError:
     """The OllamaError for a request that failed below HTTP."""
     return _ERRORS[failed.failure](failed)
 

@@ -12,7 +12,7 @@ from namel3ss.providers.local.ollama._errors import (
     OllamaRequestTimeoutError,
     OllamaStreamInterruptedError,
 )
-from namel3ss.providers.local.ollama._failures import ollama_error
+from namel3ss.providers.local.ollama._failures import error_of
 from namel3ss.providers.local.ollama._refusals import error_from_answer
 from namel3ss.providers.transport.client import HttpClient
 from namel3ss.providers.transport.wording import quote
@@ -32,7 +32,7 @@ class OllamaHttp(HttpClient):
     accept: ClassVar[str] = "application/x-ndjson, application/json"
 
     def transport_error(self, failed: FailedRequest) -> OllamaError:
-        return ollama_error(failed)
+        return error_of(failed)
 
     def refusal(
         self, status: int, headers: Mapping[str, str], body: bytes, *, model: str | None
