@@ -188,6 +188,34 @@ async def test_a_file_that_is_deleted_is_missed_by_who_imports_it(tmp_path: Path
         assert finding["code"] == "N3401"
 
 
+async def test_it_says_goodbye_while_an_answer_is_still_coming(tmp_path: Path) -> None:
+    asked = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    uri = (tmp_path / "app.ai").as_uri()
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as silent:
+        environ = {
+            **os.environ,
+            "NAMEL3SS_OLLAMA_BASE_URL": f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}",
+        }
+        async with open_editor(environ) as editor:
+            await editor.initialize(tmp_path, options=OFFLINE)
+            editor.open(uri, SOUND)
+            arguments = [uri, "a", [{"role": "user", "content": "Hello"}]]
+            command = {"command": "namel3ss.chat", "arguments": arguments}
+            chat = asyncio.create_task(editor.request("workspace/executeCommand", command))
+            await asked.wait()
+
+            assert await editor.shut_down() == 0
+            with pytest.raises(ServerError, match="cancel"):
+                await chat
+
+
 async def test_it_ends_when_its_input_ends() -> None:
     async with open_editor(os.environ) as editor:
         await editor.initialize(options=OFFLINE)
