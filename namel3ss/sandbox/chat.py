@@ -15,6 +15,7 @@ from namel3ss.sandbox.inference import (
     check_format,
     check_top_logprobs,
     installed,
+    limits_of,
     metrics,
     read_body,
     reference,
@@ -71,13 +72,7 @@ async def chat(
     loaded_ns = max(service.clock.ticks_ns() - started, 1)
     if not request.messages:
         return _only(service, request, "load")
-    limits = Limits(
-        options,
-        truncate=request.truncate is not False,
-        shift=request.shift is not False,
-        logprobs=request.logprobs,
-        top_logprobs=request.top_logprobs,
-    )
+    limits = limits_of(request, options)
     messages = with_model_messages(model, request.messages)
     window = options.num_ctx if limits.truncate else None
     prompt = conversation_prompt(runner, messages, request.tools, think, window=window)

@@ -13,6 +13,7 @@ from namel3ss.sandbox.inference import (
     check_format,
     check_top_logprobs,
     installed,
+    limits_of,
     metrics,
     read_body,
     reference,
@@ -65,13 +66,7 @@ async def generate(service: Service, request: GenerateRequest, resources: AsyncE
     loaded_ns = max(service.clock.ticks_ns() - started, 1)
     if not request.prompt:
         return _only(service, request, "load")
-    limits = Limits(
-        options,
-        truncate=request.truncate is not False,
-        shift=request.shift is not False,
-        logprobs=request.logprobs,
-        top_logprobs=request.top_logprobs,
-    )
+    limits = limits_of(request, options)
     messages = _messages(request, model)
     window = options.num_ctx if limits.truncate else None
     prompt = _prompt(request, runner, messages, think, window)

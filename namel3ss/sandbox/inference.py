@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from namel3ss.sandbox.decoding import BadBodyError, JsonError, decode
+from namel3ss.sandbox.engine import Limits
 from namel3ss.sandbox.gojson import encode, quote
 from namel3ss.sandbox.http import Failure
 from namel3ss.sandbox.names import ConflictingSourceError, ModelReference, Source
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from namel3ss.sandbox.decoding import Record
     from namel3ss.sandbox.engine import Finish
     from namel3ss.sandbox.models import Model
-    from namel3ss.sandbox.requests import Think
+    from namel3ss.sandbox.requests import ChatRequest, GenerateRequest, Think
     from namel3ss.sandbox.service import Service
+    from namel3ss.sandbox.settings import RunOptions
 
 __all__ = [
     "INVALID_NAME",
@@ -24,6 +26,7 @@ __all__ = [
     "check_format",
     "check_top_logprobs",
     "installed",
+    "limits_of",
     "metrics",
     "read_body",
     "reference",
@@ -106,6 +109,17 @@ def check_capabilities(model: Model, wanted: Sequence[str], sent_name: str, acti
         raise Failure(400, f"{quote(sent_name)} does not support {action}")
     if lacking:
         raise Failure(400, f"{model.name.full} does not support " + "\n".join(lacking))
+
+
+def limits_of(request: ChatRequest | GenerateRequest, options: RunOptions) -> Limits:
+    """What a request says about the window and about extras; a prompt is cut and the window moved unless it says no."""
+    return Limits(
+        options,
+        truncate=request.truncate is not False,
+        shift=request.shift is not False,
+        logprobs=request.logprobs,
+        top_logprobs=request.top_logprobs,
+    )
 
 
 def check_format(value: object) -> str | dict[str, object] | None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from namel3ss.sandbox.template_run import GoDocument, GoStruct, execute
-from namel3ss.sandbox.templates import (
+from namel3ss.sandbox.template_tree import (
     Block,
     Branch,
     Field,
@@ -15,8 +15,8 @@ from namel3ss.sandbox.templates import (
     Pipeline,
     Text,
     fields_used,
-    parse_template,
 )
+from namel3ss.sandbox.templates import parse_template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from namel3ss.sandbox.gojson import encode
-from namel3ss.sandbox.templates import (
+from namel3ss.sandbox.template_tree import (
     Assignment,
     Block,
     Branch,
@@ -18,9 +18,9 @@ from namel3ss.sandbox.templates import (
     Operand,
     Output,
     Pipeline,
-    TemplateError,
     Text,
 )
+from namel3ss.sandbox.templates import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
