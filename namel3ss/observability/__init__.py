@@ -1,1 +1,1 @@
-"""Metrics with listeners. Floor 2: knows nothing of providers or of the language."""
+"""What is told of a running program: metrics, traces and logs. Knows nothing of providers or of the language."""

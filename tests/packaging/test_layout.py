@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 import tomllib
@@ -16,12 +17,15 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PUBLIC_MODULES = [
     "namel3ss",
     "namel3ss.bridge",
+    "namel3ss.caching",
     "namel3ss.declarations",
     "namel3ss.errors",
     "namel3ss.language",
     "namel3ss.observability.metrics",
+    "namel3ss.providers.anthropic",
     "namel3ss.providers.base",
     "namel3ss.providers.local.ollama",
+    "namel3ss.providers.local.openai_compatible",
     "namel3ss.providers.registry",
     "namel3ss.providers.settings",
     "namel3ss.runtime",
@@ -61,6 +65,20 @@ def test_top_level_holds_only_what_the_architecture_names() -> None:
 
     entries = {line.split("/")[0] for line in tracked.splitlines()}
     assert {entry for entry in entries if not entry.startswith(".")} <= TOP_LEVEL
+
+
+def test_architecture_names_only_modules_that_exist() -> None:
+    gone: list[str] = []
+    room: Path | None = None
+    for line in (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            folder = ROOT / "namel3ss" / line.strip("# ")
+            room = folder if folder.is_dir() else None
+        elif room is not None and line.startswith("| `"):
+            named = re.findall(r"`(\w+)`", line.split("|")[1])
+            gone += [f"{room.name}/{name}" for name in named if not (room / f"{name}.py").is_file()]
+
+    assert gone == []
 
 
 @pytest.mark.parametrize("name", PUBLIC_MODULES)
