@@ -56,16 +56,24 @@ def _edit_distance(left: str, right: str, limit: int) -> int:
     """
     if abs(len(left) - len(right)) > limit:
         return limit + 1
+    # Only cells near the diagonal can stay within the limit; the others count as far above it.
+    far = limit + 1
     before: list[int] = []
     last = list(range(len(right) + 1))
     for row, character in enumerate(left, 1):
-        line = [row]
-        for column, other in enumerate(right, 1):
-            cost = min(last[column] + 1, line[-1] + 1, last[column - 1] + (character != other))
+        first, end = max(1, row - limit), min(len(right), row + limit)
+        line = [far] * (len(right) + 1)
+        line[0] = row
+        nearest = row
+        for column in range(first, end + 1):
+            other = right[column - 1]
+            cost = min(last[column] + 1, line[column - 1] + 1, last[column - 1] + (character != other))
             if row > 1 and column > 1 and character == right[column - 2] and left[row - 2] == other:
                 cost = min(cost, before[column - 2] + 1)
-            line.append(cost)
-        if min(line) > limit and min(last) > limit:
-            return limit + 1
+            line[column] = cost
+            if cost < nearest:
+                nearest = cost
+        if nearest > limit and min(last) > limit:
+            return far
         before, last = last, line
     return last[-1]
