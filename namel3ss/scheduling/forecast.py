@@ -37,7 +37,7 @@ _ENOUGH = 8
 _LONG = 50
 _KEPT_S = 0.5
 _LATER = 1 << 60
-# Eight waits in ten lie this many standard deviations around the expected one, if they are spread normally.
+# Eight waits in ten lie this many standard deviations around the middle, if their logarithms are spread normally.
 _EIGHT_IN_TEN = 1.28
 
 
@@ -293,7 +293,10 @@ class Schedule:
 def _estimate(start: Start | None, stretch: float, elapsed_s: float) -> WaitEstimate | None:
     if start is None:
         return None
-    expected = start.at_s * stretch
-    around = _EIGHT_IN_TEN * math.sqrt(start.variance) * stretch
-    low, high = expected - around, expected + around
+    mean = start.at_s * stretch
+    # Durations have long tails: taken as log-normal, whose middle lies below the mean.
+    skew = 1 + start.variance * (stretch / mean) ** 2 if mean > 0 else 1.0
+    expected = mean / math.sqrt(skew)
+    around = math.exp(_EIGHT_IN_TEN * math.sqrt(math.log(skew)))
+    low, high = expected / around, expected * around
     return WaitEstimate(max(0.0, low - elapsed_s), max(0.0, expected - elapsed_s), max(0.0, high - elapsed_s))

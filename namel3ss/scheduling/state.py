@@ -7,6 +7,7 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING
 
+from namel3ss.scheduling.calibration import Calibration
 from namel3ss.scheduling.caps import Caps
 from namel3ss.scheduling.estimates import Pace
 from namel3ss.scheduling.fairness import FairQueue
@@ -69,7 +70,9 @@ class CoreState:
         self._version = 0
         self._order: Order | None = None
         self._schedule: Schedule | None = None
-        self._recent: deque[Ticket] = deque(maxlen=256)
+        self._calibration = Calibration()
+        # Enough that one user's burst does not hide how often the others come.
+        self._recent: deque[Ticket] = deque(maxlen=1024)
         # Sums for the statistics and for the reasons of moves.
         self._arrivals = [0] * len(policy.classes)
         self._settlements = self._overtakings = self._server_changes = 0
@@ -124,7 +127,8 @@ class CoreState:
             schedule = self._schedule = Schedule(
                 self._outlook(now), busy, tuple(self._recent), self._caps.total, self._version, self._admitted
             )
-        return schedule.wait(ticket, place, now, self._version, self._admitted)
+        forecast = schedule.wait(ticket, place, now, self._version, self._admitted)
+        return None if forecast is None else self._calibration.corrected(ticket, forecast, now)
 
     def _outlook(self, now: float) -> Outlook:
         return Outlook(self._queue, self._pool, now, self.policy.batch_wait_s)

@@ -42,6 +42,7 @@ class Row:
     neighbours_times: float | None
     neighbours_floor: float | None = None
     """How many times as long they would wait if they all went before him, and only running answers stood in their way."""
+    ranges: float | None = None
     best_estimates: float | None = None
     """What an oracle reaches that knows everything but the lengths of answers."""
 
@@ -65,6 +66,7 @@ def row(make_name: str, discipline: str, loads: list[Load]) -> Row:
         statistics.fmean(with_him) if alone else None,
         sum(with_him) / sum(without_him) if alone else None,
         sum(_behind_them(load) for load in loads) / sum(without_him) if alone and is_ours else None,
+        _mean([run.ranges_right() for run in runs]),
         oracle.estimates_within(loads[0], Fair(loads[0].servers), FACTOR) if is_ours else None,
     )
 
@@ -80,7 +82,17 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def table(rows: list[Row]) -> str:
-    heads = ["load", "order", "Jain", "p95 wait by class", "neighbours", "swaps", "inversions", "estimates"]
+    heads = [
+        "load",
+        "order",
+        "Jain",
+        "p95 wait by class",
+        "neighbours",
+        "swaps",
+        "inversions",
+        "estimates",
+        "ranges",
+    ]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for entry in rows:
         waits = " / ".join("–" if wait is None else f"{wait:.0f} s" for wait in entry.p95_s)
@@ -92,8 +104,9 @@ def table(rows: list[Row]) -> str:
         good = "–" if entry.estimates is None else f"{entry.estimates:.0%}"
         if entry.best_estimates is not None:
             good += f" (oracle {entry.best_estimates:.0%})"
+        held = "–" if entry.ranges is None else f"{entry.ranges:.0%}"
         cells = [entry.load, entry.discipline, f"{entry.fairness:.3f}", waits, beside]
-        cells += [f"{entry.swaps:.0f}", f"{entry.inversions:.0f}", good]
+        cells += [f"{entry.swaps:.0f}", f"{entry.inversions:.0f}", good, held]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

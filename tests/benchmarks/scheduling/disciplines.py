@@ -29,6 +29,14 @@ class Start:
     cold: bool
 
 
+@dataclass(frozen=True)
+class Expected:
+    """How long a request will wait: about so long, and where the discipline knows of one, a range."""
+
+    middle_s: float
+    range_s: tuple[float, float] | None = None
+
+
 class Discipline(Protocol):
     def submit(self, arrival: Arrival, now: float) -> None: ...
 
@@ -36,7 +44,7 @@ class Discipline(Protocol):
 
     def starts(self) -> list[Start]: ...
 
-    def expected_wait_s(self, request_id: str, now: float) -> float | None: ...
+    def expected_wait(self, request_id: str, now: float) -> Expected | None: ...
 
 
 class Fair:
@@ -76,9 +84,12 @@ class Fair:
                 found.append(Start(ticket.id, ticket.lease.server, ticket.lease.cold))
         return found
 
-    def expected_wait_s(self, request_id: str, now: float) -> float | None:
+    def expected_wait(self, request_id: str, now: float) -> Expected | None:
         position = self.core.position(request_id, now)
-        return position.wait.expected_s if position is not None and position.wait is not None else None
+        if position is None or position.wait is None:
+            return None
+        wait = position.wait
+        return Expected(wait.expected_s, (wait.low_s, wait.high_s))
 
 
 @dataclass(eq=False)
@@ -128,7 +139,7 @@ class InOrder:
         started, self._started = self._started, []
         return started
 
-    def expected_wait_s(self, request_id: str, now: float) -> float | None:
+    def expected_wait(self, request_id: str, now: float) -> Expected | None:
         """What a queue without knowledge of its rules says: those before it times the usual duration, by slots."""
         if not self._durations:
             return None
@@ -136,7 +147,7 @@ class InOrder:
         place = next(index for index, entry in enumerate(before) if entry[2].id == request_id)
         recent = self._durations[-128:]
         slots = sum(backend.server.slots for backend in self._backends)
-        return (place + 1) * sum(recent) / len(recent) / slots
+        return Expected((place + 1) * sum(recent) / len(recent) / slots)
 
     def _dispatch(self, now: float) -> None:
         while self._queue:

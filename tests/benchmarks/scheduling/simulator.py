@@ -16,7 +16,7 @@ from tests.benchmarks.scheduling.loads import CLASSES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.benchmarks.scheduling.disciplines import Discipline, Start
+    from tests.benchmarks.scheduling.disciplines import Discipline, Expected, Start
     from tests.benchmarks.scheduling.loads import Arrival, Load
 
 AGEING_S = 60.0
@@ -34,7 +34,7 @@ class Run:
     served: list[tuple[float, float, str, float]] = field(default_factory=list)  # from, until, user, tokens
     loads: int = 0
     inversions: int = 0
-    estimates: list[tuple[float, float]] = field(default_factory=list)  # expected, real
+    estimates: list[tuple[Expected, float]] = field(default_factory=list)  # and the real wait
 
     @property
     def swaps(self) -> int:
@@ -70,7 +70,16 @@ class Run:
         """The share of estimates, made on arrival, that were not further off than the factor."""
         if not self.estimates:
             return None
-        return sum(is_near(expected, real, factor) for expected, real in self.estimates) / len(self.estimates)
+        near = sum(is_near(told.middle_s, real, factor) for told, real in self.estimates)
+        return near / len(self.estimates)
+
+    def ranges_right(self) -> float | None:
+        """The share of ranges, given on arrival, that held the wait, but for what is negligible."""
+        ranges = [(told.range_s, real) for told, real in self.estimates if told.range_s is not None]
+        if not ranges:
+            return None
+        held = sum(low - NEGLIGIBLE_S <= real <= high + NEGLIGIBLE_S for (low, high), real in ranges)
+        return held / len(ranges)
 
 
 class Begun(NamedTuple):
@@ -106,7 +115,7 @@ class Game:
         self._speeds = dict(zip((server.name for server in load.servers), load.speeds, strict=True))
         self._numbers = itertools.count()
         self._lines = _Lines()
-        self._expected: dict[str, float] = {}
+        self._expected: dict[str, Expected] = {}
         self._estimates = estimates
         self._people = {person.user: person for person in load.people}
         self._asked: Counter[str] = Counter()
@@ -137,7 +146,7 @@ class Game:
         if not arrives or arrival.id not in self.waiting:
             return None
         if self._estimates:
-            estimate = self.discipline.expected_wait_s(arrival.id, now)
+            estimate = self.discipline.expected_wait(arrival.id, now)
             if estimate is not None:
                 self._expected[arrival.id] = estimate
         return arrival
