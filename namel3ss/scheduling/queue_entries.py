@@ -2,7 +2,7 @@
 
     pending → processing → completed | error | cancelled | timeout
     pending → error | cancelled | timeout
-    processing → pending, when its server failed before it answered, and another one may
+    processing → pending, when its server turned it away or was not there, and another one may be asked
 
 A request ends once: whoever comes first decides how, everybody else changes nothing. The pieces of a streamed answer
 are kept until they are read; once somebody waits for the whole answer instead, no more of them are kept.
@@ -73,7 +73,6 @@ class Entry:
         # Kept by whoever sends it: the server asked last, how often one was asked, and what came of it.
         self.server: str | None = None
         self.attempts = 0
-        self.may_have_begun = False
         self.has_pieces = False
         self._answer: bytes | None = None
         self._pieces: deque[dict[str, Any]] = deque()

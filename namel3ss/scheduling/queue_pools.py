@@ -9,9 +9,9 @@ and weight. This file tells it what it cannot know:
 * What is left alone is asked all the same where no other is left.
 * What is loaded is asked of each server while requests come in, at most once in `look_every_s`.
 
-A request whose server failed before anything of its answer had come goes to another one, once for each server. It has had
-its turn, and so it waits in the top class. A connection that broke before the first byte, and a proxy's 502, may mean
-that the server had begun: they allow one more attempt altogether. Once a piece is there, nothing is tried again.
+A request goes to another server, once for each, where its own has certainly not begun: it could not be reached, was too
+busy, or lacks the model. It has had its turn, and so it waits in the top class. A connection that broke before the first
+byte, and a proxy's 502, do not tell: the server may have begun, and so that is the request's end, as any other failure is.
 """
 
 from __future__ import annotations
@@ -178,19 +178,21 @@ class Pool:
                 self._start(self._watch(member, request.without_body()))
             self._settle()
 
+    def over(self, server: str) -> None:
+        """What failed there has left its slot. Whoever starts a server again starts it with nothing loaded."""
+        if self.members[server].is_down:
+            self.scheduler.report_loaded(
+                server, ()
+            )  # what others still wait for there counts until they fail too
+
     def may_ask_another(self, entry: Entry, error: BaseException) -> bool:
         """Whether a request that failed may be sent once more."""
         others = [member for member in self.members.values() if not member.is_draining]
         if entry.has_pieces or entry.attempts >= len(others):
             return False
-        if isinstance(error, OllamaModelNotFoundError | OllamaServerBusyError):
-            return True
-        broke_off = isinstance(error, OllamaServerUnreachableError) and error.error_type == "stream_reset"
-        if broke_off or (isinstance(error, OllamaError) and error.status == 502):
-            is_first = not entry.may_have_begun
-            entry.may_have_begun = True
-            return is_first
-        return isinstance(error, OllamaServerUnreachableError)
+        if isinstance(error, OllamaServerUnreachableError):
+            return error.error_type != "stream_reset"  # it was reached, and may have begun
+        return isinstance(error, OllamaModelNotFoundError | OllamaServerBusyError)
 
     # -- looking; in the loop -----------------------------------------------------------------------------------
 
@@ -215,6 +217,7 @@ class Pool:
             installed = _names(await self._look(here, "/api/tags")) if member.missing else set()
         except N3Error as error:
             self.failed(member.spec.name, error, request)
+            self.over(member.spec.name)
             return
         with self._lock:
             member.circuit.answered()

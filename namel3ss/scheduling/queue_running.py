@@ -1,7 +1,7 @@
 """How the requests of a `RequestQueue` run: from the turn that their scheduler gives them to their end.
 
 * A slot is given back when the sending task is over, however that ended, before its answer is handed out.
-* A request whose server failed before it answered goes to another one of its pool, if `queue_pools` says so.
+* A request whose server has certainly not begun goes to another one of its pool, if `queue_pools` says so.
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ class Runner:
             pool.failed(lease.server, error, entry.request)
             is_another_asked = pool.may_ask_another(entry, error) and entry.back_in_line()
             pool.scheduler.release(lease, tokens=0.0, completed=False)
+            pool.over(lease.server)
             if is_another_asked and self._ask_another(entry, pool):
                 return
             has_ended = entry.fail("error", _failure_of(error, entry))
