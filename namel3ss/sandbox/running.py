@@ -31,7 +31,7 @@ __all__ = ["Running"]
 class _Protocol(H11Protocol):
     """uvicorn's protocol with a logger of our own: a connection that ends early is none of the user's business."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         super().connection_made(transport)
         self.logger = logging.getLogger("namel3ss.sandbox")
         self.app = _with_drop(self.app, functools.partial(_drop, transport))
