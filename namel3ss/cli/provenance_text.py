@@ -42,7 +42,7 @@ def _name(name: str) -> str:
 def _lines(values: Iterable[ResolvedValue], indent: str) -> list[str]:
     rows = [
         (
-            f"{indent}# {value.name}: {value.origin.note or 'null'}"
+            f"{indent}# {value.name}: {_asked(value.origin)}"
             if value.value is None
             else f"{indent}{value.name}: {_spelled(value.value)}",
             "" if value.value is None and value.origin.kind == "default" else _came_from(value.origin),
@@ -64,18 +64,15 @@ def _came_from(origin: Origin) -> str:
 
 def value_as_text(name: str, value: ResolvedValue) -> str:
     """One value, called `name`, with everything that was asked for it, weakest first; an arrow at what holds."""
-    shown = [
-        (origin, _spelled(origin.value) if origin.value is not None else origin.note or "null")
-        for origin in value.chain
-    ]
+    shown = [(origin, _asked(origin)) for origin in value.chain]
     width = min(60, max(len(text) for _, text in shown))
     kinds = max(len(origin.kind) for origin, _ in shown)
-    head = _spelled(value.value) if value.value is not None else value.origin.note or "null"
+    head = _spelled(value.value) if value.value is not None else _asked(value.origin)
     lines = [f"{name} = {head}"]
     for origin, text in shown:
         sign = "->" if origin is value.origin else "  "
         place = str(origin.place) if origin.place is not None else ""
-        note = f"({origin.note})" if origin.note and origin.value is not None else ""
+        note = f"({origin.note})" if origin.note and not _says_what_holds(origin) else ""
         details = " ".join(filter(None, (place, note)))
         lines.append(f"{sign} {origin.kind:<{kinds}}  {text:<{width}}  {details}".rstrip())
     return "\n".join(lines)
@@ -105,6 +102,15 @@ def _origin(origin: Origin) -> dict[str, Json]:
         line, column = source.position(span.start)
         found |= {"file": source.path, "line": line, "column": column}
     return found
+
+
+def _asked(origin: Origin) -> str:
+    """What a place gives: its value, `null` where it takes one away, or in words what holds when nothing is written."""
+    return origin.note if _says_what_holds(origin) else _spelled(origin.value)
+
+
+def _says_what_holds(origin: Origin) -> bool:
+    return origin.kind == "default" and origin.value is None and bool(origin.note)
 
 
 def _spelled(value: object) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from namel3ss.declarations.replacing import written_instead
-from namel3ss.declarations.written import merge_pairs, shortened
+from namel3ss.declarations.written import merge_pairs, merge_settings, shortened
 from namel3ss.language import Label
 from namel3ss.language.suggest import closest
 
@@ -147,7 +147,7 @@ def _merged(draft: Draft, parent: Draft) -> Draft:
     return replace(
         draft,
         keys=keys,
-        settings=merge_pairs(parent.settings, draft.settings),
+        settings=merge_settings(parent.settings, draft.settings),
         is_broken=draft.is_broken or parent.is_broken,
         has_gaps=draft.has_gaps or parent.has_gaps,
     )

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from namel3ss.declarations.written import merge_pairs
+from namel3ss.declarations.written import merge_pairs, merge_settings
 from namel3ss.errors import UsageError
 from namel3ss.language.suggest import closest
 
@@ -76,7 +76,7 @@ def _merged(below: Draft, above: Draft) -> Draft:
     return replace(
         below,
         keys=merge_pairs(below.keys, above.keys),
-        settings=merge_pairs(below.settings, above.settings),
+        settings=merge_settings(below.settings, above.settings),
         is_broken=below.is_broken or above.is_broken,
         has_gaps=below.has_gaps or above.has_gaps,
     )

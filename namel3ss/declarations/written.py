@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from namel3ss.declarations.findings import Findings
     from namel3ss.language import Fix, Pair, Source, Value
 
-__all__ = ["Scalar", "Written", "merge_pairs", "read_pairs", "read_value", "shortened", "unique_pairs"]
+__all__ = [
+    "Scalar",
+    "Written",
+    "merge_pairs",
+    "merge_settings",
+    "read_pairs",
+    "read_value",
+    "shortened",
+    "unique_pairs",
+]
 
 Scalar: TypeAlias = "str | int | float | bool | None"
 
@@ -93,6 +102,19 @@ def merge_pairs(base: Mapping[str, Written], nearer: Mapping[str, Written]) -> d
     merged = dict(base)
     for key, value in nearer.items():
         merged[key] = _merge(merged.get(key), value)
+    return merged
+
+
+def merge_settings(base: Mapping[str, Written], nearer: Mapping[str, Written]) -> dict[str, Written]:
+    """As `merge_pairs`, for the settings of a provider: a nearer `base_url` also takes the place of `hosts`.
+
+    Both say where to ask, and a list of servers counts before the one address: without this, an address that a profile
+    or an extending model writes would never be asked.
+    """
+    merged = merge_pairs(base, nearer)
+    address = nearer.get("base_url")
+    if address is not None and address.content is not None and "hosts" not in nearer:
+        merged.pop("hosts", None)
     return merged
 
 

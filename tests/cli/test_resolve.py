@@ -63,6 +63,20 @@ def test_value_taken_away_leaves_the_default(program: Path) -> None:
     assert done.stdout.splitlines()[:2] == ["chat.seed = the model's own", "-> default  the model's own"]
 
 
+def test_null_of_a_profile_is_shown_as_null_also_where_an_heir_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "app.prod.ai").write_text("ai model base { config: { seed: null } }")
+    path = tmp_path / "app.ai"
+    path.write_text(
+        "ai model base { provider: ollama, model: m, config: { seed: 1 } }\nai model heir { extends: base }"
+    )
+
+    done = call("resolve", path, "--why", "heir.seed", "--profile", "prod", environ={})
+
+    assert done.stdout.splitlines()[0] == "heir.seed = the model's own"
+    assert done.stdout.splitlines()[-1].split()[:2] == ["profile", "null"]
+    assert done.stdout.splitlines()[-1].endswith("app.prod.ai:1:33 (base)")
+
+
 def test_variable_is_named_beside_its_value(program: Path) -> None:
     done = call("resolve", program, "--why", "temperature", environ={"HEAT": "0.75"})
 

@@ -51,6 +51,21 @@ def test_maps_merge_lists_are_replaced_and_null_takes_away(tmp_path: Path):
     }
 
 
+def test_the_nearer_address_takes_the_place_of_a_list_of_servers(tmp_path: Path):
+    app = """
+    ai model base { provider: ollama, model: m, config: { hosts: ["http://a:1", "http://b:2"] } }
+    ai model heir { extends: base }
+    ai model elsewhere { extends: base, config: { base_url: "http://c:3" } }
+    ai model both { extends: base, config: { base_url: "http://c:3", hosts: ["http://d:4"] } }
+    """
+    program = _read(tmp_path, 'ai model base { config: { base_url: "http://e:5" } }', app)
+
+    assert program.models["base"].config == {"base_url": "http://e:5"}
+    assert program.models["heir"].config == {"base_url": "http://e:5"}
+    assert program.models["elsewhere"].config == {"base_url": "http://c:3"}
+    assert program.models["both"].config == {"base_url": "http://c:3", "hosts": ["http://d:4"]}
+
+
 def test_what_a_profile_changes_reaches_those_who_extend_it(tmp_path: Path):
     program = _read(tmp_path, "ai model base { config: { temperature: 0.7, seed: 5 } }")
 
