@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from namel3ss.errors import UsageError
@@ -16,8 +16,10 @@ __all__ = [
     "add_images",
     "answer_format",
     "check_batch",
+    "check_callable",
     "check_count",
     "check_finite",
+    "check_seconds",
     "check_texts",
     "set_system",
     "tool_definitions",
@@ -127,7 +129,7 @@ def check_texts(texts: object) -> list[str]:
 
 def check_batch(batch: object) -> None:
     """Raises UsageError for a single prompt where a list of them belongs."""
-    if isinstance(batch, str | bytes | Mapping):
+    if isinstance(batch, str | bytes | Mapping) or not isinstance(batch, Iterable):
         raise UsageError(
             f"A batch is a list of prompts or conversations, not a value of type {type(batch).__name__}."
         )
@@ -137,6 +139,18 @@ def check_count(value: object, name: str) -> None:
     """Raises UsageError unless `value` is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UsageError(f"{name} must be a whole number of at least 1, not {value!r:.40}.")
+
+
+def check_seconds(value: object, name: str) -> None:
+    """Raises UsageError unless `value` is a time that can be waited for: finite and more than nothing."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise UsageError(f"{name} must be a number of seconds above 0, not {value!r:.40}.")
+
+
+def check_callable(value: object, name: str) -> None:
+    """Raises UsageError unless `value` can be called, or is None."""
+    if value is not None and not callable(value):
+        raise UsageError(f"{name} must be a function, not a value of type {type(value).__name__}.")
 
 
 def check_finite(value: object, place: str, *, depth: int = 0) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
@@ -18,8 +19,6 @@ from namel3ss.errors import N3Error, UsageError
 from namel3ss.providers.settings import form_of, is_union, setting_infos, without_none
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pydantic_core import ErrorDetails
 
     from namel3ss.providers.settings import SettingInfo
@@ -62,6 +61,9 @@ def validate_settings(model: type[ConfigT], values: Mapping[str, object], *, own
 
     Raises UsageError, which names each bad setting of `owner`, its value and what may be written.
     """
+    for key, value in values.items():
+        if isinstance(value, str) and not _is_unicode(value):
+            raise UsageError(f"{owner}: {key} holds half a surrogate pair, which is no text: {value!r:.80}.")
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
@@ -85,6 +87,8 @@ def merge_places(values: Mapping[str, object]) -> dict[str, object]:
 
     Raises UsageError where two places give one setting different values.
     """
+    if not isinstance(values, Mapping):
+        raise UsageError(f"The settings must be a map, not {describe_value(values)}.")
     merged: dict[str, object] = {}
     origin: dict[str, str] = {}
     nested = {place: values.get(place) for place in ("config", "deployment_config") if place in values}
@@ -103,6 +107,15 @@ def merge_places(values: Mapping[str, object]) -> dict[str, object]:
             merged[key] = value
             origin.setdefault(key, place)
     return merged
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether `text` can be sent: pydantic fails in its own way on one that cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def same_value(left: object, right: object) -> bool:

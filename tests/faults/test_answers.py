@@ -90,6 +90,20 @@ async def test_look_up_whose_connection_is_lost_is_made_once_more(server, connec
     assert server.paths() == ["/api/tags", "/api/tags"]
 
 
+@pytest.mark.fault(15)
+@pytest.mark.parametrize("call", ["delete_model", "copy_model", "show_model"])
+async def test_change_of_a_model_is_not_sent_again_when_its_connection_is_lost(server, connect, call):
+    """A second deletion of what the first one has deleted would say that there never was such a model."""
+    paths = {"delete_model": "/api/delete", "copy_model": "/api/copy", "show_model": "/api/show"}
+    server.on(paths[call], [Reset()])
+    names = ("tiny", "small") if call == "copy_model" else ("tiny",)
+
+    with pytest.raises(OllamaServerUnreachableError):
+        await getattr(connect(server, max_retries=5), call)(*names)
+
+    assert server.paths() == [paths[call]]
+
+
 @pytest.mark.fault(16, 18)
 @pytest.mark.parametrize("status", [429, 503])
 async def test_server_that_turned_a_request_away_is_asked_again_when_it_says(server, connect, ask, status):

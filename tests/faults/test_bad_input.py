@@ -125,16 +125,72 @@ async def test_wrong_concurrency_is_a_usage_error(listening, connect, limit):
         await connect(listening).generate_batch(["Hi"], max_concurrency=limit)
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a b", "../x", "a:b:c", HALF, "x" * 500, "modèle"], ids=repr)
+@pytest.mark.parametrize(
+    "name",
+    ["", "  ", "a b", "../x", "a:b:c", HALF, "x" * 500, "modèle", 5, b"tiny", [], {}, False, NAN],
+    ids=lambda name: f"{name!r:.20}",
+)
 @pytest.mark.parametrize("call", ["pull_model", "delete_model", "show_model", "copy_model"])
 async def test_name_that_is_none_is_a_typed_error_before_anything_is_sent(listening, connect, call, name):
     provider = connect(listening)
     arguments = ("tiny", name) if call == "copy_model" else (name,)
-    if name == "" and call in ("pull_model", "show_model"):
-        return  # the provider's own model
 
     with pytest.raises((OllamaRequestError, UsageError), match="is not a model name"):
         await getattr(provider, call)(*arguments)
+
+
+async def test_missing_name_is_a_typed_error_where_none_may_be_missing(listening, connect):
+    for call, names in (
+        ("delete_model", (None,)),
+        ("copy_model", (None, "small")),
+        ("copy_model", ("tiny", None)),
+    ):
+        with pytest.raises(OllamaRequestError, match="is not a model name"):
+            await getattr(connect(listening), call)(*names)
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, NAN, INFINITE, True, "10", [], b"1"], ids=repr)
+async def test_wrong_time_for_a_pull_is_a_usage_error(listening, connect, seconds):
+    with pytest.raises(UsageError, match="pull_timeout must be a number of seconds above 0"):
+        await connect(listening).pull_model("tiny", seconds)
+
+
+async def test_listener_of_a_pull_that_cannot_be_called_is_a_usage_error(listening, connect):
+    with pytest.raises(UsageError, match="on_progress must be a function"):
+        await connect(listening).pull_model("tiny", on_progress="print")
+
+
+@pytest.mark.parametrize(
+    "batch", [None, 5, True, NAN, object(), "Hi", {"role": "user"}], ids=lambda b: type(b).__name__
+)
+async def test_batch_that_is_no_list_is_a_usage_error(listening, connect, batch):
+    with pytest.raises(UsageError, match="A batch is a list"):
+        await connect(listening).generate_batch(batch)
+
+
+@pytest.mark.parametrize("address", [5, b"http://a", [], "http://elsewhere:1", ""], ids=repr)
+async def test_healing_a_server_that_is_none_of_ours_is_a_usage_error(listening, connect, address):
+    with pytest.raises(UsageError):
+        await connect(listening).heal_model(address)
+
+
+PROVIDERS: list[tuple[str, tuple[Any, ...], str]] = [
+    ("a name that is a number", (5, "tiny", {}), "name of a provider must be a text"),
+    ("no model", ("main", None, {}), "None is not a model name"),
+    ("a model of bytes", ("main", b"tiny", {}), "is not a model name"),
+    ("settings that are a list", ("main", "tiny", []), "settings must be a map"),
+    ("settings that are a number", ("main", "tiny", 0), "settings must be a map"),
+    ("settings that are a text", ("main", "tiny", "num_ctx: 5"), "settings must be a map"),
+    ("an address with half a surrogate pair", ("main", "tiny", {"base_url": HALF}), "half a surrogate pair"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"), [case[1:] for case in PROVIDERS], ids=[case[0] for case in PROVIDERS]
+)
+def test_provider_is_not_made_of_wrong_arguments(arguments, what):
+    with pytest.raises(UsageError, match=what):
+        OllamaProvider(*arguments)
 
 
 CLOSED: dict[str, Callable[[OllamaProvider], Awaitable[object]]] = {

@@ -365,7 +365,9 @@ class AnthropicConfig(ProviderConfig):
     @classmethod
     def from_mapping(cls, values: Mapping[str, object] | None) -> Self:
         """Settings written flat or under ``config`` and ``deployment_config``. Raises UsageError that names the bad one."""
-        return validate_settings(cls, merge_places(values or {}), owner="anthropic settings")
+        return validate_settings(
+            cls, merge_places({} if values is None else values), owner="anthropic settings"
+        )
 
     def overridden(self, overrides: Mapping[str, object]) -> Self:
         """The settings with some replaced for one call. Raises UsageError as `from_mapping` does."""

@@ -20,7 +20,7 @@ import httpx
 from aiohttp.http_exceptions import TransferEncodingError
 from httpx_aiohttp import AiohttpTransport
 
-from namel3ss.providers.transport.failure_kinds import FailedRequest
+from namel3ss.providers.transport.failure_kinds import FailedRequest, Failure
 from namel3ss.providers.transport.failures import classify, reason_of
 from namel3ss.providers.transport.proxies import proxy_for
 
@@ -149,6 +149,9 @@ class Pool:
             response_class=_Response,
             trust_env=False,
         )
+        # aiohttp would send every DELETE a second time when its connection is lost, and the server may have carried out
+        # the first. What may be sent again is decided in `HttpLibrary.send`. There is no public switch.
+        session._retry_connection = False
         try:
             pool = cls(session, proxy)
         except OSError:  # the adapter reads files
@@ -262,19 +265,26 @@ class HttpLibrary:
     ) -> AnswerStream:
         """The answer's beginning. Connecting is limited; the other limits are the caller's.
 
-        Raises what the transport raises; see `classify`.
+        A look-up whose connection is lost is made once more: it changes nothing. Raises what the transport raises; see
+        `classify`.
         """
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = httpx.URL(self._base_url + path)
-        if type(transport) is AiohttpTransport:
-            request: httpx.Request = _Request(method, url, more_headers, content or b"", self._extensions)
-        else:
+        if type(transport) is not AiohttpTransport:
             headers = {**self._headers, **more_headers}
-            request = httpx.Request(
+            given = httpx.Request(
                 method, url, headers=headers, content=content, extensions=dict(self._extensions)
             )
-        return AnswerStream(await transport.handle_async_request(request))
+            return AnswerStream(await transport.handle_async_request(given))
+        request = _Request(method, url, more_headers, content or b"", self._extensions)
+        try:
+            return AnswerStream(await transport.handle_async_request(request))
+        except Exception as error:
+            if method != "GET" or classify(error) is not Failure.DISCONNECTED:
+                raise
+        again = _Request(method, url, more_headers, content or b"", self._extensions)
+        return AnswerStream(await transport.handle_async_request(again))
 
     def failed_request(
         self, error: Exception, model: str | None, *, is_answering: bool

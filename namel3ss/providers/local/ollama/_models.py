@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import msgspec
 
 from namel3ss.observability.metrics import record_metric
+from namel3ss.providers.call_parts import check_callable, check_seconds
 from namel3ss.providers.local.ollama._address import parse_url
 from namel3ss.providers.local.ollama._availability import ModelAvailabilityCache
 from namel3ss.providers.local.ollama._errors import (
@@ -146,6 +147,9 @@ class OllamaModelManager:
         stops the download unless somebody else waits for it; pulling again resumes. Raises OllamaModelPullError.
         """
         _checked(name, self.base_url)
+        if pull_timeout is not None:
+            check_seconds(pull_timeout, "pull_timeout")
+        check_callable(on_progress, "on_progress")
         try:
             await pull(
                 self._http,
@@ -332,13 +336,13 @@ def not_found(
     )
 
 
-def _checked(name: str, base_url: str) -> str:
+def _checked(name: object, base_url: str) -> str:
     """`name` without white space around it. Raises OllamaRequestError with the reason when it is no name."""
     problem = name_problem(name)
-    if problem is not None:
+    if problem is not None or not isinstance(name, str):
         raise OllamaRequestError(
             f"{name!r} is not a model name: {problem}.",
-            model=name,
+            model=name if isinstance(name, str) else None,
             base_url=base_url,
             suggestion="A name looks like llama3:8b or namespace/model:tag.",
         )

@@ -73,8 +73,10 @@ def parse_model_name(text: str) -> ModelName:
     )
 
 
-def name_problem(text: str) -> str | None:
+def name_problem(text: object) -> str | None:
     """Why `text` is no model name, as a clause in plain words; None when it is one."""
+    if not isinstance(text, str):
+        return f"it is a value of type {type(text).__name__}"
     try:
         parse_model_name(text)
     except ValueError as problem:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from namel3ss.errors import UsageError
-from namel3ss.providers.base import N3Provider
 from namel3ss.providers.batches import run_batch
 from namel3ss.providers.call_parts import check_batch, check_count
 from namel3ss.providers.local.ollama._answer import Answer
@@ -27,6 +24,7 @@ from namel3ss.providers.local.ollama._names import name_problem
 from namel3ss.providers.local.ollama._requests import check_options, embed_call, message_call
 from namel3ss.providers.local.ollama._stream import OllamaStream
 from namel3ss.providers.local.ollama._telemetry import end_observation
+from namel3ss.providers.remote_provider import RemoteProvider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["OllamaProvider"]
 
 
-class OllamaProvider(N3Provider):
+class OllamaProvider(RemoteProvider):
     """One model on Ollama, called `name` in metrics and messages.
 
     `config` holds settings by name (see `OllamaConfig`), flat or nested under ``config`` and ``deployment_config``.
@@ -53,6 +51,8 @@ class OllamaProvider(N3Provider):
 
     Every failure of the world is an OllamaError. A wrong call is a UsageError, before anything is sent.
     """
+
+    _exchange: Exchange
 
     def __init__(
         self,
@@ -67,6 +67,10 @@ class OllamaProvider(N3Provider):
         # Brings pydantic, so only when needed.
         from namel3ss.providers.local.ollama._config import OllamaConfig
 
+        if not isinstance(name, str):
+            raise UsageError(
+                f"The name of a provider must be a text, not a value of type {type(name).__name__}."
+            )
         if problem := name_problem(model):
             raise UsageError(
                 f"{model!r} is not a model name: {problem}.",
@@ -193,7 +197,7 @@ class OllamaProvider(N3Provider):
 
     async def show_model(self, name: str | None = None) -> dict[str, Any]:
         """What the server knows of a model; of this provider's where none is named."""
-        return await self._models.show_model(name or self.model)
+        return await self._models.show_model(self.model if name is None else name)
 
     async def running_models(self) -> list[dict[str, Any]]:
         """The models that are loaded now."""
@@ -206,7 +210,7 @@ class OllamaProvider(N3Provider):
         on_progress: ProgressListener | None = None,
     ) -> None:
         """Download a model; this provider's where none is named. `pull_timeout` is in seconds."""
-        await self._models.pull_model(name or self.model, pull_timeout, on_progress)
+        await self._models.pull_model(self.model if name is None else name, pull_timeout, on_progress)
 
     async def delete_model(self, name: str) -> None:
         """Remove a model from the server."""
@@ -234,6 +238,8 @@ class OllamaProvider(N3Provider):
         as the error names it; the first unless given. Whoever uses the model at that moment loses the answer. Raises
         OllamaError when the model still does not answer.
         """
+        if base_url is not None and not isinstance(base_url, str):
+            raise UsageError(f"base_url must be a text, not a value of type {type(base_url).__name__}.")
         host = self._exchange.attempts.host_at(base_url)
         if base_url is not None and host.http.base_url != base_url.rstrip("/"):
             known = ", ".join(host.http.base_url for host in self._exchange.attempts.hosts)
@@ -265,37 +271,20 @@ class OllamaProvider(N3Provider):
         """
         return await self._health.check(force)
 
-    # -- lifetime -----------------------------------------------------------------------------------------------
+    def __repr__(self) -> str:
+        state = " (closed)" if self._exchange.is_closed else ""
+        return f"<OllamaProvider {self.name!r}: {self.model!r} at {self.base_url}{state}>"
 
-    async def aclose(self) -> None:
-        """Close every connection. Running streams end with an error that says so. Idempotent."""
-        self._exchange.is_closed = True
-        if self._sync is not None:
-            await asyncio.to_thread(self._sync.end_thread)
-        await self.close_here()
+    # -- inside -------------------------------------------------------------------------------------------------
 
-    async def close_here(self) -> None:
-        """Close what belongs to the running event loop; `sync` ends its own."""
-        self._exchange.is_closed = True
-        for stream in list(self._exchange.running):
-            await stream.close_by_provider()
+    async def _close_connections(self) -> None:
         for host in self._exchange.attempts.hosts:
             await host.models.aclose()
             await host.server.aclose()
             await host.http.aclose()
 
-    def __repr__(self) -> str:
-        state = " (closed)" if self._exchange.is_closed else ""
-        return f"<OllamaProvider {self.name!r}: {self.model!r} at {self.base_url}{state}>"
-
-    def __del__(self) -> None:
-        exchange = getattr(self, "_exchange", None)  # the constructor may have raised
-        if exchange is None or exchange.is_closed:
-            return
-        if any(host.http.holds_connections() for host in exchange.attempts.hosts):
-            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
-
-    # -- inside -------------------------------------------------------------------------------------------------
+    def _holds_connections(self) -> bool:
+        return any(host.http.holds_connections() for host in self._exchange.attempts.hosts)
 
     @property
     def _models(self) -> OllamaModelManager:

@@ -312,7 +312,9 @@ class OpenAICompatibleConfig(ProviderConfig):
 
         Raises UsageError that names the key, its value and what may be written.
         """
-        return validate_settings(cls, merge_places(mapping or {}), owner=f"{cls.kind.name} settings")
+        return validate_settings(
+            cls, merge_places({} if mapping is None else mapping), owner=f"{cls.kind.name} settings"
+        )
 
     def overridden(self, overrides: Mapping[str, object]) -> Self:
         """This config with some settings replaced for one call. Raises UsageError as `from_mapping` does."""
