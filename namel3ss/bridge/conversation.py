@@ -44,17 +44,24 @@ def to_system_text(system_prompt: object, dynamic_content: str | None) -> str | 
         if images:
             raise UsageError("system_prompt cannot hold images.")
         system_prompt = "\n\n".join(texts)
+    if dynamic_content is not None and not isinstance(dynamic_content, str):
+        raise UsageError(
+            f"dynamic_content must be a text, not a value of type {type(dynamic_content).__name__}."
+        )
     return "\n\n".join(part for part in (system_prompt, dynamic_content) if part) or None
 
 
 def to_tools(tools: Sequence[object], schema_keys: Sequence[str] = SCHEMA_KEYS) -> list[dict[str, Any]]:
     """The tools that have a schema, as Ollama takes them; the others are left out with a warning.
 
-    A schema is found under the first of `schema_keys` that a tool has.
+    A schema is found under the first of `schema_keys` that a tool has. A tool in OpenAI's and Ollama's own shape, a dict
+    with `function`, has one in there.
     """
     wire = []
     for tool in tools:
         schema = next((found for key in schema_keys if (found := part_of(tool, key)) is not None), None)
+        if schema is None and part_of(part_of(tool, "function"), "parameters") is not None:
+            schema = tool  # in Ollama's own shape already
         inner = schema.get("function", schema) if isinstance(schema, Mapping) else {}
         is_whole = isinstance(inner, Mapping) and "parameters" in inner
         name = part_of(tool, "name") or (inner.get("name") if is_whole else None)
@@ -95,6 +102,8 @@ def _plain(message: object, role: str, content: str, tool_names: dict[str, str])
     wire: dict[str, Any] = {"role": role, "content": content}
     wire |= {key: value for key in _KEPT if (value := part_of(message, key))}
     if calls := part_of(message, "tool_calls"):
+        if isinstance(calls, str) or not isinstance(calls, Sequence):
+            raise UsageError(f"tool_calls must be a list, not a value of type {type(calls).__name__}.")
         wire["tool_calls"] = [_call(call, tool_names) for call in calls]
     if role == "tool" and "tool_name" not in wire and wire.get("tool_call_id") in tool_names:
         wire["tool_name"] = tool_names[wire["tool_call_id"]]
@@ -148,7 +157,13 @@ def _turn(role: str, texts: list[str], images: list[str]) -> dict[str, Any]:
 
 def _call(call: Any, tool_names: dict[str, str]) -> dict[str, Any]:
     """A tool call for Ollama: arguments are an object, not JSON text. Its name is remembered for its answer."""
-    function = dict(call["function"])
+    function = part_of(call, "function")
+    if not isinstance(call, Mapping) or not isinstance(function, Mapping):
+        raise UsageError(
+            f"A tool call must be a dict with `function`, not {call!r:.40}.",
+            suggestion='For example {"id": "call_1", "function": {"name": "get_weather", "arguments": {"city": "Oslo"}}}.',
+        )
+    function = dict(function)
     if isinstance(function.get("arguments"), str):
         try:
             function["arguments"] = msgspec.json.decode(function["arguments"] or "{}")

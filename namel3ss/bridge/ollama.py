@@ -69,6 +69,8 @@ class OllamaBridge(Bridge):
         allow_fallback: bool = False,
     ) -> None:
         super().__init__(fallback, allow_fallback=allow_fallback)
+        if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
+            raise UsageError(f"timeout must be a number of seconds, or None, not {timeout!r:.40}.")
         self.base_url = base_url
         self.model = model
         self._queue = queue

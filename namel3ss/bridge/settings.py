@@ -41,7 +41,8 @@ def from_settings(
         if key not in _KEYS:
             raise UsageError(f"The section `api` has no `{key!s:.40}`.", suggestion=hint(str(key), _KEYS))
     provider = check_provider(api.get("provider"))
-    given = {name: _number(api, name) for name in ("temperature", "max_tokens", "timeout") if name in api}
+    numbers = ("temperature", "max_tokens", "timeout")
+    given = {name: _number(api, name) for name in numbers if api.get(name) is not None}
     if provider == "ollama":
         model = _name(api, "ollama_model", "llama3:8b; `ollama list` shows what is installed")
         url = api.get("ollama_url")

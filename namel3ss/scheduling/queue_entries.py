@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from namel3ss.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
     from namel3ss.scheduling.queue_loop import Started
     from namel3ss.scheduling.queue_requests import Outgoing
 
-__all__ = ["Entry", "Failure", "Status"]
+__all__ = ["Entry", "Failure", "Status", "seconds_of"]
 
 Status: TypeAlias = Literal["pending", "processing", "completed", "error", "cancelled", "timeout"]
 
 _LIVE: Final = ("pending", "processing")
 _MAX_UNREAD_PIECES: Final = 10_000
+_YEAR_S: Final = 366 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +165,12 @@ class Entry:
             if not self._changed.wait_for(lambda: self._pieces or self.has_ended, timeout_s):
                 raise TimeoutError
             return self._pieces.popleft() if self._pieces else None
+
+
+def seconds_of(timeout: object) -> float | None:
+    """How long to wait; None: as long as it takes, which more than a year is. Raises UsageError for what is no time."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout != timeout:
+        raise UsageError(f"timeout must be a number of seconds, or None, not {timeout!r:.40}.")
+    return None if timeout > _YEAR_S else max(0.0, float(timeout))

@@ -162,7 +162,10 @@ class Room:
         if entry.on_end is not None:
             entry.on_end(entry.id)
 
-    def find(self, request_id: str) -> Entry | None:
+    def find(self, request_id: object) -> Entry | None:
+        """The request of that id; None where there is none, whatever was given for one."""
+        if not isinstance(request_id, str):
+            return None
         with self._lock:
             self._shelf.clean(self._clock())
             return self._living.get(request_id) or self._shelf.get(request_id)

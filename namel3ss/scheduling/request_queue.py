@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from namel3ss.errors import N3Error, UsageError
 from namel3ss.providers.local.ollama import resolve_address
-from namel3ss.scheduling.queue_entries import Entry, Failure
+from namel3ss.scheduling.queue_entries import Entry, Failure, seconds_of
 from namel3ss.scheduling.queue_requests import ChatRequest, outgoing
 from namel3ss.scheduling.queue_rooms import Room, Slots
 from namel3ss.scheduling.queue_running import Runner, cancelled, queue_closed
@@ -157,12 +157,13 @@ class RequestQueue:
         A wait that is too long ends with the error "Request timed out" and cancels the request, for everybody who waits
         for it, unless `keep`: then it runs on, and may be asked for again.
         """
+        wait_s = seconds_of(timeout)
         runner = self._here()
         room = runner.room
         entry = room.find(request_id)
         if entry is None:
             return _unknown(request_id)
-        if not entry.wait(None if timeout is None else max(0.0, timeout)):
+        if not entry.wait(wait_s):
             late = self._too_late(entry)
             if keep:
                 return late.as_result(request_id)
@@ -178,6 +179,7 @@ class RequestQueue:
         `timeout` bounds the wait for each piece. A failure is the last piece, as `get_result` returns it. Leaving early
         (closing the generator) cancels the request, unless `keep`.
         """
+        wait_s = seconds_of(timeout)
         runner = self._here()
         room = runner.room
         entry = room.find(request_id)
@@ -186,7 +188,7 @@ class RequestQueue:
             return
         is_left = True
         try:
-            while (piece := entry.next_piece(timeout)) is not None:
+            while (piece := entry.next_piece(wait_s)) is not None:
                 yield piece
             is_left = False
         except TimeoutError:
@@ -213,8 +215,9 @@ class RequestQueue:
 
     def wait_for_turn(self, request_id: str, timeout: float | None = 120.0) -> bool:
         """Wait until a request is at work or has ended; False if it still waits after `timeout` seconds."""
+        wait_s = seconds_of(timeout)
         entry = self._here().room.find(request_id)
-        return entry is None or entry.wait_for_turn(None if timeout is None else max(0.0, timeout))
+        return entry is None or entry.wait_for_turn(wait_s)
 
     def failure(self, request_id: str) -> N3Error | None:
         """The error that ended a request, for callers that would rather raise it; None where there was none."""
@@ -306,11 +309,12 @@ class RequestQueue:
 
         Answers can still be fetched afterwards. Idempotent. Not to be called from a `callback`.
         """
+        wait_s = seconds_of(timeout)
         runner = self._here()
         room = runner.room
         room.close()
         if drain:
-            room.wait_until_idle(timeout)
+            room.wait_until_idle(wait_s)
         for pool in room.pools():
             pool.scheduler.close()
         for entry in room.living():

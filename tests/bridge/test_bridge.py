@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from namel3ss.bridge import BridgeTimeoutError, OllamaBridge, waiting_message
+from namel3ss.errors import UsageError
 from namel3ss.providers.local.ollama import OllamaModelNotFoundError, OllamaStreamInterruptedError
 from namel3ss.sandbox import SandboxServer
 from namel3ss.scheduling import RequestQueue, SchedulerClosedError
@@ -172,7 +173,7 @@ def test_bridge_may_have_several_servers(server: ScriptedServer, queue: RequestQ
     assert [found["state"] for found in queue.servers()] == ["down", "up"]
 
 
-def test_server_that_dies_before_it_answers_is_replaced_and_one_that_dies_later_is_not(
+def test_busy_server_is_replaced_and_one_that_dies_in_the_middle_is_not(
     queue: RequestQueue,
 ) -> None:
     heard = Gate()
@@ -186,7 +187,9 @@ def test_server_that_dies_before_it_answers_is_replaced_and_one_that_dies_later_
     with ScriptedServer() as first, ScriptedServer() as second:
         for server in (first, second):
             server.on("/api/ps", document({"models": []}))
-        first.on("/api/chat", [Reset()])
+        first.on(
+            "/api/chat", document({"error": "server busy, please try again"}, 503, {"Retry-After": "30"})
+        )
         second.on("/api/chat", lines(part("Hi"), answer("")), broken)
         bridge = OllamaBridge(model="m", queue=queue, servers=[first.url, second.url])
 
@@ -203,3 +206,16 @@ def test_call_without_an_id_gets_one(queue: RequestQueue) -> None:
     (call,) = OllamaBridge(model="m").extract_tool_calls({"content": content})
 
     assert call["id"].startswith("toolu_")
+
+
+@pytest.mark.parametrize("wrong", ["5", True])
+def test_timeout_that_is_no_number_is_refused_when_the_bridge_is_made(wrong: Any) -> None:
+    with pytest.raises(UsageError, match="timeout must be a number of seconds"):
+        OllamaBridge(timeout=wrong)
+
+
+def test_timeout_without_end_waits_for_the_answer(server: ScriptedServer, queue: RequestQueue) -> None:
+    server.on("/api/chat", document(answer()))
+    bridge = OllamaBridge(server.url, "m", queue, timeout=float("inf"))
+
+    assert bridge.generate_response(HELLO).content

@@ -120,6 +120,15 @@ def test_same_settings_with_the_other_provider_ask_anthropic(server: ScriptedSer
     assert (sent["model"], sent["temperature"], sent["max_tokens"]) == ("claude-3-sonnet-20240229", 0.7, 2000)
 
 
+def test_setting_that_is_left_empty_is_not_set(server: ScriptedServer, queue: RequestQueue) -> None:
+    server.on("/api/chat", document(answer()))
+    text = f"api:\n  provider: ollama\n  ollama_url: {server.url}\n  ollama_model: qwen\n  max_tokens:\n  timeout:\n"
+
+    bridge_for(text, queue=queue).generate_response(HELLO)
+
+    assert server.requests[0].json["options"] == {"temperature": 0.7}
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

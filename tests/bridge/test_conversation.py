@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -110,6 +110,19 @@ def test_what_no_model_can_read_is_refused_with_its_place(content: object) -> No
 
 
 @pytest.mark.parametrize(
+    "calls", ["call", 5, {"function": {}}, ["call"], [{"id": "c"}], [{"function": "f"}], [None]]
+)
+def test_calls_of_no_known_shape_are_refused(calls: object) -> None:
+    with pytest.raises(UsageError, match=r"tool_calls must be a list|A tool call must be a dict"):
+        to_messages([{"role": "assistant", "content": None, "tool_calls": calls}], None)
+
+
+def test_dynamic_content_that_is_no_text_is_refused() -> None:
+    with pytest.raises(UsageError, match="dynamic_content must be a text"):
+        to_system_text("Be kind.", cast("str", 5))
+
+
+@pytest.mark.parametrize(
     ("prompt", "dynamic", "expected"),
     [
         ("Be kind.", "It is Monday.", "Be kind.\n\nIt is Monday."),
@@ -147,6 +160,10 @@ def test_dynamic_content_is_added_to_the_prompt_or_is_one(
                 "function": {"name": "weather", "description": "d", "parameters": SCHEMA},
             }
         },
+        {
+            "type": "function",
+            "function": {"name": "weather", "description": "d", "parameters": SCHEMA},
+        },
         SimpleNamespace(name="weather", description="d", input_schema=SCHEMA),
     ],
 )
@@ -159,3 +176,4 @@ def test_schema_of_a_tool_is_found_in_this_order(tool: object) -> None:
 def test_tool_without_a_schema_is_left_out_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert to_tools([{"name": "search", "description": "d"}]) == []
     assert "'search'" in caplog.text
+    assert to_tools([{"type": "function", "function": {"name": "search"}}, "search", None]) == []

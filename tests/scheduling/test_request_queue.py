@@ -150,6 +150,46 @@ def test_unknown_id_is_answered_at_once() -> None:
         assert not queue.cancel_request("nobody")
 
 
+@pytest.mark.parametrize("wrong", [None, 5, [], {}])
+def test_id_that_is_none_is_unknown(wrong: Any) -> None:
+    with RequestQueue() as queue:
+        assert queue.get_result(wrong)["kind"] == "unknown_request"
+        assert queue.get_queue_position(wrong) is None
+        assert not queue.cancel_request(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["5", True, float("nan"), [1]])
+def test_timeout_that_is_no_time_is_refused_and_ends_nothing(
+    gated: tuple[ScriptedServer, Gate], wrong: Any
+) -> None:
+    server, gate = gated
+    with RequestQueue() as queue:
+        request_id = queue.add_request(request(server.url))
+        for ask in (queue.get_result, queue.wait_for_turn, lambda *args: next(queue.iter_result(*args))):
+            with pytest.raises(UsageError, match="timeout must be a number of seconds"):
+                ask(request_id, wrong)
+        gate.open()
+        assert queue.get_result(request_id)["done"] is True
+
+
+@pytest.mark.parametrize("long", [float("inf"), 1e300, 10**400])
+def test_timeout_without_end_waits_for_the_answer(sandbox: str, long: float) -> None:
+    with RequestQueue() as queue:
+        assert queue.get_result(queue.add_request(request(sandbox)), long)["done"] is True
+        (answer,) = queue.iter_result(queue.add_request(request(sandbox)), long)
+        assert answer["done"] is True
+
+
+def test_time_that_is_over_asks_only_whether_it_has_ended(gated: tuple[ScriptedServer, Gate]) -> None:
+    server, gate = gated
+    with RequestQueue() as queue:
+        request_id = queue.add_request(request(server.url))
+        assert queue.get_result(request_id, -1, keep=True)["kind"] == "timeout"
+        gate.open()
+        assert queue.get_result(request_id)["done"] is True
+        assert queue.get_result(request_id, -1)["done"] is True
+
+
 def test_positions_count_from_zero_and_the_more_urgent_goes_first(gated: tuple[ScriptedServer, Gate]) -> None:
     server, gate = gated
     with RequestQueue() as queue:
