@@ -46,6 +46,8 @@ class SyncScheduler:
         self._clock = clock
         # Guards the cores, the listeners and the timer's thread.
         self._lock = threading.Lock()
+        # Finding a position may take long: of those who look only one at a time stands in the way of the others.
+        self._looking = threading.Lock()
         self._cores = Cores(policy if policy is not None else Policy(), servers)
         self._listeners: dict[str, Callable[[Outcome], None]] = {}
         self._closed = False
@@ -170,8 +172,11 @@ class SyncScheduler:
 
     def position(self, request_id: str) -> Position | None:
         """Where a waiting request stands and how long it may still wait; None for any other id."""
-        with self._changing():
-            return self._cores.position(request_id, self._clock())
+        try:
+            with self._looking, self._holding():
+                return self._cores.position(request_id, self._clock())
+        finally:
+            self._tell()
 
     def statistics(self, lane: str | None = None) -> Statistics:
         with self._lock:
@@ -196,14 +201,19 @@ class SyncScheduler:
     def _changing(self) -> Iterator[None]:
         """Hold the lock; afterwards see to the timer and tell what has happened."""
         try:
-            with self._lock:
-                try:
-                    yield
-                finally:
-                    self._collect()
-                    self._set_timer()
+            with self._holding():
+                yield
         finally:
             self._tell()
+
+    @contextlib.contextmanager
+    def _holding(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            finally:
+                self._collect()
+                self._set_timer()
 
     def _collect(self) -> None:
         for outcome in self._cores.take_outcomes():

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from namel3ss.providers.local.ollama import OllamaServerBusyError, OllamaServerUnreachableError
 from namel3ss.scheduling import RequestQueue
+from namel3ss.scheduling.values import reasons_for_move
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from namel3ss.scheduling.queue_requests import Outgoing
+    from namel3ss.scheduling.values import MoveReason, Position
 
 SERVER = "http://127.0.0.1:9"
 
@@ -175,22 +177,53 @@ def _operate(
 def ask_together(server: str, *, threads: int, each: int, slots: int = 4) -> dict[str, Any]:
     """Threads that ask at the same time and watch where they stand; the queue's last words.
 
-    Asserts that each request has one answer, and that within a user and class nobody overtakes.
+    Asserts that each request has one answer, that within a user and class nobody overtakes, and that nobody is moved back
+    but for a reason that is said.
     """
     answers: Counter[str] = Counter()
+    backward: Counter[MoveReason] = Counter()
     lock = threading.Lock()
+    # Of each user the request that was added last; all of a user are of one class and for one model.
+    last: dict[str, str] = {}
+    in_order = {f"user {number}": threading.Lock() for number in range(20)}
 
     def work(number: int) -> None:
+        user = f"user {number % 20}"
         for _ in range(each):
-            request_id = queue.add_request(request(server), number % 10, f"user {number % 20}")
+            with in_order[user]:
+                request_id = queue.add_request(request(server), number % 10, user)
+                before, last[user] = last.get(user), request_id
             where = queue.get_queue_position(request_id)
             assert where is not None
             if isinstance(where["position"], int):
                 assert 0 <= where["position"] < where["total"]
+            watch(request_id)
             answer = queue.get_result(request_id, timeout=None)
             assert answer.get("done") is True, answer
+            if before is not None:
+                assert stands(before) is None, "a later request of the same user and class went first"
             with lock:
                 answers[request_id] += 1
+
+    def stands(request_id: str) -> Position | None:
+        # The queue tells no reasons; the scheduler below it does.
+        room = queue._here().room
+        entry = room.find(request_id)
+        return None if entry is None else room.pool_of(entry).scheduler.position(request_id)
+
+    def watch(request_id: str) -> None:
+        told = stands(request_id)
+        for _ in range(3):
+            if told is None:
+                return
+            queue.get_result(request_id, timeout=0.02, keep=True)
+            now = stands(request_id)
+            if now is not None and (now.at_least > told.at_least or now.at_most > told.at_most):
+                reasons = reasons_for_move(told, now)
+                assert reasons, f"moved back without a reason: {told}, {now}"
+                with lock:
+                    backward.update(reasons)
+            told = now
 
     with RequestQueue(slots=slots) as queue:
         with ThreadPoolExecutor(threads) as pool:
@@ -200,4 +233,4 @@ def ask_together(server: str, *, threads: int, each: int, slots: int = 4) -> dic
     assert len(answers) == threads * each
     assert set(answers.values()) == {1}
     assert (statistics["queue_size"], statistics["active_requests"]) == (0, 0)
-    return statistics
+    return statistics | {"moved_back": {reason.value: times for reason, times in backward.items()}}

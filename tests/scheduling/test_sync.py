@@ -228,3 +228,21 @@ def test_positions_and_servers_can_be_asked_and_changed() -> None:
         scheduler.drop_server("gpu1")
 
         assert scheduler.statistics().loaded["gpu2"] == ("m", "n")
+
+
+def test_a_listener_may_look_at_positions_itself() -> None:
+    with SyncScheduler([Server(name="gpu1")], policy=Policy(max_wait_s=0.01)) as scheduler:
+        seen: list[object] = []
+        told = threading.Event()
+
+        def listener(outcome: Outcome) -> None:
+            seen.append(scheduler.position("waits"))
+            if outcome.state is TicketState.EXPIRED:
+                told.set()
+
+        scheduler.submit(Request(model="m", user="ada", id="runs"), listener)
+        scheduler.submit(Request(model="m", user="ada", id="waits"), listener)
+        while not told.wait(0.001):
+            scheduler.position("waits")
+
+    assert seen[-1] is None
