@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
-import warnings
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import quote
 
@@ -17,9 +15,9 @@ from namel3ss.providers.anthropic._http import AnthropicHttp
 from namel3ss.providers.anthropic._images import load_images
 from namel3ss.providers.anthropic._requests import message_call
 from namel3ss.providers.anthropic._stream import AnthropicStream
-from namel3ss.providers.base import N3Provider
 from namel3ss.providers.batches import run_batch
 from namel3ss.providers.call_parts import check_batch, check_count
+from namel3ss.providers.remote_provider import RemoteProvider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +33,7 @@ __all__ = ["AnthropicProvider"]
 _SHORT_TIMEOUT_S: Final = 60.0  # for what the API answers without a model
 
 
-class AnthropicProvider(N3Provider):
+class AnthropicProvider(RemoteProvider):
     """One model of Anthropic, called `name` in metrics and messages.
 
     `config` holds settings by name (see `AnthropicConfig`), flat or nested under ``config`` and ``deployment_config``.
@@ -46,6 +44,8 @@ class AnthropicProvider(N3Provider):
 
     Every failure of the world is an AnthropicError. A wrong call is a UsageError, before anything is sent.
     """
+
+    _exchange: Exchange
 
     def __init__(
         self,
@@ -180,34 +180,17 @@ class AnthropicProvider(N3Provider):
         """
         return await self._health.check(force)
 
-    # -- lifetime -----------------------------------------------------------------------------------------------
-
-    async def aclose(self) -> None:
-        """Close every connection. Running streams end with an error that says so. Idempotent."""
-        self._exchange.is_closed = True
-        if self._sync is not None:
-            await asyncio.to_thread(self._sync.end_thread)
-        await self.close_here()
-
-    async def close_here(self) -> None:
-        """Close what belongs to the running event loop; `sync` ends its own."""
-        self._exchange.is_closed = True
-        for stream in list(self._exchange.running):
-            await stream.close_by_provider()
-        await self._exchange.http.aclose()
-
     def __repr__(self) -> str:
         state = " (closed)" if self._exchange.is_closed else ""
         return f"<AnthropicProvider {self.name!r}: {self.model!r} at {self.base_url}{state}>"
 
-    def __del__(self) -> None:
-        exchange = getattr(self, "_exchange", None)  # the constructor may have raised
-        if exchange is None or exchange.is_closed:
-            return
-        if exchange.http.holds_connections():
-            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
-
     # -- inside -------------------------------------------------------------------------------------------------
+
+    async def _close_connections(self) -> None:
+        await self._exchange.http.aclose()
+
+    def _holds_connections(self) -> bool:
+        return self._exchange.http.holds_connections()
 
     def _message_call(self, messages: object, overrides: Mapping[str, Any]) -> Call:
         self._exchange.check_open()

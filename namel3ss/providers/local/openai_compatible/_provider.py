@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from namel3ss.errors import UsageError
-from namel3ss.providers.base import N3Provider
 from namel3ss.providers.batches import run_batch
 from namel3ss.providers.call_parts import check_batch, check_count
 from namel3ss.providers.call_telemetry import end_observation
@@ -22,6 +19,7 @@ from namel3ss.providers.local.openai_compatible._kinds import KINDS
 from namel3ss.providers.local.openai_compatible._models import HealthMonitor, list_models, show_model
 from namel3ss.providers.local.openai_compatible._requests import embed_call, message_call
 from namel3ss.providers.local.openai_compatible._stream import OpenAICompatibleStream
+from namel3ss.providers.remote_provider import RemoteProvider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["OpenAICompatibleProvider"]
 
 
-class OpenAICompatibleProvider(N3Provider):
+class OpenAICompatibleProvider(RemoteProvider):
     """One model on such a server, called `name` in metrics and messages.
 
     `kind` is ``openai``, ``vllm``, ``local_ai`` or ``openai_compatible``, as a file writes it: it decides which settings
@@ -47,6 +45,8 @@ class OpenAICompatibleProvider(N3Provider):
 
     Every failure of the world is an OpenAICompatibleError. A wrong call is a UsageError, before anything is sent.
     """
+
+    _exchange: Exchange
 
     def __init__(
         self,
@@ -170,35 +170,18 @@ class OpenAICompatibleProvider(N3Provider):
         """
         return await self._health.check(force)
 
-    # -- lifetime -----------------------------------------------------------------------------------------------
-
-    async def aclose(self) -> None:
-        """Close every connection. Running streams end with an error that says so. Idempotent."""
-        self._exchange.is_closed = True
-        if self._sync is not None:
-            await asyncio.to_thread(self._sync.end_thread)
-        await self.close_here()
-
-    async def close_here(self) -> None:
-        """Close what belongs to the running event loop; `sync` ends its own."""
-        self._exchange.is_closed = True
-        for stream in list(self._exchange.running):
-            await stream.close_by_provider()
-        await self._exchange.http.aclose()
-
     def __repr__(self) -> str:
         state = " (closed)" if self._exchange.is_closed else ""
         kind = self.config.kind.name
         return f"<OpenAICompatibleProvider {self.name!r}: {kind} {self.model!r} at {self.base_url}{state}>"
 
-    def __del__(self) -> None:
-        exchange = getattr(self, "_exchange", None)  # the constructor may have raised
-        if exchange is None or exchange.is_closed:
-            return
-        if exchange.http.holds_connections():
-            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
-
     # -- inside -------------------------------------------------------------------------------------------------
+
+    async def _close_connections(self) -> None:
+        await self._exchange.http.aclose()
+
+    def _holds_connections(self) -> bool:
+        return self._exchange.http.holds_connections()
 
     def _message_call(
         self, messages: object, overrides: Mapping[str, Any], *, is_streamed: bool = True
