@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
+from namel3ss.declarations import check_text
 from namel3ss.errors import UsageError
 from namel3ss.providers.local.openai_compatible._kind_configs import CONFIGS, OpenAIConfig, VllmConfig
 from namel3ss.providers.local.openai_compatible._kinds import KINDS
@@ -48,6 +49,12 @@ def test_what_describes_the_server_is_no_field_of_a_request(config: type[OpenAIC
         ("vllm", {"min_p": 2}),
         ("vllm", {"repetition_penalty": 0}),
         ("vllm", {"structured_outputs": {"choice": ["a"], "regex": "a"}}),
+        ("vllm", {"swap_space": -1}),
+        ("vllm", {"port": 0}),
+        ("vllm", {"host": "http://gpu"}),
+        ("vllm", {"host": "gpu:8000"}),
+        ("local_ai", {"batch_size": 0}),
+        ("local_ai", {"context_size": 2048, "context_length": 4096}),
         ("local_ai", {"threads": 0}),
         ("local_ai", {"f16": "yes"}),
         ("local_ai", {"context_size": -1}),
@@ -157,3 +164,43 @@ def test_traps_are_pointed_out(kind: str, settings: dict[str, Any], setting: str
 @pytest.mark.parametrize("kind", ["vllm", "local_ai"])
 def test_servers_on_this_machine_need_no_advice(kind: str) -> None:
     assert CONFIGS[kind].from_mapping({}).advice({}) == ()
+
+
+GUIDES = {
+    "vllm": (
+        "gpu_memory_utilization: 0.9, max_model_len: 4096, dtype: auto, tensor_parallel_size: 1, quantization: awq,"
+        ' swap_space: 4, host: "0.0.0.0", port: 8001, api_key_required: false,'
+        ' allowed_origins: ["http://localhost:3000"], auto_start_server: true',
+        "http://127.0.0.1:8001/v1",
+        "vLLM",
+    ),
+    "local_ai": (
+        "backend: llama, f16: true, threads: 4, gpu_layers: 35, mmap: true, mlock: false, batch_size: 512, use_docker:"
+        " true, container_name: ai, image: localai, models_path: ./models, gpu: true, context_length: 2048,"
+        ' env: { "DEBUG": "true" }, host: ai.example.com, auto_start_server: true',
+        "http://ai.example.com:8080/v1",
+        "LocalAI",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", GUIDES)
+def test_every_key_of_guides_for_a_server_of_ones_own_is_accepted(kind: str) -> None:
+    written, address, label = GUIDES[kind]
+    program = check_text(
+        f"ai model m {{ provider: {kind}, model: x, deployment_config: {{ {written} }} }}", "m.ai", environ={}
+    )
+
+    model = program.models["m"]
+    config = CONFIGS[kind].from_mapping(model.settings({}))
+    assert [found.message for found in program.diagnostics if found.code == "N3800"] == [
+        f"namel3ss starts no {label} server"
+    ]
+    assert not program.errors
+    assert config.address({}).url == address
+
+
+def test_a_written_base_url_beats_host_and_port() -> None:
+    config = CONFIGS["vllm"].from_mapping({"base_url": "http://a:1/v1", "host": "b", "port": 2})
+
+    assert config.address({}).url == "http://a:1/v1"

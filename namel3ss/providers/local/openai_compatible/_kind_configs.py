@@ -14,6 +14,7 @@ from namel3ss.providers.local.openai_compatible._config import (
 )
 from namel3ss.providers.local.openai_compatible._kinds import GENERIC, LOCAL_AI, OPENAI, VLLM, Kind
 from namel3ss.providers.local.openai_compatible._setting_rules import JsonMap
+from namel3ss.providers.local.openai_compatible._started_server import StartedLocalAI, StartedVllm
 from namel3ss.providers.setting_rules import LARGEST_INT, Url
 from namel3ss.providers.settings import Advice, setting
 
@@ -71,7 +72,7 @@ class OpenAIConfig(OpenAICompatibleConfig):
         return {name: value for name, value in found.items() if value is not None}
 
 
-class VllmConfig(OpenAICompatibleConfig):
+class VllmConfig(StartedVllm):
     """`provider: vllm`: a vLLM server."""
 
     kind: ClassVar[Kind] = VLLM
@@ -216,7 +217,7 @@ class VllmConfig(OpenAICompatibleConfig):
         return (*super().advice(environ), *_idle_temperature(self.top_k, self.temperature))
 
 
-class LocalAIConfig(OpenAICompatibleConfig):
+class LocalAIConfig(StartedLocalAI):
     """`provider: local_ai`: a LocalAI server."""
 
     kind: ClassVar[Kind] = LOCAL_AI
@@ -270,7 +271,7 @@ class LocalAIConfig(OpenAICompatibleConfig):
         is_movable=True,
         unit="tokens",
         placeholder=SERVERS_OWN,
-        synonyms=("num_ctx", "max_model_len", "context_length", "context_window", "n_ctx"),
+        synonyms=("num_ctx", "max_model_len", "context_window", "n_ctx"),
         ge=1,
         le=LARGEST_INT,
     )

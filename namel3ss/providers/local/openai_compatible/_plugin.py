@@ -18,7 +18,7 @@ __all__ = ["COMPATIBLE", "LOCAL_AI_PLUGIN", "OPENAI_PLUGIN", "VLLM_PLUGIN", "Com
 
 _PLACES: Final = ("config", "deployment_config")
 # Whom to ask, and what only that server may be told.
-_DROPPED: Final = ("base_url", "api_key", "headers", "organization", "project")
+_DROPPED: Final = ("base_url", "host", "port", "api_key", "headers", "organization", "project")
 
 
 class CompatiblePlugin:
