@@ -129,10 +129,18 @@ class Connection {
     };
   }
 
+  /** Whether a command may be sent; the user is told when it may not. */
+  permits(command) {
+    const isPermitted = !CHANGING.has(command) || vscode.workspace.isTrusted;
+    if (!isPermitted) {
+      void vscode.window.showWarningMessage(NOT_TRUSTED);
+    }
+    return isPermitted;
+  }
+
   /** A lens or a code action of the server was clicked. */
   clicked(name, given, next) {
-    if (CHANGING.has(name) && !vscode.workspace.isTrusted) {
-      void vscode.window.showWarningMessage(NOT_TRUSTED);
+    if (!this.permits(name)) {
       return undefined;
     }
     return this.taken[name] ? this.taken[name](...given) : next(name, given);

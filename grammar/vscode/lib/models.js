@@ -29,7 +29,7 @@ class ModelTree {
     item.id = model.name;
     item.contextValue = "model";
     item.description = [details.parameter_size, details.quantization_level, model.loaded ? "loaded" : ""]
-      .filter(Boolean)
+      .filter((word) => word && word !== "unknown")
       .join(" · ");
     item.iconPath = new vscode.ThemeIcon(model.loaded ? "circle-filled" : "circle-outline");
     item.tooltip = [model.name, sizeText(model.size), (model.capabilities ?? []).join(", "), model.digest]
@@ -49,6 +49,9 @@ class ModelTree {
 
   /** Ask for a name and pull that model; the server shows the bar, which can be cancelled. */
   async pull() {
+    if (!this.connection.permits("namel3ss.pullModel")) {
+      return;
+    }
     const name = await vscode.window.showInputBox({
       title: "Pull a model",
       prompt: "The name of a model, such as llama3:8b or hf.co/user/repo:Q4_K_M",
@@ -61,7 +64,7 @@ class ModelTree {
   }
 
   async remove(model) {
-    if (!model) {
+    if (!model || !this.connection.permits("namel3ss.removeModel")) {
       return;
     }
     const remove = "Remove";

@@ -47,8 +47,8 @@ class StatusBar {
     }
     const loaded = models.filter((model) => model.loaded).map((model) => model.name);
     return {
-      text: `$(server) ${loaded.length ? loaded.join(", ") : `${models.length} models`}`,
-      tooltip: `Ollama ${version ?? ""}\n${models.length} models installed\nLoaded: ${loaded.join(", ") || "none"}`,
+      text: `$(server) ${loaded.length ? loaded.join(", ") : counted(models)}`,
+      tooltip: `Ollama ${version ?? ""}\n${counted(models)} installed\nLoaded: ${loaded.join(", ") || "none"}`,
     };
   }
 
@@ -72,6 +72,10 @@ class StatusBar {
     this.subscriptions.forEach((each) => each.dispose());
     this.item.dispose();
   }
+}
+
+function counted(models) {
+  return `${models.length} ${models.length === 1 ? "model" : "models"}`;
 }
 
 module.exports = { StatusBar };
