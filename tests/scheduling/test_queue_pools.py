@@ -208,15 +208,16 @@ def test_requests_that_wait_when_their_server_dies_go_to_another() -> None:
 
 
 def test_server_that_is_gone_has_nothing_loaded(pair: tuple[ScriptedServer, ScriptedServer]) -> None:
-    with answering(document(DONE), [Reset()]) as going:
-        queue = RequestQueue(servers=[going.url, pair[0].url], look_every_s=60)
+    with (
+        answering(document(DONE), [Reset()]) as going,
+        RequestQueue(servers=[going.url, pair[0].url], look_every_s=60) as queue,
+    ):
         queue.drain_server(pair[0].url)
         assert ask(queue)["done"]
         assert queue.servers()[0]["loaded_models"] == ["m:latest"]
         assert ask(queue)["kind"] == "stream_reset"
         assert queue.servers()[0]["state"] == "down"
         assert queue.servers()[0]["loaded_models"] == []
-        queue.shutdown()
 
 
 def test_nothing_is_tried_again_once_a_piece_has_come() -> None:
