@@ -110,5 +110,7 @@ def test_fixing_twice_is_fixing_once_and_safe_fixes_lose_no_model(path: Path, un
         before, after = check_text(source.text).models, check_text(fixed).models
         assert set(before) <= set(after)
         for name, model in before.items():
-            written = [({**each.config, **each.deployment_config}, each.model) for each in (model, after[name])]
+            written = [
+                ({**each.config, **each.deployment_config}, each.model) for each in (model, after[name])
+            ]
             assert written[0] == written[1]
