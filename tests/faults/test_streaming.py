@@ -91,7 +91,7 @@ async def test_silence_of_a_loaded_model_that_nobody_uses_names_the_lost_slot_an
     assert isinstance(failure, OllamaFirstTokenTimeoutError)
     assert failure.model_state == "loaded"
     assert failure.message == (
-        f"{SILENCE} Model 'tiny' is loaded, and nothing else of this program runs on it."
+        f"{SILENCE} Model 'tiny' is listed as loaded (/api/ps), so it is loading or busy; nothing else of this program runs on it."
     )
     assert failure.suggestion is not None
     assert failure.suggestion.endswith(

@@ -58,10 +58,14 @@ async def explain_silence(
         )
         advice = "Lower max_concurrency, raise first_token_timeout, or let the server do more at once (OLLAMA_NUM_PARALLEL)."
     else:
-        found = f"Model '{model}' is loaded, and nothing else of this program runs on it."
+        # Ollama lists a model as soon as its load has begun.
+        found = (
+            f"Model '{model}' is listed as loaded (/api/ps), so it is loading or busy; nothing else of this program"
+            " runs on it."
+        )
         advice = (
-            "Other programs may keep it busy: retry, or raise first_token_timeout. If nobody else uses it, the server"
-            " has lost the model's slot and will not answer again until the model is unloaded:"
+            "It may still be loading, or other programs keep it busy: retry, or raise first_token_timeout. If nobody"
+            " else uses it, the server has lost the model's slot and will not answer again until the model is unloaded:"
             f" await provider.heal_model(), or: ollama stop {model}"
         )
     error.message = f"{error.message} {found}"
