@@ -219,6 +219,7 @@ async def test_the_address_is_the_users_own_unless_it_is_given(server, monkeypat
         ("", False, None),
         ("model:tag:extra", False, None),
         ("a b", False, None),
+        (None, False, None),
     ],
 )
 def test_names_are_checked_by_ollamas_rules(name, valid, normalized):

@@ -112,8 +112,10 @@ class OllamaEditorTools:
         return [cls._described(model, running) for model in installed]
 
     @staticmethod
-    def validate_model_name(name: str) -> dict[str, Any]:
+    def validate_model_name(name: object) -> dict[str, Any]:
         """``is_valid``, ``message`` (the reason when it is not) and ``normalized`` (as the server lists it, or None)."""
+        if not isinstance(name, str):
+            return {"is_valid": False, "message": f"{name!r} is not a text.", "normalized": None}
         try:
             normalized = str(parse_model_name(name))
         except ValueError as problem:
