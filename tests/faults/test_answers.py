@@ -166,6 +166,17 @@ def test_retries_of_a_dead_fleet_are_a_fifth_of_its_requests():
     assert [budget.take() for _ in range(11)] == [True] * 10 + [False]
 
 
+@pytest.mark.fault(16, 18)
+async def test_provider_takes_its_retries_out_of_the_budget(server, connect, ask):
+    server.on("/api/chat", BUSY_NOW)
+    provider = connect(server, max_retries=5)
+
+    for _ in range(10):
+        assert type((await ask(provider)).failure) is OllamaServerBusyError
+
+    assert len(server.requests) <= 10 + 10 + 10 * 0.2  # fifty retries were allowed by max_retries alone
+
+
 @pytest.mark.fault(18)
 async def test_full_queue_is_asked_again_until_the_retries_are_used_up(server, connect, ask):
     server.on("/api/chat", BUSY_NOW)
