@@ -58,6 +58,7 @@ ERRORS: Final[dict[str, ExitCode]] = {
     "ToolRoundsError": ExitCode.ANSWER,
     "OutputError": ExitCode.INPUT_OUTPUT,
     "ProviderError": ExitCode.ANSWER,
+    "RemoteError": ExitCode.ANSWER,
     "StructuredOutputError": ExitCode.ANSWER,
     "OllamaError": ExitCode.ANSWER,
     "OllamaServerUnreachableError": ExitCode.SERVER,
