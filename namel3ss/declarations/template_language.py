@@ -198,12 +198,12 @@ class _Guarding(jinja2.visitor.NodeTransformer):
         node.iter = _filtered(cast("nodes.Expr", node.iter), _COUNTED)
         return node
 
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:  # noqa: N802
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:  # noqa: N802  # the same
         self.generic_visit(node)
         node.nodes = [_filtered(part, _TEXT) for part in node.nodes]
         return _filtered(node, _SHORT)
 
-    def visit_List(self, node: nodes.List) -> nodes.List:  # noqa: N802
+    def visit_List(self, node: nodes.List) -> nodes.List:  # noqa: N802  # the same
         self.generic_visit(node)
         node.items = [_filtered(item, _PLAIN) for item in node.items]
         return node

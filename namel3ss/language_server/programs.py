@@ -9,7 +9,6 @@ from namel3ss.declarations.checking import check_program
 from namel3ss.declarations.folders import FolderReader
 from namel3ss.declarations.imports import ImportedFile
 from namel3ss.declarations.memory import CheckMemory
-from namel3ss.language import Severity
 from namel3ss.language.pieces import cut
 
 if TYPE_CHECKING:
@@ -80,10 +79,6 @@ class CheckedProgram:
         return replace(
             label, span=inside.span(label.span), source=None if where is document else where.source
         )
-
-    @property
-    def has_errors(self) -> bool:
-        return any(finding.severity is Severity.ERROR for finding in self.file.diagnostics)
 
 
 class ProgramCheck:

@@ -6,17 +6,18 @@ that nobody wrote the setting: it is then not sent, and the API's own value hold
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo, field_validator
 
 from namel3ss.errors import UsageError
+from namel3ss.providers import remote_config
 from namel3ss.providers.addresses import Address, display_url, is_loopback, parse_url
 from namel3ss.providers.anthropic._address import API_KEY_ENV, BASE_URL_ENV, DEFAULT_URL
 from namel3ss.providers.anthropic._tools import read_choice, wire_tools
-from namel3ss.providers.setting_problems import merge_places, validate_settings
+from namel3ss.providers.remote_config import RemoteConfig
 from namel3ss.providers.setting_rules import LARGEST_INT, ApiKey, Headers, Url, check_json
-from namel3ss.providers.settings import Advice, Limit, ProviderConfig, Seconds, setting
+from namel3ss.providers.settings import Advice, Limit, Seconds, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["AnthropicConfig"]
 
 _APIS_OWN: Final = "the API's own"
-_DURATION: Final = "a duration such as 30s or 1h30m, or a number of seconds"
-_LIMIT: Final = f"{_DURATION}, or none"
 _SMALLEST_BUDGET: Final = 1024  # tokens; the API refuses less
 _THINKING: Final = f"off, adaptive, between_tools, or a whole number of at least {_SMALLEST_BUDGET}"
 _NO_SAMPLING: Final = "2026-10-21"  # the first version of the API without the settings below
@@ -85,7 +84,7 @@ Words: TypeAlias = Annotated[list[str] | None, AfterValidator(_check_words)]
 # -- the settings ---------------------------------------------------------------------------------------------
 
 
-class AnthropicConfig(ProviderConfig):
+class AnthropicConfig(RemoteConfig):
     """The settings of one model of Anthropic. Immutable; durations are seconds; secrets do not show in its repr."""
 
     # What the model generates
@@ -220,55 +219,20 @@ class AnthropicConfig(ProviderConfig):
     )
 
     # What the client does
-    connect_timeout: Seconds = setting(
-        5.0,
-        doc="The longest wait for a connection, name resolution and TLS included.",
-        form=_DURATION,
-        unit="seconds",
-        gt=0,
+    connect_timeout: Seconds = remote_config.connect_timeout(
+        "The longest wait for a connection, name resolution and TLS included."
     )
-    first_token_timeout: Limit = setting(
-        300.0,
-        doc="The longest wait for the beginning of an answer.",
-        form=_LIMIT,
-        unit="seconds",
-        gt=0,
+    first_token_timeout: Limit = remote_config.first_token_timeout(
+        "The longest wait for the beginning of an answer."
     )
-    idle_timeout: Limit = setting(
-        60.0,
-        doc="The longest pause between two pieces of an answer.",
-        form=_LIMIT,
-        unit="seconds",
-        gt=0,
+    idle_timeout: Limit = remote_config.idle_timeout()
+    total_timeout: Limit = remote_config.total_timeout()
+    max_concurrency: int = remote_config.max_concurrency()
+    max_retries: int = remote_config.max_retries(
+        "How often a request is tried again that the API has turned away, or that did not reach it."
     )
-    total_timeout: Limit = setting(
-        None,
-        doc="The longest time for a whole answer.",
-        form=_LIMIT,
-        unit="seconds",
-        gt=0,
-        placeholder="none",
-        synonyms=("timeout", "request_timeout"),
-    )
-    max_concurrency: int = setting(
-        4,
-        doc="How many requests of one batch run at the same time.",
-        ge=1,
-        le=10_000,
-        synonyms=("concurrency", "max_parallel"),
-    )
-    max_retries: int = setting(
-        2,
-        doc="How often a request is tried again that the API has turned away, or that did not reach it.",
-        ge=0,
-        le=100,
-        synonyms=("retries",),
-    )
-    health_check_interval: Seconds = setting(
-        30.0,
-        doc="The shortest time between two health checks.",
-        form=_DURATION,
-        unit="seconds",
+    health_check_interval: Seconds = remote_config.health_check_interval(
+        "The shortest time between two health checks."
     )
 
     @field_validator("thinking")
@@ -286,10 +250,9 @@ class AnthropicConfig(ProviderConfig):
             )
         return value
 
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        # A URL may hold a password.
-        for name, value in super().__repr_args__():
-            yield name, display_url(value) if name == "base_url" and isinstance(value, str) else value
+    @classmethod
+    def provider_word(cls) -> str:
+        return "anthropic"
 
     @classmethod
     def model_problem(cls, model: str) -> str | None:
@@ -359,22 +322,6 @@ class AnthropicConfig(ProviderConfig):
                 f"The API refuses `{name}` where `thinking` is a number of tokens.",
                 f"Leave `{name}` out, or write `thinking: off`",
             )
-
-    # -- making it ----------------------------------------------------------------------------------------------
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, object] | None) -> Self:
-        """Settings written flat or under ``config`` and ``deployment_config``. Raises UsageError that names the bad one."""
-        return validate_settings(
-            cls, merge_places({} if values is None else values), owner="anthropic settings"
-        )
-
-    def overridden(self, overrides: Mapping[str, object]) -> Self:
-        """The settings with some replaced for one call. Raises UsageError as `from_mapping` does."""
-        if not overrides:
-            return self
-        written = {name: getattr(self, name) for name in self.model_fields_set}
-        return validate_settings(type(self), written | dict(overrides), owner="anthropic settings")
 
     # -- reading it ---------------------------------------------------------------------------------------------
 

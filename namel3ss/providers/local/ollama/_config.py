@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
+from namel3ss.providers import remote_config
 from namel3ss.providers.local.ollama._address import display_url, resolve_address
 from namel3ss.providers.local.ollama._advice import advice_on
 from namel3ss.providers.local.ollama._names import name_problem
@@ -23,8 +24,8 @@ from namel3ss.providers.local.ollama._setting_rules import (
     Urls,
     keep_alive_on_the_wire,
 )
-from namel3ss.providers.setting_problems import merge_places, validate_settings
-from namel3ss.providers.settings import Advice, Limit, ProviderConfig, Seconds, setting
+from namel3ss.providers.remote_config import RemoteConfig
+from namel3ss.providers.settings import Advice, Limit, Seconds, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,14 +39,10 @@ _MODELS_OWN = "the model's own"
 _SERVERS_OWN = "the server's own"
 
 
-_DURATION = "a duration such as 30s or 1h30m, or a number of seconds"
-_LIMIT = f"{_DURATION}, or none"
-
-
 # -- the settings ---------------------------------------------------------------------------------------------
 
 
-class OllamaConfig(ProviderConfig):
+class OllamaConfig(RemoteConfig):
     """The settings of one model on Ollama. Immutable; durations are seconds; secrets do not show in its repr."""
 
     # What the model generates
@@ -227,68 +224,27 @@ class OllamaConfig(ProviderConfig):
     model_cache_ttl: Seconds = setting(
         60.0,
         doc="How long the knowledge that a model is installed stays valid.",
-        form=_DURATION,
+        form=remote_config.DURATION,
         unit="seconds",
         synonyms=("cache_ttl",),
     )
-    health_check_interval: Seconds = setting(
-        30.0,
-        doc="The shortest time between two health checks of the server.",
-        form=_DURATION,
-        unit="seconds",
+    health_check_interval: Seconds = remote_config.health_check_interval()
+    connect_timeout: Seconds = remote_config.connect_timeout()
+    first_token_timeout: Limit = remote_config.first_token_timeout(
+        "The longest wait for the first piece of an answer, loading the model included."
     )
-    connect_timeout: Seconds = setting(
-        5.0,
-        doc="The longest wait for a connection.",
-        form=_DURATION,
-        unit="seconds",
-        gt=0,
-    )
-    first_token_timeout: Limit = setting(
-        300.0,
-        doc="The longest wait for the first piece of an answer, loading the model included.",
-        form=_LIMIT,
-        unit="seconds",
-        gt=0,
-    )
-    idle_timeout: Limit = setting(
-        60.0,
-        doc="The longest pause between two pieces of an answer.",
-        form=_LIMIT,
-        unit="seconds",
-        gt=0,
-    )
-    total_timeout: Limit = setting(
-        None,
-        doc="The longest time for a whole answer.",
-        form=_LIMIT,
-        unit="seconds",
-        gt=0,
-        placeholder="none",
-        synonyms=("timeout", "request_timeout"),
-    )
+    idle_timeout: Limit = remote_config.idle_timeout()
+    total_timeout: Limit = remote_config.total_timeout()
     pull_timeout: Limit = setting(
         None,
         doc="The longest time for a whole pull. A pull that stalls for two minutes ends anyway.",
-        form=_LIMIT,
+        form=remote_config.LIMIT,
         unit="seconds",
         gt=0,
         placeholder="none",
     )
-    max_concurrency: int = setting(
-        4,
-        doc="How many requests of one batch run at the same time.",
-        ge=1,
-        le=10_000,
-        synonyms=("concurrency", "max_parallel"),
-    )
-    max_retries: int = setting(
-        2,
-        doc="How often a request is sent again that a busy server has turned away.",
-        ge=0,
-        le=100,
-        synonyms=("retries",),
-    )
+    max_concurrency: int = remote_config.max_concurrency()
+    max_retries: int = remote_config.max_retries()
 
     # How the server loads the model
     num_gpu: int | None = setting(
@@ -341,13 +297,12 @@ class OllamaConfig(ProviderConfig):
     )
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        # A URL may hold a password.
         for name, value in super().__repr_args__():
-            if name == "base_url" and isinstance(value, str):
-                value = display_url(value)
-            elif name == "hosts" and value:
-                value = [display_url(url) for url in value]
-            yield name, value
+            yield name, [display_url(url) for url in value] if name == "hosts" and value else value
+
+    @classmethod
+    def provider_word(cls) -> str:
+        return "ollama"
 
     @classmethod
     def model_problem(cls, model: str) -> str | None:
@@ -372,16 +327,6 @@ class OllamaConfig(ProviderConfig):
         """What is allowed here and hardly ever meant."""
         return advice_on(self, environ)
 
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, object] | None) -> Self:
-        """The config of settings written flat, or nested under ``config`` and ``deployment_config``.
-
-        Raises UsageError that names the key, its value and what may be written.
-        """
-        return validate_settings(
-            cls, merge_places({} if mapping is None else mapping), owner="ollama settings"
-        )
-
     def overridden(self, overrides: Mapping[str, object]) -> Self:
         """This config with some settings replaced for one call. Raises UsageError as `from_mapping` does.
 
@@ -389,11 +334,11 @@ class OllamaConfig(ProviderConfig):
         """
         if not overrides:
             return self
-        written = {name: getattr(self, name) for name in self.model_fields_set}
+        written = self._written()
         replaced = {_WIRE_NAMES.get(name, name) for name in overrides}
         if not replaced.isdisjoint(self.options):
             written["options"] = {name: value for name, value in self.options.items() if name not in replaced}
-        return validate_settings(type(self), written | dict(overrides), owner="ollama settings")
+        return self._read(written | dict(overrides))
 
     def request_options(self) -> dict[str, Any]:
         """Ollama's ``options`` map: what somebody wrote, under Ollama's names. `options` beats a named setting."""

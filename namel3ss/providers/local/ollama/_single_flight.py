@@ -29,10 +29,6 @@ class SingleFlight(Generic[Result]):
     def __init__(self) -> None:
         self._flights: dict[tuple[asyncio.AbstractEventLoop, Hashable], _Flight[Result]] = {}
 
-    def is_running(self, key: Hashable) -> bool:
-        """Whether there is a run to join in this event loop."""
-        return (asyncio.get_running_loop(), key) in self._flights
-
     async def run(self, key: Hashable, work: Callable[[], Coroutine[object, object, Result]]) -> Result:
         """The result of `work()`, started unless a run for `key` is under way."""
         flight = self._join(key, work)

@@ -7,12 +7,13 @@ how a server was started: they are checked, and never sent.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from pydantic import ValidationInfo, field_validator
 
 from namel3ss.errors import UsageError
-from namel3ss.providers.addresses import Address, display_url, is_loopback, parse_url
+from namel3ss.providers import remote_config
+from namel3ss.providers.addresses import Address, is_loopback, parse_url
 from namel3ss.providers.local.openai_compatible._kinds import GENERIC, OPENAI, Kind
 from namel3ss.providers.local.openai_compatible._setting_rules import (
     Choice,
@@ -21,7 +22,7 @@ from namel3ss.providers.local.openai_compatible._setting_rules import (
     Tools,
     format_on_the_wire,
 )
-from namel3ss.providers.setting_problems import merge_places, validate_settings
+from namel3ss.providers.remote_config import RemoteConfig
 from namel3ss.providers.setting_rules import (
     LARGEST_INT,
     LARGEST_JSON_INT,
@@ -29,17 +30,15 @@ from namel3ss.providers.setting_rules import (
     Headers,
     Url,
 )
-from namel3ss.providers.settings import Advice, Limit, ProviderConfig, Seconds, setting
+from namel3ss.providers.settings import Advice, Limit, Seconds, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["SENT_FIELDS", "SERVERS_OWN", "OpenAICompatibleConfig", "address_setting"]
 
 SERVERS_OWN: Final = "the server's own"
 _MODELS_OWN: Final = "the model's own"
-_DURATION: Final = "a duration such as 30s or 1h30m, or a number of seconds"
-_LIMIT: Final = f"{_DURATION}, or none"
 
 # Settings that go into a request under their own names.
 SENT_FIELDS: Final = (
@@ -78,7 +77,7 @@ def address_setting(kind: Kind) -> Any:
     )
 
 
-class OpenAICompatibleConfig(ProviderConfig):
+class OpenAICompatibleConfig(RemoteConfig):
     """The settings of one model on such a server. Immutable; durations are seconds; secrets do not show in its repr."""
 
     kind: ClassVar[Kind] = GENERIC
@@ -214,56 +213,13 @@ class OpenAICompatibleConfig(ProviderConfig):
         doc="Ask a stream for its token counts (stream_options.include_usage). false for a server that refuses to.",
         synonyms=("include_usage",),
     )
-    connect_timeout: Seconds = setting(
-        5.0,
-        doc="The longest wait for a connection.",
-        form=_DURATION,
-        unit="seconds",
-        gt=0,
-    )
-    first_token_timeout: Limit = setting(
-        300.0,
-        doc="The longest wait for the first piece of an answer.",
-        form=_LIMIT,
-        unit="seconds",
-        gt=0,
-    )
-    idle_timeout: Limit = setting(
-        60.0,
-        doc="The longest pause between two pieces of an answer.",
-        form=_LIMIT,
-        unit="seconds",
-        gt=0,
-    )
-    total_timeout: Limit = setting(
-        None,
-        doc="The longest time for a whole answer.",
-        form=_LIMIT,
-        unit="seconds",
-        gt=0,
-        placeholder="none",
-        synonyms=("timeout", "request_timeout"),
-    )
-    health_check_interval: Seconds = setting(
-        30.0,
-        doc="The shortest time between two health checks of the server.",
-        form=_DURATION,
-        unit="seconds",
-    )
-    max_concurrency: int = setting(
-        4,
-        doc="How many requests of one batch run at the same time.",
-        ge=1,
-        le=10_000,
-        synonyms=("concurrency", "max_parallel"),
-    )
-    max_retries: int = setting(
-        2,
-        doc="How often a request is sent again that a busy server has turned away.",
-        ge=0,
-        le=100,
-        synonyms=("retries",),
-    )
+    connect_timeout: Seconds = remote_config.connect_timeout()
+    first_token_timeout: Limit = remote_config.first_token_timeout()
+    idle_timeout: Limit = remote_config.idle_timeout()
+    total_timeout: Limit = remote_config.total_timeout()
+    health_check_interval: Seconds = remote_config.health_check_interval()
+    max_concurrency: int = remote_config.max_concurrency()
+    max_retries: int = remote_config.max_retries()
 
     @field_validator("max_completion_tokens")
     @classmethod
@@ -274,10 +230,9 @@ class OpenAICompatibleConfig(ProviderConfig):
             )
         return value
 
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        # A URL may hold a password.
-        for name, value in super().__repr_args__():
-            yield name, display_url(value) if name == "base_url" and isinstance(value, str) else value
+    @classmethod
+    def provider_word(cls) -> str:
+        return cls.kind.name
 
     @classmethod
     def model_problem(cls, model: str) -> str | None:
@@ -305,23 +260,6 @@ class OpenAICompatibleConfig(ProviderConfig):
         ):
             found["api_key"] = (str(kind.key_variable), f"env.{kind.key_variable}")
         return found
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, object] | None) -> Self:
-        """The config of settings written flat, or nested under ``config`` and ``deployment_config``.
-
-        Raises UsageError that names the key, its value and what may be written.
-        """
-        return validate_settings(
-            cls, merge_places({} if mapping is None else mapping), owner=f"{cls.kind.name} settings"
-        )
-
-    def overridden(self, overrides: Mapping[str, object]) -> Self:
-        """This config with some settings replaced for one call. Raises UsageError as `from_mapping` does."""
-        if not overrides:
-            return self
-        written = {name: getattr(self, name) for name in self.model_fields_set}
-        return validate_settings(type(self), written | dict(overrides), owner=f"{self.kind.name} settings")
 
     # -- where, and with what key -------------------------------------------------------------------------------
 
