@@ -23,7 +23,8 @@ CHECKS: dict[str, list[str]] = {
     "imports": ["lint-imports"],
     "spelling": ["codespell"],
     "types": ["mypy"],
-    "tests": ["pytest", "-q", "-n", "2"],
+    "tests": ["pytest", "-q", "-n", "2", "-m", "not long"],
+    "long": ["pytest", "-q", "-n", "2", "-m", "long"],
 }
 
 

@@ -1,0 +1,145 @@
+"""One request and its answer, between the server's three ASGI values and the handlers.
+
+A handler answers with `reply`, or with `start`, `send_piece` and `finish`. One that raises a Refusal leaves the answer
+to the front, which knows the shape of each dialect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from namel3ss.gateway.errors import Reason, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+    from typing import Any
+
+    from namel3ss.gateway.principal import Principal
+    from namel3ss.gateway.routes import Route
+
+    Message: TypeAlias = MutableMapping[str, Any]
+    Receive: TypeAlias = Callable[[], Awaitable[Message]]
+    Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+__all__ = ["JSON_TYPE", "Exchange", "Headers"]
+
+Headers: TypeAlias = "Iterable[tuple[bytes, bytes]]"
+
+JSON_TYPE: Final = b"application/json; charset=utf-8"
+
+
+class Exchange:
+    """Lives as long as its request. `principal`, `route` and `parameters` are set by the front, before any handler.
+
+    `headers` are the request's, by lower-case name; of repeated ones the last. `id` is the caller's X-Request-Id, or ours.
+    """
+
+    __slots__ = (
+        "_receive",
+        "_send",
+        "answer_headers",
+        "body_ended",
+        "client",
+        "headers",
+        "id",
+        "parameters",
+        "path",
+        "principal",
+        "route",
+        "scope",
+        "started",
+    )
+
+    def __init__(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, *, request_id: str, client: str
+    ) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self.id = request_id
+        self.client = client
+        """The caller's address, a trusted proxy's word taken into account."""
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.principal: Principal | None = None
+        self.route: Route | None = None
+        self.parameters: dict[str, str] = {}
+        self.answer_headers: list[tuple[bytes, bytes]] = []
+        """Go with every answer, refusals included: CORS, the request's id."""
+        self.started = False
+        self.body_ended = False
+
+    @property
+    def method(self) -> str:
+        method: str = self.scope["method"]
+        return method
+
+    async def read_body(self, limit: int) -> bytes:
+        """The whole body. Raises Refusal for one of more than `limit` bytes, ConnectionError where the caller left."""
+        announced = self.headers.get(b"content-length")
+        if announced is not None and announced.isdigit() and int(announced) > limit:
+            raise _too_large(limit)
+        pieces: list[bytes] = []
+        size = 0
+        while (piece := await self.next_body_piece()) is not None:
+            size += len(piece)
+            if size > limit:
+                raise _too_large(limit)
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def next_body_piece(self) -> bytes | None:
+        """The body as it comes, for what is passed on unread; None once it has ended."""
+        if self.body_ended:
+            return None
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError("the caller left before its request was complete")
+        self.body_ended = not message.get("more_body", False)
+        body: bytes = message.get("body", b"")
+        return body
+
+    async def wait_for_departure(self) -> None:
+        """Returns once the caller is gone. Only after the body was read, and by one task at a time."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return
+            if not message.get("body") and not message.get("more_body", False):
+                # A server that repeats the end of the body would have us spin.
+                await asyncio.sleep(0)
+
+    async def start(self, status: int, headers: Headers) -> None:
+        self.started = True
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [*headers, *self.answer_headers],
+            }
+        )
+
+    async def send_piece(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def finish(self, data: bytes = b"") -> None:
+        await self._send({"type": "http.response.body", "body": data})
+
+    async def reply(
+        self, status: int, body: bytes, content_type: bytes = JSON_TYPE, headers: Headers = ()
+    ) -> None:
+        """A whole answer. To HEAD only its headers go out."""
+        await self.start(
+            status,
+            [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), *headers],
+        )
+        await self.finish(b"" if self.method == "HEAD" else body)
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(
+        Reason.body_too_large,
+        f"The request's body is larger than {limit} bytes.",
+        suggestion="Send less, or ask an administrator to raise limits.body.",
+    )
