@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         OllamaStructuredOutputError,
     )
     from namel3ss.providers.local.ollama._models import OllamaModelManager
+    from namel3ss.providers.local.ollama._names import model_key
     from namel3ss.providers.local.ollama._native import OllamaConnection, native_body
     from namel3ss.providers.local.ollama._provider import OllamaProvider
     from namel3ss.providers.local.ollama._pull_progress import PullProgress
@@ -91,6 +92,7 @@ _MODULES = {
         "OllamaStructuredOutputError",
     ),
     "_models": ("OllamaModelManager",),
+    "_names": ("model_key",),
     "_native": ("OllamaConnection", "native_body"),
     "_provider": ("OllamaProvider",),
     "_pull_progress": ("PullProgress",),
@@ -136,6 +138,7 @@ __all__ = [  # noqa: RUF022  # sorted plainly, as every public module's list is
     "OllamaStreamInterruptedError",
     "OllamaStructuredOutputError",
     "PullProgress",
+    "model_key",
     "native_body",
     "resolve_address",
 ]

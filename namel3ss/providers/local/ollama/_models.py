@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
@@ -61,8 +62,9 @@ class OllamaModelManager:
     """Looks after the models of the server at `base_url`.
 
     `cache` remembers which models are installed. `http` is the connection of somebody else, who closes it; without
-    it the manager opens its own when needed and `aclose()` (or ``async with``) closes that. `load_timeout` and
-    `pull_timeout` (seconds) bound a load and a whole pull. `on_change` is called after a pull, delete or copy.
+    it the manager opens its own when needed, `headers` going with every request, and `aclose()` (or ``async with``)
+    closes that. `load_timeout` and `pull_timeout` (seconds) bound a load and a whole pull. `on_change` is called after
+    a pull, delete or copy.
     """
 
     def __init__(
@@ -71,13 +73,14 @@ class OllamaModelManager:
         cache: ModelAvailabilityCache | None = None,
         *,
         http: OllamaHttp | None = None,
+        headers: Mapping[str, str] | None = None,
         load_timeout: float | None = 300.0,
         pull_timeout: float | None = None,
         pull_policy: PullPolicy | None = None,
         on_change: Callable[[], None] | None = None,
     ) -> None:
         self.cache = ModelAvailabilityCache() if cache is None else cache
-        self._http = open_http(parse_url(base_url)) if http is None else http
+        self._http = open_http(parse_url(base_url), headers or {}) if http is None else http
         self._owns_http = http is None
         self.base_url = self._http.base_url
         self._load_timeout = load_timeout
@@ -306,10 +309,10 @@ class OllamaModelManager:
             ) from error
 
 
-def open_http(address: Address) -> OllamaHttp:
+def open_http(address: Address, headers: Mapping[str, str] = MappingProxyType({})) -> OllamaHttp:
     """A connection of its own to a server; what the URL says of a user goes into a header."""
-    headers = {"Authorization": address.authorization} if address.authorization else {}
-    return OllamaHttp(address.url, headers=headers)
+    from_url = {"Authorization": address.authorization} if address.authorization else {}
+    return OllamaHttp(address.url, headers={**from_url, **headers})
 
 
 def model_names(models: list[dict[str, Any]]) -> list[str]:
