@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import select
 import ssl
-import weakref
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 import httpx
-from aiohttp.http_exceptions import TransferEncodingError
 from httpx_aiohttp import AiohttpTransport
 
+from namel3ss.providers.transport.connections import Connector, Response
 from namel3ss.providers.transport.failure_kinds import FailedRequest, Failure
 from namel3ss.providers.transport.failures import classify, reason_of
 from namel3ss.providers.transport.proxies import proxy_for
@@ -27,100 +25,9 @@ from namel3ss.providers.transport.proxies import proxy_for
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
-
 __all__ = ["AnswerStream", "HttpLibrary", "Pool"]
 
-# Long enough for the pauses of a conversation; servers drop idle connections later or not at all.
-_KEEP_ALIVE_S = 15.0
 _PIECE_BYTES = 256 * 1024
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Never sends a request on a kept connection that the server has closed meanwhile.
-
-    Such a request would fail without an answer, and nobody could tell whether the server had begun to work on it. The
-    end of a connection is noticed by the event loop; one that has come since its last turn is looked for here.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(limit=0, keepalive_timeout=_KEEP_ALIVE_S)
-        self._used: weakref.WeakSet[object] = weakref.WeakSet()
-
-    async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
-    ) -> Connection:
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            protocol = connection.protocol
-            if protocol is not None and protocol not in self._used:
-                self._used.add(protocol)
-                if protocol.closed is not None:
-                    protocol.closed.add_done_callback(_look_at)
-                return connection
-            if not _has_something_to_read(connection.transport):
-                return connection
-            connection.close()
-
-
-def _look_at(lost: asyncio.Future[None]) -> None:
-    """How a connection ended is told to whoever waits; as a mere future it would be complained about."""
-    if not lost.cancelled():
-        lost.exception()
-
-
-def _has_something_to_read(transport: asyncio.Transport | None) -> bool:
-    """Whether the other side has closed or reset a connection, or sent what nobody asked for."""
-    connection = transport.get_extra_info("socket") if transport is not None else None
-    if connection is None:
-        return True
-    if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([connection], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-class _Response(aiohttp.ClientResponse):
-    """Does two things that aiohttp's own does not.
-
-    It closes an unfinished answer by dropping its connection, which is what stops the server. And it ends the wait for
-    more of an answer whose chunks break the rules: aiohttp then closes the connection, and tells nobody who waits.
-    """
-
-    _lost: asyncio.Future[None] | None = None
-
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        protocol = connection.protocol
-        await super().start(connection)
-        self._lost = protocol.closed if protocol is not None else None
-        if self._lost is None:
-            self._end_the_wait()
-        else:
-            self._lost.add_done_callback(self._end_the_wait)
-        return self
-
-    def _end_the_wait(self, lost: asyncio.Future[None] | None = None) -> None:
-        if not self.content.is_eof() and self.content.exception() is None:
-            self.content.set_exception(TransferEncodingError("its chunks break the rules"))
-
-    def release(self) -> object:
-        self._abort()
-        return super().release()
-
-    def close(self) -> None:
-        self._abort()
-        super().close()
-
-    def _abort(self) -> None:
-        if self._lost is not None:
-            self._lost.remove_done_callback(self._end_the_wait)
-            self._lost = None
-        connection = self.connection
-        if connection is not None and connection.transport is not None:
-            # Still ours, so the body has not ended. Closing would first wait for what is still to be sent.
-            connection.transport.abort()
 
 
 class Pool:
@@ -143,10 +50,10 @@ class Pool:
     async def open(cls, headers: Mapping[str, str], proxy: httpx.Proxy | None) -> Self:
         """Connections for the running loop; `headers` go with every request. Makes none yet, and does not suspend."""
         session = aiohttp.ClientSession(
-            connector=_Connector(),
+            connector=Connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
-            response_class=_Response,
+            response_class=Response,
             trust_env=False,
         )
         # aiohttp would send every DELETE a second time when its connection is lost, and the server may have carried out
