@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         OllamaStructuredOutputError,
     )
     from namel3ss.providers.local.ollama._models import OllamaModelManager
-    from namel3ss.providers.local.ollama._names import model_key
+    from namel3ss.providers.local.ollama._names import ModelName, model_key, parse_model_name, same_model
     from namel3ss.providers.local.ollama._native import OllamaConnection, native_body
     from namel3ss.providers.local.ollama._provider import OllamaProvider
     from namel3ss.providers.local.ollama._pull_progress import PullProgress
@@ -92,7 +92,7 @@ _MODULES = {
         "OllamaStructuredOutputError",
     ),
     "_models": ("OllamaModelManager",),
-    "_names": ("model_key",),
+    "_names": ("ModelName", "model_key", "parse_model_name", "same_model"),
     "_native": ("OllamaConnection", "native_body"),
     "_provider": ("OllamaProvider",),
     "_pull_progress": ("PullProgress",),
@@ -105,6 +105,7 @@ __all__ = [  # noqa: RUF022  # sorted plainly, as every public module's list is
     "Circuit",
     "DEFAULT_OLLAMA_URL",
     "ModelAvailabilityCache",
+    "ModelName",
     "OLLAMA_BASE_URL_ENV",
     "OllamaAuthError",
     "OllamaBadResponseError",
@@ -140,7 +141,9 @@ __all__ = [  # noqa: RUF022  # sorted plainly, as every public module's list is
     "PullProgress",
     "model_key",
     "native_body",
+    "parse_model_name",
     "resolve_address",
+    "same_model",
 ]
 
 

@@ -49,6 +49,12 @@ class ModelName:
         """Equal for two spellings of one model."""
         return f"{self.host}/{self.namespace}/{self.model}:{self.tag}".lower()
 
+    @property
+    def is_cloud(self) -> bool:
+        """Whether Ollama would run it elsewhere."""
+        tag = self.tag.lower()
+        return tag == "cloud" or tag.endswith("-cloud")
+
     def __str__(self) -> str:
         """The name as the server lists it: defaults left out, but always with the tag."""
         short = f"{self.model}:{self.tag}"
