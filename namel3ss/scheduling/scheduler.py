@@ -24,7 +24,7 @@ from namel3ss.scheduling.tickets import TicketState
 from namel3ss.scheduling.values import MoveReason, Policy, Position, Request, Server, reasons_for_move
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
     from types import TracebackType
 
     from namel3ss.scheduling.cores import Outcome
@@ -101,8 +101,10 @@ class Scheduler:
         max_wait_s: float | None = None,
         request_id: str | None = None,
         lane: str | None = None,
+        on_wait: Callable[[], Awaitable[None]] | None = None,
     ) -> Admission:
         """A slot, as an asynchronous context manager; the parameters are those of `Request`, `request_id` being its `id`.
+        `on_wait` is awaited once, before the wait, if there is no slot at once: the request has a position then.
 
         Entering waits for the slot and raises what `namel3ss.scheduling.errors` names. Leaving gives it back, however
         the block ends. A request cancelled by its id, or whose lease is lost, has its block cancelled, and the
@@ -117,7 +119,7 @@ class Scheduler:
             id=request_id if request_id is not None else uuid.uuid4().hex,
             lane=lane,
         )
-        return Admission(self, self._engine, request)
+        return Admission(self, self._engine, request, on_wait)
 
     async def cancel(self, request_id: str) -> bool:
         """Cancel a request at any stage; False for an unknown id."""
@@ -204,13 +206,20 @@ class Scheduler:
 class Admission:
     """One request's way through the scheduler. Made by `Scheduler.admit`, entered once."""
 
-    def __init__(self, scheduler: Scheduler, engine: Engine, request: Request) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        engine: Engine,
+        request: Request,
+        on_wait: Callable[[], Awaitable[None]] | None,
+    ) -> None:
         assert request.id is not None  # the scheduler gives every request one
         self.id = request.id
         self.lease: Lease | None = None
         self._scheduler = scheduler
         self._engine = engine
         self._request = request
+        self._on_wait = on_wait
         self._turn: asyncio.Future[Outcome] | None = None
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
@@ -228,15 +237,22 @@ class Admission:
         scheduler._calls[self.id] = self
         try:
             await self._engine.submit(self._request)
-            outcome = await self._turn
-            if outcome.lease is None:
-                raise _why_not(outcome)
         except asyncio.CancelledError:
             await self._give_up()
             raise
         except BaseException:
             del scheduler._calls[self.id]
             raise
+        try:
+            if self._on_wait is not None and not self._turn.done():
+                await self._on_wait()
+            outcome = await self._turn
+        except BaseException:
+            await self._give_up()
+            raise
+        if outcome.lease is None:
+            del scheduler._calls[self.id]
+            raise _why_not(outcome)
         self._task = asyncio.current_task()
         self._cancelling = self._task.cancelling() if self._task is not None else 0
         if self._stop is not None:

@@ -85,6 +85,38 @@ async def test_error_in_the_block_gives_the_slot_back() -> None:
         assert await at_rest(scheduler)
 
 
+async def test_request_that_must_wait_hears_of_it_first_and_has_a_position_then() -> None:
+    heard: list[object] = []
+    async with Scheduler([ONE_SLOT]) as scheduler:
+
+        async def look(name: str) -> None:
+            heard.append((name, await scheduler.position(name)))
+
+        async with scheduler.admit(model="m", request_id="a", on_wait=lambda: look("a")):
+            waiting = asyncio.create_task(use(scheduler, [], request_id="b", on_wait=lambda: look("b"))())
+            await settle()
+        await waiting
+
+        [(name, position)] = heard
+        assert (name, getattr(position, "at_least", None)) == ("b", 0)
+        assert await at_rest(scheduler)
+
+
+async def test_request_whose_hearing_fails_leaves_the_queue() -> None:
+    async with Scheduler([ONE_SLOT]) as scheduler:
+
+        async def fail() -> None:
+            raise ConnectionError("nobody listens any more")
+
+        async with scheduler.admit(model="m", request_id="a"):
+            with pytest.raises(ConnectionError):
+                async with scheduler.admit(model="m", request_id="b", on_wait=fail):
+                    pass
+            assert (await scheduler.statistics()).waiting == 0
+
+        assert await at_rest(scheduler)
+
+
 async def test_drained_slot_is_free_after_its_time() -> None:
     async with Scheduler([ONE_SLOT]) as scheduler:
         async with scheduler.admit(model="m") as lease:
