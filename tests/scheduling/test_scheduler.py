@@ -27,7 +27,7 @@ from tests.scheduling.clocks import ManualClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from namel3ss.scheduling import HeldLease
+    from namel3ss.scheduling import HeldLease, Position
 
 ONE_SLOT = Server(name="gpu1")
 
@@ -86,7 +86,7 @@ async def test_error_in_the_block_gives_the_slot_back() -> None:
 
 
 async def test_request_that_must_wait_hears_of_it_first_and_has_a_position_then() -> None:
-    heard: list[object] = []
+    heard: list[tuple[str, Position | None]] = []
     async with Scheduler([ONE_SLOT]) as scheduler:
 
         async def look(name: str) -> None:
@@ -98,7 +98,9 @@ async def test_request_that_must_wait_hears_of_it_first_and_has_a_position_then(
         await waiting
 
         [(name, position)] = heard
-        assert (name, getattr(position, "at_least", None)) == ("b", 0)
+        assert name == "b"
+        assert position is not None
+        assert position.at_least == 0
         assert await at_rest(scheduler)
 
 
