@@ -12,6 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from namel3ss.providers.base import ProviderError, ProviderStream
+from namel3ss.providers.end_turns import take_turn
 
 if TYPE_CHECKING:
     import weakref
@@ -258,8 +259,7 @@ class RunningStream(ProviderStream, Generic[PieceT]):
     async def _end(self) -> ProviderChunk:
         """The last chunk. Raises StopAsyncIteration when it has been given out."""
         if self._is("open") and self._is_read_in_pieces and len(self._running) > 1:
-            # An end costs more than a piece: the pieces of other answers that are here go first.
-            await asyncio.sleep(0)
+            await take_turn()
         if not self._is("open"):
             if self._is("told"):
                 await self._finish()
