@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     Receive: TypeAlias = Callable[[], Awaitable[Message]]
     Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
-__all__ = ["JSON_TYPE", "Exchange", "Headers"]
+__all__ = ["JSON_TYPE", "CallerLeft", "Exchange", "Headers"]
 
 Headers: TypeAlias = "Iterable[tuple[bytes, bytes]]"
 
 JSON_TYPE: Final = b"application/json; charset=utf-8"
+
+
+class CallerLeft(ConnectionError):  # noqa: N818 - an end, and nobody's fault
+    """The caller was gone before its request was complete. There is nobody to answer."""
 
 
 class Exchange:
@@ -49,6 +53,7 @@ class Exchange:
         "route",
         "scope",
         "started",
+        "status",
     )
 
     def __init__(
@@ -68,7 +73,15 @@ class Exchange:
         self.answer_headers: list[tuple[bytes, bytes]] = []
         """Go with every answer, refusals included: CORS, the request's id."""
         self.started = False
+        self.status = 0
+        """Of the answer, once it has begun."""
         self.body_ended = False
+
+    @property
+    def has_unread_body(self) -> bool:
+        if self.body_ended:
+            return False
+        return b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
 
     @property
     def method(self) -> str:
@@ -76,7 +89,7 @@ class Exchange:
         return method
 
     async def read_body(self, limit: int) -> bytes:
-        """The whole body. Raises Refusal for one of more than `limit` bytes, ConnectionError where the caller left."""
+        """The whole body. Raises Refusal for one of more than `limit` bytes, CallerLeft."""
         announced = self.headers.get(b"content-length")
         if announced is not None and announced.isdigit() and int(announced) > limit:
             raise _too_large(limit)
@@ -95,10 +108,18 @@ class Exchange:
             return None
         message = await self._receive()
         if message["type"] == "http.disconnect":
-            raise ConnectionError("the caller left before its request was complete")
+            raise CallerLeft("the caller left before its request was complete")
         self.body_ended = not message.get("more_body", False)
         body: bytes = message.get("body", b"")
         return body
+
+    async def discard_body(self, most_bytes: int) -> None:
+        """Take what is left of the body from the caller, who may read an answer only once all is sent."""
+        try:
+            while most_bytes > 0 and (piece := await self.next_body_piece()) is not None:
+                most_bytes -= len(piece)
+        except CallerLeft:
+            self.body_ended = True
 
     async def wait_for_departure(self) -> None:
         """Returns once the caller is gone. Only after the body was read, and by one task at a time."""
@@ -112,6 +133,7 @@ class Exchange:
 
     async def start(self, status: int, headers: Headers) -> None:
         self.started = True
+        self.status = status
         await self._send(
             {
                 "type": "http.response.start",

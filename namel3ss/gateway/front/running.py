@@ -1,0 +1,67 @@
+"""The requests that are being answered, so that they can be waited for, and ended when their key is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from namel3ss.gateway.errors import Refusal
+    from namel3ss.gateway.exchange import Exchange
+    from namel3ss.gateway.live import LiveRequests
+
+__all__ = ["Running"]
+
+
+class Running:
+    """Each request with its task. Those that are in `live` know better how to end than by being cancelled."""
+
+    def __init__(self, live: LiveRequests) -> None:
+        self._live = live
+        self._tasks: dict[Exchange, asyncio.Task[object] | None] = {}
+        self._interrupted: dict[Exchange, Refusal] = {}
+        self._ended = asyncio.Event()
+        self._ended.set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @contextlib.contextmanager
+    def during(self, exchange: Exchange) -> Iterator[None]:
+        self._tasks[exchange] = asyncio.current_task()
+        self._ended.clear()
+        try:
+            yield
+        finally:
+            del self._tasks[exchange]
+            self._interrupted.pop(exchange, None)
+            if not self._tasks:
+                self._ended.set()
+
+    async def ended(self) -> None:
+        """Returns once nothing is running."""
+        await self._ended.wait()
+
+    def interrupt(self, refusal: Refusal, key_id: str | None) -> None:
+        """End everything, or everything of one key."""
+        for request in list(self._live.by_id.values()):
+            if key_id is None or request.principal.key_id == key_id:
+                request.interrupt(refusal)
+        for exchange, task in list(self._tasks.items()):
+            principal = exchange.principal
+            if exchange.id in self._live.by_id or task is None or exchange in self._interrupted:
+                continue
+            if key_id is None or (principal is not None and principal.key_id == key_id):
+                self._interrupted[exchange] = refusal
+                task.cancel()
+
+    def interruption(self, exchange: Exchange) -> Refusal | None:
+        """Why a cancelled request was cancelled; None where it was not done here. Its task may go on."""
+        refusal = self._interrupted.get(exchange)
+        task = self._tasks.get(exchange)
+        if refusal is not None and task is not None:
+            task.uncancel()
+        return refusal

@@ -1,0 +1,285 @@
+"""A front on a real socket, with handlers that say what was asked of them, and a client that sends bytes as they are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import httptools
+import uvicorn
+from uvicorn.server import ServerState
+
+from namel3ss.gateway.errors import Reason, Refusal
+from namel3ss.gateway.front import Front
+from namel3ss.gateway.live import LiveRequests
+from namel3ss.gateway.principal import Principal, Scope
+from namel3ss.gateway.routes import Action
+from namel3ss.gateway.serving.connection import Connection, Room
+from namel3ss.gateway.serving.limits import ConnectionLimits
+from tests.gateway.plans import plan_with
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from namel3ss.gateway.exchange import Exchange
+    from namel3ss.gateway.front import Handler, StoredNetworks
+
+PATIENCE_S = 10.0
+
+ALL_SCOPES = frozenset(Scope)
+
+
+def holder(*scopes: Scope, user: str = "ann", **more: Any) -> Principal:
+    """A principal of the only class of `plan_with()`; with the scope `use` where none is named."""
+    values = {"class_name": "default", "priority": 0, "key_id": f"key-{user}", **more}
+    return Principal(user=user, scopes=frozenset(scopes or {Scope.USE}), **values)
+
+
+@dataclass
+class Keys:
+    """A source of keys that holds them in the open, and counts how often it was asked."""
+
+    holders: dict[str, Principal] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def find(self, token: str) -> Principal:
+        self.asked.append(token)
+        if token not in self.holders:
+            raise Refusal(Reason.bad_key, "This key is not known.")
+        return self.holders[token]
+
+
+@dataclass
+class Handled:
+    """What came through to the handlers."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+
+    async def echo(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+        assert exchange.route is not None
+        self.bodies.append(await exchange.read_body(1_000_000) if exchange.has_unread_body else b"")
+        said = {
+            "action": exchange.route.action.value,
+            "path": exchange.path,
+            "parameters": exchange.parameters,
+            "user": exchange.principal.user if exchange.principal else None,
+            "client": exchange.client,
+        }
+        await exchange.reply(200, json.dumps(said).encode())
+
+    def handlers(self, **others: Handler) -> dict[Action, Handler]:
+        return dict.fromkeys(Action, self.echo) | {Action[name]: other for name, other in others.items()}
+
+
+class Refusals(list[Reason]):
+    """Counts refusals as the metrics do."""
+
+    def refused(self, reason: Reason) -> None:
+        self.append(reason)
+
+
+@dataclass
+class Answer:
+    """One answer as it came over the wire."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        found = [value for known, value in self.headers if known.lower() == name.lower()]
+        assert len(found) <= 1, f"{name} came {len(found)} times"
+        return found[0] if found else None
+
+    @property
+    def reason(self) -> str | None:
+        return self.header("x-namel3ss-error")
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Wire:
+    """One connection, on which bytes are sent as they are and answers are read."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._early = b""
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def to(cls, port: int, host: str = "127.0.0.1") -> AsyncIterator[Self]:
+        reader, writer = await asyncio.open_connection(host, port)
+        try:
+            yield cls(reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def send(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    def half_close(self) -> None:
+        self._writer.write_eof()
+
+    def reset(self) -> None:
+        self._writer.transport.abort()
+
+    async def answer(self, *, to_head: bool = False) -> Answer | None:
+        """The next answer; None where the connection ended instead."""
+        reading = _Reading()
+        parser = httptools.HttpResponseParser(reading)
+        async with asyncio.timeout(PATIENCE_S):
+            while not reading.is_over(to_head=to_head):
+                data = self._early or await self._read()
+                self._early = b""
+                if not data:
+                    return reading.answer if reading.ended_by_close else None
+                # One byte after the other: where an answer ends the next begins.
+                for place in range(len(data)):
+                    parser.feed_data(data[place : place + 1])
+                    reading.status = parser.get_status_code()
+                    if reading.is_over(to_head=to_head):
+                        self._early = data[place + 1 :]
+                        break
+        return reading.answer
+
+    async def rest(self) -> bytes:
+        """Everything until the connection ends."""
+        async with asyncio.timeout(PATIENCE_S):
+            pieces = [self._early]
+            while data := await self._read():
+                pieces.append(data)
+            return b"".join(pieces)
+
+    async def _read(self) -> bytes:
+        try:
+            return await self._reader.read(65_536)
+        except ConnectionError:
+            return b""
+
+
+class _Reading:
+    """An answer, from the parser's calls."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.has_headers = self.ended = False
+        self._headers: list[tuple[str, str]] = []
+        self._body: list[bytes] = []
+
+    @property
+    def answer(self) -> Answer:
+        return Answer(self.status, self._headers, b"".join(self._body))
+
+    def is_over(self, *, to_head: bool) -> bool:
+        return self.ended or (to_head and self.has_headers)
+
+    @property
+    def ended_by_close(self) -> bool:
+        names = {name.lower() for name, _ in self._headers}
+        return self.has_headers and not names & {"content-length", "transfer-encoding"}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        self.has_headers = True
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        self.ended = True
+
+
+@dataclass
+class Door:
+    """A front that is listening."""
+
+    port: int
+    front: Front
+    keys: Keys
+    handled: Handled
+    refusals: Refusals
+    live: LiveRequests
+
+    def wire(self) -> contextlib.AbstractAsyncContextManager[Wire]:
+        return Wire.to(self.port)
+
+    async def ask(
+        self,
+        method: str,
+        target: str,
+        *,
+        key: str | None = "secret",
+        host: str | None = "localhost",
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes | None = None,
+    ) -> Answer:
+        """One request on a connection of its own."""
+        lines = [f"{method} {target} HTTP/1.1"]
+        lines += [f"Host: {host}"] if host is not None else []
+        lines += [f"Authorization: Bearer {key}"] if key is not None else []
+        lines += [f"{name}: {value}" for name, value in headers]
+        lines += [f"Content-Length: {len(body)}"] if body is not None else []
+        async with self.wire() as wire:
+            wire.send("\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""))
+            answer = await wire.answer(to_head=method == "HEAD")
+        assert answer is not None, f"no answer to {method} {target}"
+        return answer
+
+
+@contextlib.asynccontextmanager
+async def open_door(
+    settings: str = "",
+    *,
+    models: str | None = None,
+    keys: dict[str, Principal] | None = None,
+    limits: ConnectionLimits | None = None,
+    stored: StoredNetworks | None = None,
+    **handlers: Handler,
+) -> AsyncIterator[Door]:
+    """A front under the gateway's own connections, on a port of its own. `handlers` are named after their actions."""
+    plan = plan_with(settings) if models is None else plan_with(settings, models)
+    handled, refusals, live = Handled(), Refusals(), LiveRequests()
+    known = Keys({"secret": holder(*ALL_SCOPES)} if keys is None else keys)
+    front = Front(plan, known, handled.handlers(**handlers), live=live, metrics=refusals, stored=stored)
+    async with listening(front, limits or ConnectionLimits()) as port:
+        yield Door(port, front, known, handled, refusals, live)
+
+
+@contextlib.asynccontextmanager
+async def listening(front: Front, limits: ConnectionLimits) -> AsyncIterator[int]:
+    """The port on which the front is served by the gateway's own connections."""
+    loop = asyncio.get_running_loop()
+    config = uvicorn.Config(
+        front,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+    )
+    config.load()
+    state, room = ServerState(), Room(limits)
+    server = await loop.create_server(lambda: Connection(room, config, state, loop), "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for connection in list(state.connections):
+            connection.transport.abort()
+        if state.tasks:
+            await asyncio.wait(state.tasks, timeout=PATIENCE_S)
+        await asyncio.sleep(0)
