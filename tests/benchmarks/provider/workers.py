@@ -144,7 +144,8 @@ class OpenAi:
     def __init__(self, port: int) -> None:
         import openai
 
-        self._client = openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="ollama")
+        # Untyped, so that the file is checked alike where the client is installed and where it is not.
+        self._client: Any = openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="ollama")
 
     async def stream(self, model: str) -> AsyncIterator[Piece]:
         answer = await self._client.chat.completions.create(
