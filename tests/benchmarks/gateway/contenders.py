@@ -183,13 +183,17 @@ def litellm(upstream: int, folder: Path, python: str | None) -> Contender:
 
 
 def ours(upstream: int, folder: Path, *, slots: int = 64) -> Contender:
+    return serve(PROGRAM, folder, upstream=upstream, slots=slots)
+
+
+def serve(program: str, folder: Path, **values: object) -> Contender:
+    """The gateway of a program, as a user starts it: the key first, then the gateway. `values` fill the program's gaps."""
     folder.mkdir()
     file = folder / "bench.ai"
     port = free_port()
-    file.write_text(PROGRAM.format(upstream=upstream, port=port, admin=free_port(), slots=slots))
-    # Its own command line, as a user would: the key first, then the gateway.
+    file.write_text(program.format(port=port, admin=free_port(), **values))
     environ: Mapping[str, str] = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "namel3ss.cli"]
+    command = [sys.executable, "-m", "namel3ss"]
     created = subprocess.run(
         [*command, "gateway", "key", "create", "--file", str(file), "--user", "bench", "--json"],
         check=True,

@@ -1,21 +1,23 @@
-"""The server behind every contender: ``python upstream.py`` prints its port and answers until it is killed.
+"""The server behind every contender: ``python upstream.py [PORT]`` prints its port and answers until it is killed.
 
 Speaks just enough of Ollama's and OpenAI's protocols. The model's name says how it answers: `plain` at once and in one piece,
 `burst-LINES` as fast as it can, `paced-LINES-MS` with a line every so many milliseconds, `gate` not before somebody opens
-the gate with a GET of /open. Every line goes out in a write of its own.
+the gate with a GET of /open, `chaos` well or badly, as it happens. Every line goes out in a write of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
+import sys
 from functools import cache
 from typing import cast
 
 import uvloop
 
-MODELS = ("plain", "burst-200", "paced-50-10", "gate")
+MODELS = ("plain", "burst-200", "paced-50-10", "gate", "chaos")
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _MODEL = re.compile(rb'"model": *"([^"]+)"')
 _DIGEST = "0123456789abcdef" * 4
@@ -53,6 +55,8 @@ _STATIC = {
     ).encode(),
     b"/api/show": json.dumps({"details": _ENTRIES[0]["details"], "capabilities": ["completion"]}).encode(),
 }
+# Half of what `chaos` is asked goes well.
+_MISDEEDS = (*[None] * 6, "refuse", "leave", "cut", "end early", "error line", "stall")
 _TOTALS = (
     '"done":true,"done_reason":"stop","total_duration":5000000,"load_duration":1000000,"prompt_eval_count":12,'
     '"prompt_eval_duration":1000000,"eval_count":20,"eval_duration":3000000'
@@ -132,6 +136,10 @@ class Upstream(asyncio.Protocol):
             await self.gate.wait()
             self.transport.write(_PLAIN_OPENAI if openai else _PLAIN)
             return
+        if model == "chaos" and (misdeed := random.choice(_MISDEEDS)) is not None:
+            await self._misbehave(misdeed, openai)
+            return
+        model = "burst-200" if model == "chaos" else model
         _kind, count, *pace = model.split("-")
         self.transport.write(_HEAD % (b"text/event-stream" if openai else b"application/x-ndjson"))
         for number, line in enumerate(_lines(model, int(count), openai)):
@@ -142,12 +150,40 @@ class Upstream(asyncio.Protocol):
             self.transport.write(line)
         self.transport.write(b"0\r\n\r\n")
 
+    async def _misbehave(self, misdeed: str, openai: bool) -> None:
+        """One of the ways in which servers fail."""
+        head = _HEAD % (b"text/event-stream" if openai else b"application/x-ndjson")
+        lines = _lines("burst-200", 200, openai)
+        if misdeed == "refuse":
+            body = b'{"error":"llama runner process has terminated: exit status 2"}'
+            self.transport.write(
+                b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                % (len(body), body)
+            )
+        elif misdeed == "leave":
+            self.transport.abort()
+        elif misdeed == "cut":
+            self.transport.write(head + b"".join(lines[:7]) + lines[7][:20])
+            self.transport.abort()
+        elif misdeed == "end early":
+            self.transport.write(head + b"".join(lines[:7]) + b"0\r\n\r\n")
+        elif misdeed == "error line":
+            line = b'{"error":"an error was encountered while running the model: CUDA error"}\n'
+            self.transport.write(head + b"".join(lines[:7]) + b"%x\r\n%s\r\n0\r\n\r\n" % (len(line), line))
+        else:
+            await asyncio.sleep(random.uniform(0.2, 3.0))
+            self.transport.write(head)
+            for line in lines[-40:]:
+                await asyncio.sleep(0.02)
+                self.transport.write(line)
+            self.transport.write(b"0\r\n\r\n")
 
-async def main() -> None:
-    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0, backlog=10_000)
+
+async def main(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", port, backlog=10_000)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    uvloop.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 0))
