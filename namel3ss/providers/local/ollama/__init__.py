@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from namel3ss.providers.local.ollama._native import OllamaConnection, native_body
     from namel3ss.providers.local.ollama._provider import OllamaProvider
     from namel3ss.providers.local.ollama._pull_progress import PullProgress
+    from namel3ss.providers.local.ollama._refusals import error_from_answer, error_from_text
     from namel3ss.providers.local.ollama._server import OllamaServerManager
 
 _MODULES = {
@@ -96,6 +97,7 @@ _MODULES = {
     "_native": ("OllamaConnection", "native_body"),
     "_provider": ("OllamaProvider",),
     "_pull_progress": ("PullProgress",),
+    "_refusals": ("error_from_answer", "error_from_text"),
     "_server": ("OllamaServerManager",),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}
@@ -139,6 +141,8 @@ __all__ = [  # noqa: RUF022  # sorted plainly, as every public module's list is
     "OllamaStreamInterruptedError",
     "OllamaStructuredOutputError",
     "PullProgress",
+    "error_from_answer",
+    "error_from_text",
     "model_key",
     "native_body",
     "parse_model_name",
