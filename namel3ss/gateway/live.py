@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from namel3ss.gateway.errors import Reason, Refusal
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterator
 
     from namel3ss.gateway.principal import Principal
@@ -45,6 +46,19 @@ class LiveRequest:
     started_at: float | None = None
     pieces: int = 0
     """Content events so far."""
+    outcome: str = ""
+    """How it ended, in the words of a UsageEvent; said before it is removed."""
+    news: asyncio.Event | None = None
+    """Set for whoever watches it, when it has come further or has ended."""
+
+    def reach(self, stage: Stage) -> None:
+        """Come further, and tell whoever watches."""
+        self.stage = stage
+        self.tell()
+
+    def tell(self) -> None:
+        if self.news is not None:
+            self.news.set()
 
 
 @dataclass(slots=True)
@@ -71,6 +85,7 @@ class LiveRequests:
         of_key.discard(request)
         if not of_key:
             del self.by_key[request.principal.key_id]
+        request.tell()
 
     def seen_by(self, principal: Principal, *, all_users: bool) -> Iterator[LiveRequest]:
         """Those a principal may know of: its user's, or everybody's."""

@@ -1,0 +1,202 @@
+"""Calling handlers as the front does, and servers to manage."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from namel3ss.gateway.errors import Refusal
+from namel3ss.gateway.exchange import Exchange
+from namel3ss.gateway.plan import BackendPlan
+from namel3ss.gateway.principal import Principal, Scope
+from namel3ss.gateway.routes import find_route
+from namel3ss.gateway.upstream import Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+
+    from namel3ss.gateway.routes import Action
+
+PATIENCE_S = 10.0
+
+
+def principal(
+    *scopes: Scope, user: str = "ada", models: tuple[str, ...] | None = None, allows_cloud: bool = False
+) -> Principal:
+    """Somebody who may use models, and what else `scopes` says."""
+    return Principal(
+        user=user,
+        key_id=f"key-of-{user}",
+        class_name="chat",
+        priority=5,
+        scopes=frozenset({Scope.USE, *scopes}),
+        models=models,
+        allows_cloud=allows_cloud,
+    )
+
+
+USER = principal()
+OPERATOR = principal(Scope.OPERATOR, user="olga")
+WRITER = principal(Scope.OPERATOR, Scope.MODELS_WRITE, user="wim")
+
+
+@dataclass
+class Call:
+    """One request to a handler, and what it has been answered so far."""
+
+    exchange: Exchange
+    task: asyncio.Task[None]
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    pieces: list[bytes] = field(default_factory=list)
+    ended: bool = False
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.pieces)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def lines(self) -> list[Any]:
+        return [json.loads(each) for each in self.body.splitlines()]
+
+    @property
+    def events(self) -> list[tuple[str, Any]]:
+        """Server-sent events, by name."""
+        found = []
+        for text in self.body.decode().split("\n\n")[:-1]:
+            name, data = text.split("\n")
+            found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+        return found
+
+    def leave(self) -> None:
+        """The caller is gone."""
+        self._gone.set()
+
+    async def answered(self) -> Self:
+        """The whole answer. Raises the Refusal that the handler raised."""
+        async with asyncio.timeout(PATIENCE_S):
+            await self.task
+        return self
+
+    async def until(self, holds: Callable[[Self], bool]) -> Self:
+        """Wait until something holds of what has been answered."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not holds(self):
+                self._news.clear()
+                await self._news.wait()
+        return self
+
+
+def start_call(
+    handlers: Mapping[Action, Callable[[Exchange], Awaitable[None]]],
+    method: str,
+    path: str,
+    body: object = None,
+    *,
+    by: Principal | None = USER,
+    headers: Mapping[str, str] | None = None,
+) -> Call:
+    """Call the handler that the route table has for a path. A body that is not bytes is sent as JSON."""
+    found = find_route(path)
+    route = found.methods[method]
+    content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    incoming: list[dict[str, object]] = [{"type": "http.request", "body": content, "more_body": False}]
+
+    async def receive() -> MutableMapping[str, Any]:
+        if incoming:
+            return incoming.pop()
+        await made._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            made.status = message["status"]
+            made.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+        else:
+            if message.get("body"):
+                made.pieces.append(message["body"])
+            made.ended = not message.get("more_body", False)
+        made._news.set()
+
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "headers": [
+            (b"content-length", str(len(content)).encode()),
+            *((name.lower().encode(), value.encode()) for name, value in (headers or {}).items()),
+        ],
+    }
+    exchange = Exchange(scope, receive, send, request_id="r1", client="127.0.0.1")
+    exchange.principal, exchange.route, exchange.parameters = by, route, found.parameters
+
+    async def handle() -> None:
+        await handlers[route.action](exchange)
+
+    made = Call(exchange, asyncio.create_task(handle()))
+    return made
+
+
+async def call(
+    handlers: Mapping[Action, Callable[[Exchange], Awaitable[None]]],
+    method: str,
+    path: str,
+    body: object = None,
+    *,
+    by: Principal | None = USER,
+    headers: Mapping[str, str] | None = None,
+) -> Call:
+    """The whole answer. Raises the Refusal that the handler raised."""
+    return await start_call(handlers, method, path, body, by=by, headers=headers).answered()
+
+
+async def refused(called: Awaitable[Call]) -> Refusal:
+    """The refusal of a call that must be refused."""
+    try:
+        answered = await called
+    except Refusal as refusal:
+        return refusal
+    raise AssertionError(f"it was answered: {answered.status} {answered.body!r}")
+
+
+class Servers:
+    """Servers at known addresses, in the shape that management asks for; nobody watches them."""
+
+    def __init__(self, addresses: Mapping[str, str]) -> None:
+        self._upstreams = {
+            name: Upstream(BackendPlan(name=name, base_url=url)) for name, url in addresses.items()
+        }
+        self.names = tuple(addresses)
+        self.down: set[str] = set()
+        self.versions: dict[str, str] = dict.fromkeys(addresses, "0.24.0")
+        self.refreshed: list[str] = []
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for upstream in self._upstreams.values():
+            await self._stack.enter_async_context(upstream)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def upstream(self, server: str) -> Upstream:
+        return self._upstreams[server]
+
+    def is_usable(self, server: str) -> bool:
+        return server not in self.down
+
+    def version(self, server: str) -> str | None:
+        return self.versions.get(server)
+
+    async def refresh(self, server: str) -> None:
+        self.refreshed.append(server)
