@@ -54,11 +54,14 @@ class Desk:
             interrupt=lambda refusal: self.interrupted.update({name: refusal}),
         )
         self.live.add(request)
-        waits = asyncio.Event()
+        placed = asyncio.Event()
+
+        async def note() -> None:
+            placed.set()
 
         async def run() -> None:
             admission = self.scheduler.admit(
-                model="tiny", user=by.user, priority=by.priority, request_id=name
+                model="tiny", user=by.user, priority=by.priority, request_id=name, on_wait=note
             )
             async with admission as lease:
                 request.server = lease.server
