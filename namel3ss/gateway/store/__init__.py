@@ -1,0 +1,37 @@
+"""What a restart must not lose: users, keys, sessions, the whitelist, servers, usage and the audit log, in one database."""
+
+from __future__ import annotations
+
+from namel3ss.gateway.store.administration import KeyAdministration
+from namel3ss.gateway.store.audit import Audit
+from namel3ss.gateway.store.classes import Classes
+from namel3ss.gateway.store.errors import StoreError
+from namel3ss.gateway.store.first_key import hand_over
+from namel3ss.gateway.store.keyring import Keyring
+from namel3ss.gateway.store.records import (
+    AuditEntry,
+    Key,
+    KeyGrant,
+    NewKey,
+    StoredServer,
+    User,
+    WhitelistEntry,
+)
+from namel3ss.gateway.store.store import Store
+
+__all__ = [
+    "Audit",
+    "AuditEntry",
+    "Classes",
+    "Key",
+    "KeyAdministration",
+    "KeyGrant",
+    "Keyring",
+    "NewKey",
+    "Store",
+    "StoreError",
+    "StoredServer",
+    "User",
+    "WhitelistEntry",
+    "hand_over",
+]

@@ -1,0 +1,84 @@
+"""What administrators did, in the order they did it. Rows are only ever added, and hold no secret."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from namel3ss.gateway.store.records import AuditEntry
+from namel3ss.gateway.store.schema import AUDIT
+from namel3ss.observability.logs import redact_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sqlalchemy.engine import Connection
+
+    from namel3ss.gateway.store.store import Store
+
+__all__ = ["Audit", "write_audit"]
+
+_TOKEN: Final = re.compile(r"\bn3([ks])_[0-9A-Za-z_]+")
+_LONGEST: Final = 512
+_LONGEST_ACTOR: Final = 128
+
+
+class Audit:
+    """The audit log of one store."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def record(
+        self, actor: str, action: str, subject: str, detail: Mapping[str, Any] | None = None
+    ) -> None:
+        """Note that `actor` did `action` to `subject`; it is on the disk when this returns. Raises Refusal.
+
+        `action` is in the manner of `model.delete`. What looks like a secret in the texts is masked.
+        """
+        at = self._clock()
+        await self._store.write(
+            lambda connection: write_audit(connection, at, actor, action, subject, detail or {})
+        )
+
+    async def entries(self, *, limit: int = 100, before_id: int | None = None) -> tuple[AuditEntry, ...]:
+        """The latest first; `before_id` goes on where an earlier page ended."""
+        query = sa.select(AUDIT).order_by(AUDIT.c.id.desc()).limit(limit)
+        if before_id is not None:
+            query = query.where(AUDIT.c.id < before_id)
+
+        def look(connection: Connection) -> tuple[AuditEntry, ...]:
+            return tuple(AuditEntry(**row) for row in connection.execute(query).mappings())
+
+        return await self._store.read(look)
+
+
+def write_audit(
+    connection: Connection, at: float, actor: str, action: str, subject: str, detail: Mapping[str, Any]
+) -> None:
+    """Add a row within a transaction, so that the act and its row are stored together or not at all."""
+    connection.execute(
+        AUDIT.insert().values(
+            at=at,
+            actor=_without_secrets(actor)[:_LONGEST_ACTOR],
+            action=action,
+            subject=_without_secrets(subject)[:_LONGEST],
+            detail={name: _clean(value) for name, value in detail.items()},
+        )
+    )
+
+
+def _clean(value: object) -> object:
+    if isinstance(value, str):
+        return _without_secrets(value)[:_LONGEST]
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(item) for item in value]
+    return value if isinstance(value, int | float | None) else _without_secrets(str(value))[:_LONGEST]
+
+
+def _without_secrets(text: str) -> str:
+    return redact_text(_TOKEN.sub(r"n3\1_***", text))

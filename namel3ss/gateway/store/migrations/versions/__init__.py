@@ -1,0 +1,1 @@
+"""One module a step, in their order. A step that was published is never changed."""
