@@ -1,0 +1,417 @@
+"""One request's way: into the queue, to a server, and its answer back to the caller.
+
+The rules:
+
+* A slot is held from before the request is sent until its answer has ended or its connection was dropped. It is given
+  back however that comes about; nothing on the way back waits.
+* The status is committed when the first complete line or event is there. Until then everything that goes wrong
+  becomes a refusal, or another attempt where nothing of the request has run.
+* Once it is committed, what goes wrong becomes the protocol's error line or event, and nothing follows it.
+* What was used is charged once, also for an answer that was cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+
+from namel3ss.gateway.backends.evidence import Blame
+from namel3ss.gateway.dialects import clean_error, error_event
+from namel3ss.gateway.errors import Reason, Refusal
+from namel3ss.gateway.exchange import JSON_TYPE, CallerLeft
+from namel3ss.gateway.forwarding.interruption import Interruption
+from namel3ss.gateway.forwarding.refusals import (
+    BROKEN_OFF,
+    error_words,
+    refusal_of_queue,
+    refusal_of_server,
+)
+from namel3ss.gateway.forwarding.waiting import (
+    AT_ONCE,
+    STREAM_HEADERS,
+    WaitNews,
+    headers_at_arrival,
+    wait_header,
+)
+from namel3ss.gateway.forwarding.watching import Look
+from namel3ss.gateway.live import LiveRequest, Stage
+from namel3ss.gateway.upstream import UpstreamError
+from namel3ss.gateway.usage import Usage, UsageEvent
+from namel3ss.providers.transport.failure_kinds import Failure
+from namel3ss.scheduling.errors import NoServerError, SchedulingError
+
+if TYPE_CHECKING:
+    from namel3ss.gateway.backends.attempts import Attempt
+    from namel3ss.gateway.exchange import Exchange
+    from namel3ss.gateway.forwarding.forwarder import Forwarder
+    from namel3ss.gateway.forwarding.job import Job, Reader
+    from namel3ss.gateway.upstream import UpstreamAnswer
+    from namel3ss.scheduling import HeldLease
+
+__all__ = ["Delivery"]
+
+_LAST_WORDS_S: Final = 1.0
+_LATER_S: Final = 5.0
+_NOTHING: Final = Usage(0, 0)
+_INTERRUPTED: Final = "interrupted"
+_BUSY: Final = 503
+# What a server says of those who may ask it is about the gateway's own key.
+_ABOUT_THE_GATEWAY: Final = frozenset({401, 403, 407})
+_STREAMED: Final = (b"application/x-ndjson", b"text/event-stream")
+# Of these another server may know nothing.
+_ELSEWHERE: Final = frozenset({Blame.UNREACHABLE, Blame.MEMORY, Blame.MISSING})
+
+
+class _SendAgainError(Exception):
+    """The attempt came to nothing, and nothing of it has run. `ready`: what to wait for first."""
+
+    def __init__(self, ready: asyncio.Future[bool] | None = None) -> None:
+        super().__init__()
+        self.ready = ready
+
+
+class _WholeAnswer(NamedTuple):
+    """What is still to be sent when the slot has been given back."""
+
+    status: int
+    body: bytes
+    content_type: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Delivery:
+    """Made for one job, inside its task; `run` once."""
+
+    __slots__ = (
+        "_arrived_at",
+        "_attempts",
+        "_exchange",
+        "_expected_s",
+        "_first_token_s",
+        "_forwarder",
+        "_interruption",
+        "_job",
+        "_live",
+        "_look",
+        "_news",
+        "_outcome",
+        "_place_headers",
+        "_reader",
+        "_sent_at",
+        "_status",
+        "_usage",
+        "_waited_s",
+    )
+
+    def __init__(self, forwarder: Forwarder, exchange: Exchange, job: Job, arrived_at: float) -> None:
+        self._forwarder = forwarder
+        self._exchange = exchange
+        self._job = job
+        self._arrived_at = arrived_at
+        self._interruption = Interruption()
+        self._look = Look(exchange, self._interruption)
+        self._live = LiveRequest(
+            id=exchange.id,
+            principal=job.principal,
+            source=job.principal.class_name,
+            client=exchange.client,
+            model=job.model,
+            route=job.route.path,
+            arrived_at=arrived_at,
+            interrupt=self._interruption.interrupt,
+        )
+        self._news: WaitNews | None = None
+        self._reader: Reader | None = None
+        self._place_headers: tuple[tuple[bytes, bytes], ...] | None = None
+        self._expected_s = _LATER_S
+        self._waited_s = 0.0
+        self._sent_at: float | None = None
+        self._first_token_s: float | None = None
+        self._usage: Usage | None = None
+        self._status = 200
+        self._outcome = ""
+        self._attempts = 0
+
+    async def run(self) -> None:
+        """Deliver the answer, or raise the Refusal that takes its place."""
+        forwarder, job = self._forwarder, self._job
+        forwarder.live.add(self._live)
+        try:
+            reserved = forwarder.books.reserve(job.principal, job.most_tokens)
+            try:
+                await self._deliver()
+                self._outcome = self._outcome or "ok"
+            except CallerLeft:
+                self._end_as(Reason.cancelled)
+            except Refusal as refusal:
+                self._end_as(refusal.reason)
+                await self._refuse(refusal)
+            finally:
+                usage = self._usage_so_far()
+                reserved.settle(usage)
+                forwarder.record(self._event(usage))
+        finally:
+            self._interruption.end()
+            self._look.end()
+            forwarder.live.remove(self._live)
+
+    # -- attempts -----------------------------------------------------------------------------------------------
+
+    async def _deliver(self) -> None:
+        ready: asyncio.Future[bool] | None = None
+        while True:
+            try:
+                await self._attempt(ready)
+            except _SendAgainError as again:
+                ready = again.ready
+            except SchedulingError as error:
+                if isinstance(error, NoServerError):
+                    raise self._forwarder.backends.why_nowhere(self._job.model) from error
+                raise refusal_of_queue(error, retry_after_s=self._expected_s) from error
+            except UpstreamError as error:
+                if self._first_token_s is None:
+                    raise refusal_of_server(error) from error
+                self._outcome = _INTERRUPTED
+                raise Refusal(Reason.bad_upstream, BROKEN_OFF) from error
+            else:
+                return
+
+    async def _attempt(self, ready: asyncio.Future[bool] | None) -> None:
+        """One time through the queue. Whoever interrupts it is heard here."""
+        try:
+            if ready is not None:
+                await asyncio.wait([ready])
+            self._attempts += 1
+            try:
+                rest = await self._hold_slot()
+            finally:
+                if self._news is not None:
+                    await self._news.end()
+            await self._send_rest(rest)
+        except asyncio.CancelledError:
+            self._interruption.explain()
+            raise
+
+    async def _hold_slot(self) -> _WholeAnswer | bytes:
+        """What is to be sent once the slot has been given back: a whole answer, or a stream's last bytes."""
+        forwarder, principal = self._forwarder, self._job.principal
+        admission = forwarder.scheduler.admit(
+            model=forwarder.backends.model_key(self._job.model),
+            user=principal.user,
+            priority=principal.priority,
+            cost=self._job.cost,
+            max_wait_s=self._job.max_wait_s,
+            request_id=self._exchange.id,
+            on_wait=self._wait,
+        )
+        async with admission as lease:
+            self._waited_s += lease.waited_s
+            if self._news is not None:
+                await self._news.end()
+            return await self._use(lease)
+
+    async def _wait(self) -> None:
+        """There is no slot yet."""
+        self._look.listen()
+        position = await self._forwarder.scheduler.position(self._exchange.id)
+        if position is None or self._place_headers is not None:
+            return
+        self._place_headers = headers_at_arrival(position)
+        if position.wait is not None:
+            self._expected_s = max(1.0, position.wait.expected_s)
+        if self._job.shows_events and self._exchange.headers.get(b"x-queue-events") == b"1":
+            self._news = WaitNews(self._exchange, self._forwarder.scheduler, self._place_headers)
+            await self._news.begin()
+
+    async def _use(self, lease: HeldLease) -> _WholeAnswer | bytes:
+        forwarder, job, look, live = self._forwarder, self._job, self._look, self._live
+        attempt = forwarder.backends.note_sent(
+            lease.server,
+            job.model,
+            cold=lease.cold,
+            prompt_tokens=job.request.prompt_tokens,
+            loader=job.loader,
+            on_wedged=self._send_when_cured,
+        )
+        self._sent_at = live.started_at = forwarder.now()
+        live.server, live.stage = lease.server, Stage.SENT
+        look.expect(lease.server, job.first_piece_s(forwarder.limits))
+        forwarder.watch.add(look)
+        answer: UpstreamAnswer | None = None
+        try:
+            upstream = forwarder.backends.upstream(lease.server)
+            answer = await upstream.send("POST", job.path, job.body, content_type=JSON_TYPE)
+            if answer.status != 200:
+                return await self._take_refusal(answer, attempt)
+            if answer.content_type.startswith(_STREAMED):
+                return await self._relay(answer, attempt)
+            return await self._take_whole(answer, attempt)
+        except UpstreamError as error:
+            blame = await attempt.failed(error)
+            if not error.may_have_run:
+                self._usage = _NOTHING
+                self._look_elsewhere(blame, attempt.server)
+            raise
+        finally:
+            forwarder.watch.remove(look)
+            if answer is not None:
+                answer.close()
+            lease.drain(attempt.left())
+            lease.settle(self._usage_so_far().total_tokens)
+
+    def _look_elsewhere(self, blame: Blame, server: str) -> None:
+        """Leave for another attempt, if there may be one and another server may do better."""
+        forwarder = self._forwarder
+        if (
+            blame in _ELSEWHERE
+            and self._attempts < forwarder.limits.attempts
+            and forwarder.has_choice(server)
+            and forwarder.budget.take()
+        ):
+            self._reader = None
+            raise _SendAgainError
+
+    def _send_when_cured(self, cured: asyncio.Future[bool]) -> None:
+        """The model hangs on that server."""
+        if self._first_token_s is None and self._attempts < self._forwarder.limits.attempts:
+            self._interruption.interrupt(_SendAgainError(cured))
+
+    # -- answers ------------------------------------------------------------------------------------------------
+
+    async def _relay(self, answer: UpstreamAnswer, attempt: Attempt) -> bytes:
+        """Pass a stream on, read by read. What it returns is the rest, after the server's last word."""
+        look, live, read = self._look, self._live, answer.read_piece
+        reader = self._reader = self._job.reader()
+        idle_s = self._job.idle_s(self._forwarder.limits)
+        out = b""
+        while not out and (piece := await read()):
+            out = reader.feed(piece)
+        out = out or reader.finish()
+        if reader.error is not None and out.startswith(reader.error):
+            await self._fail_at_once(reader.error, attempt)
+        attempt.first_token()
+        self._first_token_s = self._forwarder.now() - (self._sent_at or 0.0)
+        live.stage = Stage.STREAMING
+        if not self._exchange.started:
+            headers = (*STREAM_HEADERS, *self._queue_headers())
+            await self._exchange.start(200, [(b"content-type", answer.content_type), *headers])
+        send = self._exchange.send_piece
+        while True:
+            if out:
+                look.limit_s = None
+                await send(out)
+                look.limit_s = idle_s
+                look.steps += 1
+            piece = await read()
+            if not piece:
+                break
+            out = reader.feed(piece)
+            live.pieces = reader.content_events
+        return await self._end_stream(reader, attempt)
+
+    async def _end_stream(self, reader: Reader, attempt: Attempt) -> bytes:
+        rest = reader.finish()
+        if reader.error is not None:
+            # Said in the server's own last line or event, which has gone out or is the rest.
+            self._outcome = _INTERRUPTED
+            await attempt.broke_off(reader.error.decode("utf-8", "replace"))
+        elif reader.ended_well:
+            attempt.ok()
+        else:
+            raise UpstreamError(attempt.server, Failure.DISCONNECTED, "the end is missing", is_answering=True)
+        return rest
+
+    async def _fail_at_once(self, error: bytes, attempt: Attempt) -> NoReturn:
+        """The first thing that the server said in a stream is an error: it can still become a status."""
+        words = error_words(error)
+        blame = await attempt.broke_off(words)
+        self._usage = _NOTHING
+        self._look_elsewhere(blame, attempt.server)
+        raise Refusal(Reason.bad_upstream, words)
+
+    async def _take_whole(self, answer: UpstreamAnswer, attempt: Attempt) -> _WholeAnswer:
+        body = await answer.read(self._forwarder.limits.answer_bytes)
+        attempt.ok()
+        body, usage = self._job.whole_answer(body)
+        self._usage = usage or Usage(self._job.request.prompt_tokens, 0, estimated=True)
+        return _WholeAnswer(200, body, answer.content_type, self._queue_headers())
+
+    async def _take_refusal(self, answer: UpstreamAnswer, attempt: Attempt) -> _WholeAnswer:
+        """The server's own refusal, in its own words: the dialect is the caller's."""
+        body = await answer.read(self._forwarder.limits.error_bytes)
+        status = answer.status
+        blame = await attempt.refused(status, body)
+        self._usage, self._status = _NOTHING, status
+        self._look_elsewhere(Blame.MEMORY if status == _BUSY else blame, attempt.server)
+        if not 400 <= status < 600 or status in _ABOUT_THE_GATEWAY or b"json" not in answer.content_type:
+            raise Refusal(
+                Reason.bad_upstream,
+                f"The server answered with HTTP {status}, which is no answer to the request.",
+                suggestion="Ask an administrator to look at the server.",
+            )
+        headers = self._queue_headers()
+        if status == _BUSY:
+            headers = (*headers, (b"retry-after", b"%d" % _LATER_S))
+        return _WholeAnswer(status, clean_error(body), answer.content_type, headers)
+
+    def _queue_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        if self._place_headers is None:
+            return AT_ONCE
+        return (*self._place_headers, wait_header(self._waited_s))
+
+    async def _send_rest(self, rest: _WholeAnswer | bytes) -> None:
+        """The server has done its part, and others have its slot."""
+        if isinstance(rest, bytes):
+            await self._exchange.finish(rest)
+        elif self._exchange.started:
+            # It asked for news of its wait, so that the status is out already.
+            await self._exchange.finish(rest.body)
+        else:
+            await self._exchange.reply(rest.status, rest.body, rest.content_type, rest.headers)
+
+    # -- ends ---------------------------------------------------------------------------------------------------
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        """Answer with a refusal: the front's business, unless the status is out already."""
+        if not self._exchange.started:
+            raise refusal
+        events = self._reader.content_events if self._reader is not None else 0
+        last = error_event(self._job.route, refusal, self._exchange.id, events=events)
+        # A caller who does not read is not waited for.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._exchange.finish(last)
+
+    def _usage_so_far(self) -> Usage:
+        if self._usage is not None:
+            return self._usage
+        prompt_tokens = self._job.request.prompt_tokens
+        if self._reader is not None:
+            return self._reader.charged(prompt_tokens)
+        return _NOTHING if self._sent_at is None else Usage(prompt_tokens, 0, estimated=True)
+
+    def _end_as(self, reason: Reason) -> None:
+        self._outcome = self._outcome or reason.name
+        if not self._exchange.started:
+            self._status = reason.status
+
+    def _event(self, usage: Usage) -> UsageEvent:
+        principal = self._job.principal
+        return UsageEvent(
+            at=time.time(),
+            request_id=self._exchange.id,
+            user=principal.user,
+            key_id=principal.key_id,
+            class_name=principal.class_name,
+            model=self._job.model,
+            server=self._live.server,
+            route=self._job.route.path,
+            outcome=self._outcome or _INTERRUPTED,
+            status=self._status,
+            usage=usage,
+            wait_s=self._waited_s,
+            first_token_s=self._first_token_s,
+            duration_s=self._forwarder.now() - self._arrived_at,
+        )

@@ -1,0 +1,97 @@
+"""The handler of every request that a model answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from namel3ss.gateway.dialects import check_limits, read_request, rewrite
+from namel3ss.gateway.forwarding.delivery import Delivery
+from namel3ss.gateway.forwarding.job import Job
+from namel3ss.gateway.forwarding.limits import ForwardingLimits
+from namel3ss.gateway.forwarding.watching import Watch
+from namel3ss.gateway.principal import Scope
+from namel3ss.providers.transport.retries import RetryBudget
+
+if TYPE_CHECKING:
+    from namel3ss.gateway.authority import Authority
+    from namel3ss.gateway.backends import Backends
+    from namel3ss.gateway.exchange import Exchange
+    from namel3ss.gateway.forwarding.parts import Figures, Ledger
+    from namel3ss.gateway.live import LiveRequests
+    from namel3ss.gateway.plan import GatewayPlan
+    from namel3ss.gateway.usage import UsageEvent
+    from namel3ss.scheduling import Scheduler
+
+__all__ = ["Forwarder"]
+
+
+class Forwarder:
+    """Lives as long as the gateway, on one event loop. Calling it handles one exchange.
+
+    It opens nothing and closes nothing: the scheduler, the servers and the books are their owners'.
+    """
+
+    def __init__(
+        self,
+        plan: GatewayPlan,
+        authority: Authority,
+        scheduler: Scheduler,
+        backends: Backends,
+        books: Ledger,
+        live: LiveRequests,
+        metrics: Figures,
+        *,
+        limits: ForwardingLimits | None = None,
+    ) -> None:
+        self.plan = plan
+        self.authority = authority
+        self.scheduler = scheduler
+        self.backends = backends
+        self.books = books
+        self.live = live
+        self.limits = limits or ForwardingLimits()
+        self.watch = Watch()
+        self.now = asyncio.get_running_loop().time
+        self.budget = RetryBudget(clock=self.now)
+        self._metrics = metrics
+
+    def __repr__(self) -> str:
+        return f"<Forwarder {len(self.live.by_id)} under way>"
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Handle one request. Raises Refusal where its answer has not begun."""
+        arrived_at = self.now()
+        body = await exchange.read_body(self.plan.settings.limits.body)
+        self.budget.request_made()
+        await Delivery(self, exchange, self.job_of(exchange, body), arrived_at).run()
+
+    def job_of(self, exchange: Exchange, body: bytes) -> Job:
+        """What the request asks for, if it may be asked. Raises Refusal."""
+        route, principal = exchange.route, exchange.principal
+        assert route is not None  # the front sets both
+        assert principal is not None
+        request = read_request(route, body)
+        called = self.authority.find(principal, request.model)
+        check_limits(
+            request,
+            self.plan.settings.limits,
+            is_operator=principal.may(Scope.OPERATOR),
+            declared=called.served.settings,
+        )
+        return Job(
+            principal=principal,
+            route=route,
+            request=request,
+            called=called,
+            body=rewrite(route, request, called.served) if called.by_declared_name else request.body,
+        )
+
+    def has_choice(self, server: str) -> bool:
+        """Whether there is another server that requests are sent to."""
+        return any(name != server and self.backends.is_usable(name) for name in self.backends.names)
+
+    def record(self, event: UsageEvent) -> None:
+        """Put a request that has ended on the account."""
+        self.books.record(event)
+        self._metrics.record(event)

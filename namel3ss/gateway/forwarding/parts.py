@@ -1,0 +1,34 @@
+"""What the data path needs of those who keep the account and count, and no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from namel3ss.gateway.principal import Principal
+    from namel3ss.gateway.usage import Usage, UsageEvent
+
+__all__ = ["Figures", "Ledger", "Reserved"]
+
+
+class Reserved(Protocol):
+    """Tokens that a request may use up."""
+
+    def settle(self, usage: Usage) -> None:
+        """Replace the estimate by what was used. Called once."""
+
+
+class Ledger(Protocol):
+    """Who may use how much, and has."""
+
+    def reserve(self, principal: Principal, tokens: int) -> Reserved:
+        """Raises Refusal: a limit is reached."""
+
+    def record(self, event: UsageEvent) -> None:
+        """Keep what a request used. Never waits."""
+
+
+class Figures(Protocol):
+    """What is counted."""
+
+    def record(self, event: UsageEvent) -> None: ...
