@@ -113,14 +113,6 @@ class Exchange:
         body: bytes = message.get("body", b"")
         return body
 
-    async def discard_body(self, most_bytes: int) -> None:
-        """Take what is left of the body from the caller, who may read an answer only once all is sent."""
-        try:
-            while most_bytes > 0 and (piece := await self.next_body_piece()) is not None:
-                most_bytes -= len(piece)
-        except CallerLeft:
-            self.body_ended = True
-
     async def wait_for_departure(self) -> None:
         """Returns once the caller is gone. Only after the body was read, and by one task at a time."""
         while True:

@@ -6,23 +6,22 @@ import asyncio
 import contextlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
-import httptools
-import uvicorn
-from uvicorn.server import ServerState
-
+from namel3ss.declarations.gateway_values import Listener
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.front import Front
 from namel3ss.gateway.live import LiveRequests
 from namel3ss.gateway.principal import Principal, Scope
 from namel3ss.gateway.routes import Action
-from namel3ss.gateway.serving.connection import Connection, Room
 from namel3ss.gateway.serving.limits import ConnectionLimits
+from namel3ss.gateway.serving.listening import Endpoint, bind
 from tests.gateway.plans import plan_with
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
+
+    from uvicorn._types import ASGI3Application
 
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.front import Handler, StoredNetworks
@@ -110,7 +109,6 @@ class Wire:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
-        self._early = b""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -132,72 +130,64 @@ class Wire:
     def reset(self) -> None:
         self._writer.transport.abort()
 
+    async def ask(self, method: str, target: str, **parts: Any) -> Answer:
+        """One request, and its answer."""
+        self.send(request(method, target, **parts))
+        answer = await self.answer(to_head=method == "HEAD")
+        assert answer is not None, f"no answer to {method} {target}"
+        return answer
+
     async def answer(self, *, to_head: bool = False) -> Answer | None:
-        """The next answer; None where the connection ended instead."""
-        reading = _Reading()
-        parser = httptools.HttpResponseParser(reading)
-        async with asyncio.timeout(PATIENCE_S):
-            while not reading.is_over(to_head=to_head):
-                data = self._early or await self._read()
-                self._early = b""
-                if not data:
-                    return reading.answer if reading.ended_by_close else None
-                # One byte after the other: where an answer ends the next begins.
-                for place in range(len(data)):
-                    parser.feed_data(data[place : place + 1])
-                    reading.status = parser.get_status_code()
-                    if reading.is_over(to_head=to_head):
-                        self._early = data[place + 1 :]
-                        break
-        return reading.answer
+        """The next answer; None where the connection ended before it was complete."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                status_line, *lines = head.strip("\r\n").split("\r\n")
+                headers = [
+                    (name, value.strip()) for name, _, value in (line.partition(":") for line in lines)
+                ]
+                answer = Answer(int(status_line.split(" ")[1]), headers, b"")
+                if not to_head and answer.status not in (204, 304):
+                    answer.body = await self._body(answer)
+                return answer
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+
+    async def _body(self, answer: Answer) -> bytes:
+        if answer.header("transfer-encoding") is None:
+            return await self._reader.readexactly(int(answer.header("content-length") or "0"))
+        pieces = []
+        while size := int(await self._reader.readuntil(b"\r\n"), 16):
+            pieces.append(await self._reader.readexactly(size))
+            await self._reader.readexactly(2)
+        await self._reader.readexactly(2)
+        return b"".join(pieces)
 
     async def rest(self) -> bytes:
         """Everything until the connection ends."""
         async with asyncio.timeout(PATIENCE_S):
-            pieces = [self._early]
-            while data := await self._read():
-                pieces.append(data)
-            return b"".join(pieces)
-
-    async def _read(self) -> bytes:
-        try:
-            return await self._reader.read(65_536)
-        except ConnectionError:
-            return b""
+            try:
+                return await self._reader.read()
+            except ConnectionError:
+                return b""
 
 
-class _Reading:
-    """An answer, from the parser's calls."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.has_headers = self.ended = False
-        self._headers: list[tuple[str, str]] = []
-        self._body: list[bytes] = []
-
-    @property
-    def answer(self) -> Answer:
-        return Answer(self.status, self._headers, b"".join(self._body))
-
-    def is_over(self, *, to_head: bool) -> bool:
-        return self.ended or (to_head and self.has_headers)
-
-    @property
-    def ended_by_close(self) -> bool:
-        names = {name.lower() for name, _ in self._headers}
-        return self.has_headers and not names & {"content-length", "transfer-encoding"}
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
-
-    def on_headers_complete(self) -> None:
-        self.has_headers = True
-
-    def on_body(self, body: bytes) -> None:
-        self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        self.ended = True
+def request(
+    method: str,
+    target: str,
+    *,
+    key: str | None = "secret",
+    host: str | None = "localhost",
+    headers: Iterable[tuple[str, str]] = (),
+    body: bytes | None = None,
+) -> bytes:
+    """A request as it goes over the wire."""
+    lines = [f"{method} {target} HTTP/1.1"]
+    lines += [f"Host: {host}"] if host is not None else []
+    lines += [f"Authorization: Bearer {key}"] if key is not None else []
+    lines += [f"{name}: {value}" for name, value in headers]
+    lines += [f"Content-Length: {len(body)}"] if body is not None else []
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
 
 
 @dataclass
@@ -214,27 +204,10 @@ class Door:
     def wire(self) -> contextlib.AbstractAsyncContextManager[Wire]:
         return Wire.to(self.port)
 
-    async def ask(
-        self,
-        method: str,
-        target: str,
-        *,
-        key: str | None = "secret",
-        host: str | None = "localhost",
-        headers: Iterable[tuple[str, str]] = (),
-        body: bytes | None = None,
-    ) -> Answer:
+    async def ask(self, method: str, target: str, **parts: Any) -> Answer:
         """One request on a connection of its own."""
-        lines = [f"{method} {target} HTTP/1.1"]
-        lines += [f"Host: {host}"] if host is not None else []
-        lines += [f"Authorization: Bearer {key}"] if key is not None else []
-        lines += [f"{name}: {value}" for name, value in headers]
-        lines += [f"Content-Length: {len(body)}"] if body is not None else []
         async with self.wire() as wire:
-            wire.send("\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""))
-            answer = await wire.answer(to_head=method == "HEAD")
-        assert answer is not None, f"no answer to {method} {target}"
-        return answer
+            return await wire.ask(method, target, **parts)
 
 
 @contextlib.asynccontextmanager
@@ -259,27 +232,10 @@ async def open_door(
 @contextlib.asynccontextmanager
 async def listening(front: Front, limits: ConnectionLimits) -> AsyncIterator[int]:
     """The port on which the front is served by the gateway's own connections."""
-    loop = asyncio.get_running_loop()
-    config = uvicorn.Config(
-        front,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-    )
-    config.load()
-    state, room = ServerState(), Room(limits)
-    server = await loop.create_server(lambda: Connection(room, config, state, loop), "127.0.0.1", 0)
+    application = cast("ASGI3Application", front)
+    endpoint = Endpoint(application, bind(Listener("127.0.0.1", 0), "listen"), limits)
+    await endpoint.start()
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield int(endpoint.url.rpartition(":")[2])
     finally:
-        server.close()
-        for connection in list(state.connections):
-            connection.transport.abort()
-        if state.tasks:
-            await asyncio.wait(state.tasks, timeout=PATIENCE_S)
-        await asyncio.sleep(0)
+        await endpoint.aclose()
