@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from namel3ss.declarations.gateway_values import Listener
 from namel3ss.gateway.errors import Reason, Refusal
@@ -20,8 +20,6 @@ from tests.gateway.plans import plan_with
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
-
-    from uvicorn._types import ASGI3Application
 
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.front import Handler, StoredNetworks
@@ -232,8 +230,7 @@ async def open_door(
 @contextlib.asynccontextmanager
 async def listening(front: Front, limits: ConnectionLimits) -> AsyncIterator[int]:
     """The port on which the front is served by the gateway's own connections."""
-    application = cast("ASGI3Application", front)
-    endpoint = Endpoint(application, bind(Listener("127.0.0.1", 0), "listen"), limits)
+    endpoint = Endpoint(front, bind(Listener("127.0.0.1", 0), "listen"), limits)
     await endpoint.start()
     try:
         yield int(endpoint.url.rpartition(":")[2])
