@@ -36,6 +36,7 @@ _COMMANDS: Final[dict[str, str]] = {
     "server": "Start, stop and look at the Ollama server.",
     "doctor": "Find out whether everything is in place.",
     "lsp": "Serve an editor: the language server.",
+    "serve": "Serve the models of a file to many users: the gateway.",
     "sandbox": "Run the offline server that speaks Ollama's API.",
 }
 

@@ -16,11 +16,14 @@ from namel3ss.gateway.serving.connection import Connection, Room
 
 if TYPE_CHECKING:
     import ssl
-
-    from uvicorn._types import ASGI3Application
+    from collections.abc import Awaitable, Callable, MutableMapping
+    from typing import Any, TypeAlias
 
     from namel3ss.declarations.gateway_values import Listener
+    from namel3ss.gateway.exchange import Receive, Send
     from namel3ss.gateway.serving.limits import ConnectionLimits
+
+    Application: TypeAlias = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 __all__ = ["Endpoint", "bind"]
 
@@ -71,7 +74,7 @@ class Endpoint:
 
     def __init__(
         self,
-        application: ASGI3Application,
+        application: Application,
         bound: socket.socket,
         limits: ConnectionLimits,
         tls: ssl.SSLContext | None = None,

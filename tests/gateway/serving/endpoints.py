@@ -17,9 +17,11 @@ from tests.support.scripted_server import Signal
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import Iterator, MutableMapping
+    from typing import Any
 
-    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+    from namel3ss.gateway.exchange import Receive, Send
+    from namel3ss.gateway.serving.listening import Application as Served
 
 PATIENCE_S = 10.0
 
@@ -28,13 +30,13 @@ class Application:
     """Answers with what it was told; `/hold` first waits until `released`, `/endless` fills the client's buffers."""
 
     def __init__(self) -> None:
-        self.calls: list[HTTPScope] = []
+        self.calls: list[MutableMapping[str, Any]] = []
         self.bodies: list[bytes] = []
         self.called = Signal()
         self.released = Signal()
         self.left = Signal()
 
-    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
         self.calls.append(scope)
         self.called.set()
@@ -53,17 +55,18 @@ class Application:
             return
         await self._answer(send, b"%d bytes" % len(body))
 
-    async def _body(self, receive: ASGIReceiveCallable) -> bytes | None:
+    async def _body(self, receive: Receive) -> bytes | None:
         body = b""
         while True:
             message = await receive()
             if message["type"] != "http.request":
                 return None
-            body += message["body"]
+            piece: bytes = message["body"]
+            body += piece
             if not message["more_body"]:
                 return body
 
-    async def _held(self, receive: ASGIReceiveCallable) -> bool:
+    async def _held(self, receive: Receive) -> bool:
         """Whether it was released; False where the client left before."""
         departure = asyncio.ensure_future(receive())
         release = asyncio.ensure_future(self.released.reached())
@@ -76,7 +79,7 @@ class Application:
             self.left.set()
         return not is_gone
 
-    async def _fill(self, send: ASGISendCallable, receive: ASGIReceiveCallable) -> None:
+    async def _fill(self, send: Send, receive: Receive) -> None:
         departure = asyncio.ensure_future(receive())
         await send({"type": "http.response.start", "status": 200, "headers": []})
         while not departure.done():
@@ -84,7 +87,7 @@ class Application:
             await asyncio.sleep(0)
         self.left.set()
 
-    async def _answer(self, send: ASGISendCallable, body: bytes) -> None:
+    async def _answer(self, send: Send, body: bytes) -> None:
         length = (b"content-length", str(len(body)).encode())
         await send({"type": "http.response.start", "status": 200, "headers": [length]})
         await send({"type": "http.response.body", "body": body, "more_body": False})
@@ -140,7 +143,7 @@ def read_answer(connection: socket.socket) -> bytes:
 
 @contextlib.contextmanager
 def running_endpoint(
-    application: ASGI3Application, limits: ConnectionLimits | None = None, tls: ssl.SSLContext | None = None
+    application: Served, limits: ConnectionLimits | None = None, tls: ssl.SSLContext | None = None
 ) -> Iterator[RunningEndpoint]:
     """Serve the application while inside."""
     bound = bind(Listener("127.0.0.1", 0), "listen")

@@ -1,0 +1,92 @@
+"""The gateway as a process of its own: its event loop, its signals, and the words at its start."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import uvloop
+
+from namel3ss.gateway.serving.gateway import open_gateway
+from namel3ss.gateway.serving.limits import ConnectionLimits, raise_file_limit
+from namel3ss.gateway.store.first_key import hand_over
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import TextIO
+
+    from namel3ss.gateway.plan import GatewayPlan
+    from namel3ss.gateway.serving.gateway import Gateway
+    from namel3ss.gateway.store.records import NewKey
+
+__all__ = ["serve_until_stopped"]
+
+_NOTICE_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class _Signals:
+    """What has arrived. The first ends the gateway in order, the second at once."""
+
+    task: asyncio.Task[None]
+    stopping: asyncio.Event
+    gateway: Gateway | None = None
+    is_from_terminal: bool = False
+
+    def hear(self, number: signal.Signals) -> None:
+        if self.gateway is None:
+            # Nobody is served yet.
+            self.task.cancel()
+        elif self.stopping.is_set():
+            self.gateway.course.hurry.set()
+        else:
+            self.is_from_terminal = number is signal.SIGINT
+            self.stopping.set()
+
+
+def serve_until_stopped(
+    plan: GatewayPlan,
+    *,
+    tls: ssl.SSLContext | None,
+    terminal: TextIO,
+    on_ready: Callable[[Gateway], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT. The first administrator's key is shown on `terminal`, if that is one.
+
+    Raises UsageError where an address is taken, StoreError where the database cannot be used.
+    """
+    limits = ConnectionLimits(connections=raise_file_limit())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_serve(plan, limits, tls, terminal, on_ready))
+        except asyncio.CancelledError:
+            return
+
+
+async def _serve(
+    plan: GatewayPlan,
+    limits: ConnectionLimits,
+    tls: ssl.SSLContext | None,
+    terminal: TextIO,
+    on_ready: Callable[[Gateway], None],
+) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    signals = _Signals(task, asyncio.Event())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signals.hear, number)
+
+    def deliver(made: NewKey, folder: Path) -> None:
+        hand_over(made, terminal, folder)
+
+    async with open_gateway(plan, deliver_first_key=deliver, limits=limits, tls=tls) as gateway:
+        signals.gateway = gateway
+        on_ready(gateway)
+        await signals.stopping.wait()
+        # Who presses Ctrl-C has no balancer that must hear of it first.
+        await gateway.stop(notice_s=0.0 if signals.is_from_terminal else _NOTICE_S)
