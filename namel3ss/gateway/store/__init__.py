@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from namel3ss.gateway.store.administration import KeyAdministration
 from namel3ss.gateway.store.audit import Audit
+from namel3ss.gateway.store.books import Books, Reservation
 from namel3ss.gateway.store.classes import Classes
 from namel3ss.gateway.store.errors import StoreError
 from namel3ss.gateway.store.first_key import hand_over
@@ -18,19 +19,24 @@ from namel3ss.gateway.store.records import (
     WhitelistEntry,
 )
 from namel3ss.gateway.store.store import Store
+from namel3ss.gateway.store.tallies import Dimension, UsageRow
 
 __all__ = [
     "Audit",
     "AuditEntry",
+    "Books",
     "Classes",
+    "Dimension",
     "Key",
     "KeyAdministration",
     "KeyGrant",
     "Keyring",
     "NewKey",
+    "Reservation",
     "Store",
     "StoreError",
     "StoredServer",
+    "UsageRow",
     "User",
     "WhitelistEntry",
     "hand_over",
