@@ -10,32 +10,29 @@ from typing import Final
 
 __all__ = ["clean_error", "clean_words"]
 
+# Every run of characters is tried once and never again in part, so the time grows with the length alone. What a pattern
+# cannot tell is left to `_stand_in`.
 _HIDDEN: Final = re.compile(
     rb"""
-      (?P<trace> goroutine\ \d+\ \[ .*? (?=" | \Z) )                          # Go prints its stacks so
-    | (?P<key> (?i:\bbearer\ +) [^\s"\\,;]+ | \b(?:sk|pk|n3|hf|ghp|xox[bp])[-_][A-Za-z0-9_\-]{12,} )
-    | (?P<url> \b[a-z][a-z0-9+.\-]{1,15}://[^\s"\\<>]+ )
+      (?P<trace> goroutine\ \d{1,9}\ \[ [^"]*+ )                              # Go prints its stacks so
+    | (?P<key> (?i:\bbearer\ {1,9}) [^\s"\\,;]++ | \b(?:sk|pk|n3|hf|ghp|xox[bp])[-_][A-Za-z0-9_\-]{12,}+ )
+    | (?P<url> \b[a-z][a-z0-9+.\-]{1,15}://[^\s"\\<>]++ )
+    | (?P<peer> (?: (?<=\bdial\ tcp\ ) | (?<=\blookup\ ) ) [^\s"\\]++ )
     | (?P<address>
-        (?: (?<=\bdial\ tcp\ ) | (?<=\blookup\ ) ) [^\s"\\]+?(?=:?[\s"\\])
-      | \[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%25?\w+)?\](?::\d{1,5})?            # [::1]:11434
+        \[[0-9A-Fa-f.]*+:[0-9A-Fa-f:.]*+(?:%25?\w{1,20})?\](?::\d{1,5})?      # [::1]:11434
       | (?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\w)(?::\d{1,5}\b)?             # 10.0.0.5:11434
-      | \b(?:localhost|(?:[A-Za-z0-9\-]+\.)+[A-Za-z]{2,}):\d{2,5}\b           # gpu.internal:11434, not llama3.1:70
       )
+    | (?P<host> (?<![\w.\-])[A-Za-z0-9][A-Za-z0-9.\-]*+:\d{2,5}\b )           # gpu.internal:11434
     | (?P<path>
-        (?<![\w<])(?:~|\.{0,2})/(?:[\w.@+\-:]+/)*[\w.@+\-:]*[\w@+\-]          # /root/.ollama/models/blobs
-      | (?<!\w)[A-Za-z]:\\{1,2}(?:[^\\"\r\n:]+\\{1,2})*[^\\"\s:]*             # C:\\Users and so on, as JSON has it
+        (?: (?<![\w<./~]) | (?<=\\[nrt]) ) (?:~|\.{1,2})?/[\w.@+\-:/]*+       # /root/.ollama/models/blobs
+      | (?<!\w)[A-Za-z]:\\{1,2}(?:[^\\"\r\n:]++\\{1,2})*+[^\\"\s:]*+          # C:\\Users and so on, as JSON has it
       )
     """,
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE,
 )
-
-_STAND_INS: Final = {
-    "trace": b"(trace)",
-    "key": b"(key)",
-    "url": b"(address)",
-    "address": b"(address)",
-    "path": b"(path)",
-}
+_HOST_NAME: Final = re.compile(rb"localhost|.*\.[A-Za-z]{2,}")
+_STAND_INS: Final = {"trace": b"(trace)", "key": b"(key)", "path": b"(path)"}
+_PUNCTUATION: Final = b".,:;"
 
 
 def clean_error(body: bytes) -> bytes:
@@ -49,4 +46,10 @@ def clean_words(text: str) -> str:
 
 
 def _stand_in(match: re.Match[bytes]) -> bytes:
-    return _STAND_INS[match.lastgroup or "path"]
+    found, kind = match[0], match.lastgroup or "path"
+    if kind == "host" and not _HOST_NAME.fullmatch(found.rpartition(b":")[0]):
+        return found  # a model and its tag, such as llama3.1:70
+    if kind == "path" and not found.strip(b"./~"):
+        return found
+    end = found[len(found.rstrip(_PUNCTUATION)) :]
+    return _STAND_INS.get(kind, b"(address)") + end

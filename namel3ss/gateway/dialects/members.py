@@ -16,8 +16,9 @@ import msgspec
 from namel3ss.gateway.dialects.go_faults import find_fault
 from namel3ss.gateway.errors import Reason, Refusal
 
-__all__ = ["KNOWN", "Members", "join_members", "read_members", "read_value"]
+__all__ = ["KNOWN", "Members", "join_members", "read_members", "read_value", "refuse_depth"]
 
+_LONG_NUMBER: Final = 19
 _NULL: Final = b"null"
 _SCALARS: Final = frozenset(
     {
@@ -73,7 +74,7 @@ KNOWN: Final = _SCALARS | {
 """The keys that mean something here, in the one spelling under which they are found."""
 
 # Beside ASCII's letters, the two characters that Go takes for letters of it: the long s and the sign for kelvin.
-_FOLDING: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZſK", "abcdefghijklmnopqrstuvwxyzsk")
+_FOLDING: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ\u017f\u212a", "abcdefghijklmnopqrstuvwxyzsk")
 
 _DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -93,7 +94,7 @@ def read_members(body: bytes, go_type: str) -> Members:
     try:
         found = _DECODER.decode(body)
     except RecursionError:
-        _refuse_depth()
+        refuse_depth()
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _read_slowly(body, go_type)
     if _is_plain(found, body):
@@ -127,9 +128,13 @@ def read_value(raw: msgspec.Raw | bytes) -> object:
     try:
         return msgspec.json.decode(raw)
     except msgspec.MsgspecError:
-        return _whole(json.loads(bytes(raw).decode("utf-8", "replace")))
+        return _whole(json.loads(bytes(raw).decode("utf-8", "replace"), parse_int=_integer))
     except UnicodeDecodeError:
         return read_value(bytes(raw).decode("utf-8", "replace").encode())
+
+
+def _integer(text: str) -> int | float:
+    return int(text) if len(text) < _LONG_NUMBER else float(text)
 
 
 def _whole(value: object) -> object:
@@ -159,7 +164,7 @@ def _read_slowly(body: bytes, go_type: str) -> Members:
     try:
         pairs, end = _pairs(text, go_type)
     except RecursionError:
-        _refuse_depth()
+        refuse_depth()
     except (ValueError, IndexError):
         raise Refusal(Reason.bad_request, find_fault(body)) from None
     members: dict[str, msgspec.Raw] = {}
@@ -229,7 +234,8 @@ def _kind(first: str) -> str:
     return {"[": "array", '"': "string", "t": "bool", "f": "bool"}.get(first, "number")
 
 
-def _refuse_depth() -> NoReturn:
+def refuse_depth() -> NoReturn:
+    """Raise the Refusal of a body that is nested more deeply than anything is read here."""
     raise Refusal(
         Reason.bad_request, "exceeded max depth", suggestion="Nest the request's values less deeply."
     ) from None

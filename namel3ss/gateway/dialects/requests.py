@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
 import msgspec
 
 from namel3ss.gateway.dialects.durations import read_keep_alive
-from namel3ss.gateway.dialects.members import read_members, read_value
+from namel3ss.gateway.dialects.members import read_members, read_value, refuse_depth
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.routes import Dialect
 
@@ -105,6 +105,13 @@ def body_kind(route: Route) -> _BodyKind:
 
 def read_request(route: Route, body: bytes) -> InferenceRequest:
     """Raises Refusal for a body that is no JSON object, names no model, or is both a chat and a simple chat."""
+    try:
+        return _read(route, body)
+    except RecursionError:
+        refuse_depth()
+
+
+def _read(route: Route, body: bytes) -> InferenceRequest:
     kind = body_kind(route)
     is_native = route.dialect is Dialect.OLLAMA
     if is_native and not body.strip():
