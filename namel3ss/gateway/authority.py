@@ -30,7 +30,7 @@ class Called(NamedTuple):
 class Authority:
     """What the plan serves, seen with a principal's eyes.
 
-    A name that is both the name of a declaration and a model's own means the declaration. Of several declarations of one
+    A name that is both the name of a declaration and a model's own means the declaration, also where a key lists it. Of several declarations of one
     Ollama model its own name means the first that the principal may use.
     """
 
@@ -96,9 +96,19 @@ class Authority:
         if granted is None:
             if len(self._granted) >= _REMEMBERED:
                 self._granted.clear()
-            granted = tuple(served for served in self._models if _is_granted(served, entries))
+            granted = tuple(served for served in self._models if self._is_granted(served, entries))
             self._granted[entries] = granted
         return granted
+
+    def _is_granted(self, served: ServedModel, entries: tuple[str, ...]) -> bool:
+        for entry in entries:
+            if entry in self._by_declaration:
+                is_meant = entry == served.name
+            else:
+                is_meant = name_matches(entry, served.model)
+            if is_meant or ("*" in entry and _matcher(entry)(served.name) is not None):
+                return True
+        return False
 
 
 def name_matches(pattern: str, name: str) -> bool:
@@ -106,15 +116,6 @@ def name_matches(pattern: str, name: str) -> bool:
     if "*" not in pattern:
         return model_key(pattern) == model_key(name)
     return _matcher(pattern)(_shown(name)) is not None
-
-
-def _is_granted(served: ServedModel, entries: tuple[str, ...]) -> bool:
-    return any(
-        entry == served.name
-        or name_matches(entry, served.model)
-        or ("*" in entry and _matcher(entry)(served.name) is not None)
-        for entry in entries
-    )
 
 
 def _matcher(pattern: str) -> Callable[[str], re.Match[str] | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from namel3ss.declarations import check_text
@@ -20,6 +21,7 @@ def plan_of(text: str, environ: Mapping[str, str] | None = None) -> GatewayPlan:
     return plan_gateway(program, None, environ or {})
 
 
+@functools.cache
 def plan_with(settings: str = "", models: str = ONE_MODEL) -> GatewayPlan:
     """A gateway with these settings in front of one model (`tiny`, declared as `chat_model`)."""
     return plan_of(f"{models}gateway team {{ {settings} }}\n")

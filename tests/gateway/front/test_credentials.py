@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from namel3ss.declarations import check_text
@@ -144,13 +146,12 @@ def test_nobody_is_served_beyond_this_machine_without_a_key() -> None:
     text = f'{ONE_MODEL}gateway team {{ {ANONYMOUS} listen: "0.0.0.0:8080" }}'
     plan = plan_with(ANONYMOUS)
     moved = plan.settings.model_copy(update={"listen": Listener("0.0.0.0", 8080)})
-    object.__setattr__(plan, "settings", moved)
 
     assert check_text(text, "team.ai").errors
     with pytest.raises(
         UsageError, match=r"listens on 0\.0\.0\.0:8080, and requests without a key are only for this"
     ):
-        Credentials(plan, Keys())
+        Credentials(replace(plan, settings=moved), Keys())
 
 
 async def test_the_id_of_a_request_is_the_callers_or_ours() -> None:
