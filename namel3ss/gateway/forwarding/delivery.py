@@ -289,6 +289,8 @@ class Delivery:
         while not out and (piece := await read()):
             out = reader.feed(piece)
         out = out or reader.finish()
+        if not out:
+            raise UpstreamError(attempt.server, Failure.DISCONNECTED, "an empty answer", is_answering=True)
         if reader.error is not None and out.startswith(reader.error):
             await self._fail_at_once(reader.error, attempt)
         attempt.first_token()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import socket
+import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +20,12 @@ from namel3ss.gateway.principal import Principal, Scope
 from namel3ss.gateway.routes import Action
 from namel3ss.gateway.serving.limits import ConnectionLimits
 from namel3ss.scheduling import Policy, Scheduler
-from tests.gateway.front.door import Answer, Handled, Keys, Wire, listening
+from tests.gateway.front.door import PATIENCE_S, Answer, Handled, Keys, Wire, listening
 from tests.gateway.plans import plan_of
 from tests.support.scripted_server import ScriptedServer, document
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     from namel3ss.gateway.usage import Usage, UsageEvent
 
@@ -183,3 +186,67 @@ async def open_gateway(
             yield Gateway(port, front, forwarder, scheduler, backends, books, live, known, metrics)
             front.begin_shutdown()
             await front.drained()
+
+
+class Client:
+    """A caller that reads as it likes and leaves when it likes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self.received = b""
+
+    async def until(self, text: bytes) -> bytes:
+        """Read until these bytes have come; everything so far."""
+        async with asyncio.timeout(PATIENCE_S):
+            while text not in self.received:
+                piece = await self.reader.read(65536)
+                assert piece, self.received
+                self.received += piece
+        return self.received
+
+    async def to_the_end(self) -> bytes:
+        """Read until the connection ends."""
+        async with asyncio.timeout(PATIENCE_S):
+            with contextlib.suppress(ConnectionError):
+                while piece := await self.reader.read(65536):
+                    self.received += piece
+        return self.received
+
+    async def leave(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
+
+    def leave_at_once(self) -> None:
+        """With RST."""
+        connection = self.writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def calling(
+    gateway: Gateway,
+    path: str,
+    body: object,
+    *,
+    key: str = "secret",
+    headers: Iterable[tuple[str, str]] = (),
+) -> AsyncIterator[Client]:
+    """A caller that has sent its request."""
+    client = Client(*await asyncio.open_connection("127.0.0.1", gateway.port))
+    client.writer.write(request(path, body, key=key, headers=headers))
+    try:
+        yield client
+    finally:
+        await client.leave()
+
+
+async def eventually(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait until something holds that the test has caused."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            held = condition()
+            if held if isinstance(held, bool) else await held:
+                return
+            await asyncio.sleep(0.005)
