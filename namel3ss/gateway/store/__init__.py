@@ -18,6 +18,7 @@ from namel3ss.gateway.store.records import (
     User,
     WhitelistEntry,
 )
+from namel3ss.gateway.store.sessions import NewSession, Sessions
 from namel3ss.gateway.store.store import Store
 from namel3ss.gateway.store.tallies import Dimension, UsageRow
 
@@ -32,7 +33,9 @@ __all__ = [
     "KeyGrant",
     "Keyring",
     "NewKey",
+    "NewSession",
     "Reservation",
+    "Sessions",
     "Store",
     "StoreError",
     "StoredServer",

@@ -10,7 +10,10 @@ from namel3ss.gateway.store.classes import Classes
 from namel3ss.gateway.store.first_key import make_first_key
 from namel3ss.gateway.store.keys import Keys
 from namel3ss.gateway.store.passwords import Passwords
+from namel3ss.gateway.store.servers import Servers
+from namel3ss.gateway.store.sessions import Sessions
 from namel3ss.gateway.store.users import Users
+from namel3ss.gateway.store.whitelist import Whitelist
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,7 +26,7 @@ __all__ = ["KeyAdministration"]
 
 
 class KeyAdministration:
-    """The users, keys, whitelist and servers of one store. What the file of `plan` declares is read-only here.
+    """The users, keys, sessions, whitelist and servers of one store. What the file of `plan` declares is read-only here.
 
     `applied` is awaited after each change: the keyring's `refresh`, where one is open. Nothing here asks whether the
     caller may do it.
@@ -39,8 +42,12 @@ class KeyAdministration:
     ) -> None:
         classes = None if plan is None else Classes.of(plan.settings.priorities)
         self._acts = Acts(store, applied=applied, clock=clock)
-        self.users = Users(self._acts, Passwords(), classes)
+        passwords = Passwords()
+        self.users = Users(self._acts, passwords, classes)
         self.keys = Keys(self._acts, classes)
+        self.sessions = Sessions(self._acts, passwords)
+        self.whitelist = Whitelist.of(self._acts, plan, classes)
+        self.servers = Servers(self._acts, plan)
 
     async def make_first_key(self, deliver: Callable[[NewKey], None]) -> bool:
         """See `make_first_key`."""

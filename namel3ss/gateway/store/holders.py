@@ -33,7 +33,7 @@ __all__ = [
     "read_snapshot",
 ]
 
-SESSION_IDLE_S: Final = 30 * 60.0
+SESSION_IDLE_S: Final = 3600.0
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from namel3ss.gateway.plan import BackendPlan
 from namel3ss.gateway.principal import KeyLimits, Scope
 
 if TYPE_CHECKING:
@@ -104,6 +105,18 @@ class StoredServer:
     disabled_at: float | None
     created_at: float
     created_by: str
+
+    @property
+    def backend(self) -> BackendPlan:
+        """The same as what a file declares; no place of its own tells the two apart."""
+        return BackendPlan(
+            name=self.name,
+            base_url=self.base_url,
+            slots=self.slots,
+            max_loaded_models=self.max_loaded_models,
+            weight=self.weight,
+            shared=self.shared,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
