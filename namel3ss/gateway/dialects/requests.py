@@ -119,7 +119,7 @@ def _read(route: Route, body: bytes) -> InferenceRequest:
     members, body = read_members(body, kind.go_type)
     is_simple = route.path == SIMPLE_CHAT_PATH and _is_simple_chat(members)
     options = _options(members) if is_native else {}
-    name, max_tokens = _longest_answer(members, options, kind)
+    name, max_tokens = _longest_answer(members, options, ("max_tokens",) if is_simple else kind.limits)
     keep_alive = read_value(members["keep_alive"]) if is_native and "keep_alive" in members else None
     keep_alive_s = read_keep_alive(keep_alive)
     message_count, image_count, image_bytes = _count(members)
@@ -193,11 +193,11 @@ def _options(members: dict[str, msgspec.Raw]) -> dict[str, object]:
 
 
 def _longest_answer(
-    members: dict[str, msgspec.Raw], options: dict[str, object], kind: _BodyKind
+    members: dict[str, msgspec.Raw], options: dict[str, object], names: tuple[str, ...]
 ) -> tuple[str, int | float | None]:
     """Of several names for it the one that asks for most."""
     said: list[tuple[str, object]] = [("num_predict", options.get("num_predict"))]
-    said += [(name, read_value(members[name])) for name in kind.limits if name in members]
+    said += [(name, read_value(members[name])) for name in names if name in members]
     asked = [(name, wanted) for name, wanted in said if _is_number(wanted)]
     if not asked:
         return "num_predict", None

@@ -9,6 +9,7 @@ from namel3ss.gateway.dialects import check_limits, read_request, rewrite
 from namel3ss.gateway.forwarding.delivery import Delivery
 from namel3ss.gateway.forwarding.job import Job
 from namel3ss.gateway.forwarding.limits import ForwardingLimits
+from namel3ss.gateway.forwarding.simple_chat import called_by, simple_chat
 from namel3ss.gateway.forwarding.watching import Watch
 from namel3ss.gateway.principal import Scope
 from namel3ss.providers.transport.retries import RetryBudget
@@ -72,13 +73,18 @@ class Forwarder:
         assert route is not None  # the front sets both
         assert principal is not None
         request = read_request(route, body)
-        called = self.authority.find(principal, request.model)
+        if request.is_simple_chat:
+            called = called_by(principal, request, self.authority)
+        else:
+            called = self.authority.find(principal, request.model)
         check_limits(
             request,
             self.plan.settings.limits,
             is_operator=principal.may(Scope.OPERATOR),
             declared=called.served.settings,
         )
+        if request.is_simple_chat:
+            return simple_chat(route, request, called, principal)
         return Job(
             principal=principal,
             route=route,
