@@ -326,6 +326,7 @@ class SchedulerCore(CoreState):
         if not model.waiting:
             model.passed_at = None
         self._settlements += 1
+        self._moved += ticket.account.waiting
         self._version += 1
 
     def _give_back(self, ticket: Ticket, cost: float, now: float, drain_s: float) -> None:
@@ -341,7 +342,9 @@ class SchedulerCore(CoreState):
             self._alarms.set(drain.until, drain)
         else:
             self._pool.vacate(residency, ordinary=ordinary)
-        self._settlements += self._queue.settle(ticket, cost)
+        if self._queue.settle(ticket, cost):
+            self._settlements += 1
+            self._moved += ticket.account.waiting
         self._version += 1
 
     def _holder(self, lease: Lease) -> Ticket | None:

@@ -2,7 +2,8 @@
 
 The order is played with time standing still and every start ending at once, so that it depends on the rules alone
 and moves only for a reason. The waiting times are played with learnt durations. Neither is played further than
-somebody asks; beyond the first `LIMIT` a position has bounds.
+somebody asks; beyond the first `LIMIT` a position has bounds. In a long queue the order of a moment ago stands in for one
+that would be played anew, and positions have bounds as well.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from namel3ss.scheduling.preview import QueuePreview
+from namel3ss.scheduling.recent_order import RecentOrder
 from namel3ss.scheduling.selection import choose, settle_in
 from namel3ss.scheduling.tickets import Ticket
 from namel3ss.scheduling.values import WaitEstimate
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 
     from namel3ss.scheduling.fairness import FairQueue
     from namel3ss.scheduling.placement import Pool, Residency
+    from namel3ss.scheduling.recent_order import Happenings, Key
+    from namel3ss.scheduling.tiers import Line
 
-__all__ = ["LIMIT", "Busy", "Order", "Outlook", "Schedule"]
+__all__ = ["LIMIT", "Busy", "Order", "Outlook", "Schedule", "Sums"]
 
 LIMIT = 1000
 # The waiting times are played for so many starts; beyond, the queue is taken to go on at the pace of those.
@@ -36,6 +40,11 @@ _ENOUGH = 8
 # One that took more steps than this is kept for so long.
 _LONG = 50
 _KEPT_S = 0.5
+# An order of more than so many stands in for later ones: for a millisecond for each of them, which is a hundred times
+# what playing them takes.
+_SHORT = 200
+_KEPT_S_EACH = 0.001
+_LONGEST_KEPT_S = 1.0
 _LATER = 1 << 60
 # Eight waits in ten lie this many standard deviations around the middle, if their logarithms are spread normally.
 _EIGHT_IN_TEN = 1.28
@@ -60,6 +69,18 @@ class Busy(NamedTuple):
         return cls(residency.server.spec.name, residency.model.name, ordinary, None, until)
 
 
+class Sums(NamedTuple):
+    """How much of each kind had happened at one moment. `arrivals`: up to each rank."""
+
+    arrivals: tuple[int, ...]
+    settlements: int
+    loads: int
+    overtakings: int
+    overdue: frozenset[str]
+    promotions: tuple[int, float | None]
+    servers: int
+
+
 class Start(NamedTuple):
     """Seconds from now, and how uncertain they are."""
 
@@ -79,6 +100,11 @@ class Outlook:
         self.batch_wait_s = batch_wait_s
 
     @property
+    def ranks(self) -> tuple[int, ...]:
+        """Where each class stands."""
+        return tuple(tier.rank.index for tier in self.queue.tiers)
+
+    @property
     def ends_at(self) -> float:
         """When it changes by itself, ageing left aside: somebody has been passed over long enough."""
         known = (model.passed_at for model in self.pool.models.values() if model.passed_at is not None)
@@ -87,42 +113,80 @@ class Outlook:
 
 
 class Order:
-    """Who goes before whom at one moment."""
+    """Who goes before whom at one moment. `sums` and `before`: what had happened by then."""
 
-    def __init__(self, outlook: Outlook, version: int) -> None:
+    def __init__(self, outlook: Outlook, version: int, sums: Sums, before: Happenings) -> None:
+        self.sums = sums
         self._version = version
         self._valid_until = outlook.ends_at
         self._outlook = outlook
+        self._before = before
+        self._ranks = outlook.ranks
         self._queue = QueuePreview(outlook.queue)
         self._places: dict[str, int] = {}
+        self._played: list[Ticket] = []
+        self._keys: list[Key] = []
         self._play = self._in_order()
+        self._recent: RecentOrder | None = None
 
     def holds(self, now: float, version: int) -> bool:
         """Whether it is still so: nothing has happened, and nobody's age has changed what was played."""
         return version == self._version and now < self._valid_until and now < self._queue.changes_at
 
+    def may_stand_in(self, outlook: Outlook, sums: Sums) -> bool:
+        """Whether it need not be played anew for a look: it is long and of a moment ago, and what has happened since
+        moved only some. A change of the servers, of what they have loaded, or of a class's rank moves many.
+        """
+        played = len(self._played)
+        return (
+            played > _SHORT
+            and outlook.now < self._outlook.now + min(_LONGEST_KEPT_S, played * _KEPT_S_EACH)
+            and (sums.servers, sums.loads) == (self.sums.servers, self.sums.loads)
+            and outlook.ranks == self._ranks
+        )
+
     def place(self, ticket: Ticket, waiting: int) -> tuple[int, int]:
         """At least and at most so many of those who wait go first."""
         places = self._places
-        while ticket.id not in places and len(places) < LIMIT:
+        # A long queue is played at once as far as it ever is: later it may stand in for one that was not played.
+        while (waiting > _SHORT or ticket.id not in places) and len(places) < LIMIT:
             following = next(self._play, None)
             if following is None:
                 break
             places[following.id] = len(places)
+            self._played.append(following)
         place = places.get(ticket.id)
         return (place, place) if place is not None else (len(places), waiting - 1)
+
+    def recent_place(self, ticket: Ticket, waiting: int, now: Happenings) -> tuple[int, int]:
+        """The same some time later. The order itself is played no further."""
+        if self._recent is None:
+            self._recent = RecentOrder(
+                self._played,
+                self._keys,
+                self._places,
+                before=self._before,
+                is_cut=len(self._played) >= LIMIT,
+            )
+        return self._recent.place(ticket, waiting, now)
 
     def _in_order(self) -> Iterator[Ticket]:
         outlook = self._outlook
         now, queue = outlook.now, self._queue
         if (unserved := self._never_in_the_way()) is not None:
             while (first := queue.first(unserved)) is not None:
-                yield queue.take(*first, now)
+                yield self._take(*first)
             return
         pool = outlook.pool.idle_copy()
         while (choice := choose(queue.ranks, pool, now, outlook.batch_wait_s)) is not None:
             pool.touch(settle_in(choice, pool, now))
-            yield queue.take(choice.line, choice.clock, now)
+            yield self._take(choice.line, choice.clock)
+
+    def _take(self, line: Line, clock: float) -> Ticket:
+        rank = self._queue.rank_of(line)
+        ticket = self._queue.take(line, clock, self._outlook.now)
+        self._keys.append((rank, clock, ticket.seq))
+        return ticket
 
     def _never_in_the_way(self) -> set[str] | None:
         """The models that nobody serves, if all others can start in order: they are loaded, or there is but one.

@@ -229,6 +229,10 @@ class QueuePreview:
                 return best[2], best[0]
         return None
 
+    def rank_of(self, line: Line) -> int:
+        """The rank in which a line stands as far as was played."""
+        return self._tiers[line.account.tier.level].rank.index
+
     def take(self, line: Line, clock: float, now: float) -> Ticket:
         """Play that a line's first request starts."""
         tier = self._tiers[line.account.tier.level]

@@ -11,8 +11,9 @@ from namel3ss.scheduling.calibration import Calibration
 from namel3ss.scheduling.caps import Caps
 from namel3ss.scheduling.estimates import Pace
 from namel3ss.scheduling.fairness import FairQueue
-from namel3ss.scheduling.forecast import Busy, Order, Outlook, Schedule
+from namel3ss.scheduling.forecast import Busy, Order, Outlook, Schedule, Sums
 from namel3ss.scheduling.placement import Model, Pool, Residency
+from namel3ss.scheduling.recent_order import Happenings
 from namel3ss.scheduling.tickets import Event, Ticket, TicketState
 from namel3ss.scheduling.timers import Timers
 from namel3ss.scheduling.values import Marks, Policy, Position, Server, Statistics, WaitEstimate
@@ -76,6 +77,8 @@ class CoreState:
         # Sums for the statistics and for the reasons of moves.
         self._arrivals = [0] * len(policy.classes)
         self._settlements = self._overtakings = self._server_changes = 0
+        # How many requests stood in accounts that were corrected.
+        self._moved = 0
         self._admitted = self._finished = self._cancelled = self._expired = 0
         self._lost = self._refused = self._loads = self._swaps = 0
         for server in servers:
@@ -111,11 +114,20 @@ class CoreState:
         ticket = self._waiting.get(request_id)
         if ticket is None:
             return None
-        order = self._order
+        order, waiting = self._order, self._caps.total
         if order is None or not order.holds(now, self._version):
-            order = self._order = Order(self._outlook(now), self._version)
-        place = order.place(ticket, self._caps.total)
-        return Position(*place, self._caps.total, self._wait(ticket, place, now), self._marks(ticket, now))
+            outlook, sums = self._outlook(now), self._sums(now)
+            happenings = Happenings(
+                sums.arrivals[-1], self._admitted + self._cancelled + self._expired, self._moved
+            )
+            if order is not None and order.may_stand_in(outlook, sums):
+                place = order.recent_place(ticket, waiting, happenings)
+                return Position(
+                    *place, waiting, self._wait(ticket, place, now), self._marks(ticket, order.sums)
+                )
+            order = self._order = Order(outlook, self._version, sums, happenings)
+        place = order.place(ticket, waiting)
+        return Position(*place, waiting, self._wait(ticket, place, now), self._marks(ticket, order.sums))
 
     def _wait(self, ticket: Ticket, place: tuple[int, int], now: float) -> WaitEstimate | None:
         schedule = self._schedule
@@ -133,19 +145,29 @@ class CoreState:
     def _outlook(self, now: float) -> Outlook:
         return Outlook(self._queue, self._pool, now, self.policy.batch_wait_s)
 
-    def _marks(self, ticket: Ticket, now: float) -> Marks:
+    def _sums(self, now: float) -> Sums:
         overdue = (model.name for model in self._pool.models.values() if self._is_overdue(model, now))
-        # Worse classes get ahead of it only while no server offers its model.
-        servable = self._pool.models[ticket.model].servers
-        return Marks(
-            arrivals=sum(self._arrivals[: ticket.account.tier.rank.index + 1])
-            if servable
-            else sum(self._arrivals),
+        return Sums(
+            arrivals=tuple(itertools.accumulate(self._arrivals)),
             settlements=self._settlements,
-            batches=(self._loads + self._overtakings, frozenset(overdue)),
+            loads=self._loads,
+            overtakings=self._overtakings,
+            overdue=frozenset(overdue),
             # While a class is aged, what its other requests would fall back to depends on the time.
             promotions=(self._queue.promotions, now if self._queue.is_aged else None),
             servers=self._server_changes,
+        )
+
+    def _marks(self, ticket: Ticket, sums: Sums) -> Marks:
+        # Worse classes get ahead of it only while no server offers its model.
+        servable = self._pool.models[ticket.model].servers
+        rank = ticket.account.tier.rank.index if servable else -1
+        return Marks(
+            arrivals=sums.arrivals[rank],
+            settlements=sums.settlements,
+            batches=(sums.loads + sums.overtakings, sums.overdue),
+            promotions=sums.promotions,
+            servers=sums.servers,
         )
 
     def _is_overdue(self, model: Model, now: float) -> bool:

@@ -61,6 +61,11 @@ class Account:
         # The tag counts only while this is the tier's.
         self.epoch = -1
 
+    @property
+    def waiting(self) -> int:
+        """How many of the user's requests wait in this class."""
+        return sum(line.live for line in self.lines.values())
+
 
 class Bucket:
     """The lines of one class that wait for one model. `lines` counts them."""
