@@ -10,11 +10,12 @@ import asyncio
 import logging
 import re
 import secrets
+import time
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.exchange import CallerLeft, Exchange
-from namel3ss.gateway.front.access_log import AccessLog
+from namel3ss.gateway.front.access_log import access_logger, write_line
 from namel3ss.gateway.front.addresses import Callers
 from namel3ss.gateway.front.credentials import Credentials, KeySource
 from namel3ss.gateway.front.cross_origin import CrossOrigin, is_preflight
@@ -85,7 +86,6 @@ class Front:
         self._whitelist = Whitelist(settings.whitelist, stored)
         self._cross_origin = CrossOrigin(settings.cors)
         self._metrics = metrics
-        self._access_log = AccessLog()
         self._running = Running(live)
         self._is_stopping = False
 
@@ -98,11 +98,14 @@ class Front:
             # Nothing behind this line, and no log of the server's, ever sees the key.
             scope["path"], scope["raw_path"] = path, path.encode("latin-1")
         exchange = Exchange(scope, receive, send, request_id=secrets.token_hex(8), client="")
-        with (
-            self._access_log.line(exchange, has_key_in_address=key is not None),
-            self._running.during(exchange),
-        ):
+        self._running.add(exchange)
+        began = time.perf_counter()
+        try:
             await self._answer(exchange, path, key)
+        finally:
+            self._running.remove(exchange)
+            if access_logger.isEnabledFor(logging.INFO):
+                write_line(exchange, time.perf_counter() - began, has_key_in_address=key is not None)
 
     def begin_shutdown(self) -> None:
         """Turn away new requests; what asks for no key (health, the banner) is still answered."""

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from namel3ss.gateway.errors import Refusal
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.live import LiveRequests
@@ -29,17 +26,16 @@ class Running:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    @contextlib.contextmanager
-    def during(self, exchange: Exchange) -> Iterator[None]:
+    def add(self, exchange: Exchange) -> None:
+        """The current task begins to answer it."""
         self._tasks[exchange] = asyncio.current_task()
         self._ended.clear()
-        try:
-            yield
-        finally:
-            del self._tasks[exchange]
-            self._interrupted.pop(exchange, None)
-            if not self._tasks:
-                self._ended.set()
+
+    def remove(self, exchange: Exchange) -> None:
+        del self._tasks[exchange]
+        self._interrupted.pop(exchange, None)
+        if not self._tasks:
+            self._ended.set()
 
     async def ended(self) -> None:
         """Returns once nothing is running."""
