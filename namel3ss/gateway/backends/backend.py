@@ -129,7 +129,7 @@ class Backend:
             return True
         if blame is Blame.NOBODY:
             return False
-        return self.rest_model(attempt.key, at_once=blame is Blame.MEMORY)
+        return self.rest_model(attempt.key, at_once=blame is Blame.MEMORY or blame is Blame.BUSY)
 
     def rest_model(self, key: str, *, at_once: bool) -> bool:
         """Count a failure of one model here; whether it is left alone from now on."""

@@ -40,6 +40,8 @@ class Blame(enum.Enum):
     """This model on this server: its runner crashed, or answers nothing but errors."""
     MEMORY = "out_of_memory"
     """This model does not fit there now."""
+    BUSY = "busy"
+    """The server's own queue is full: others keep it busy, and it has begun nothing."""
     MISSING = "model_missing"
     """The server does not have the model (any more)."""
 
@@ -79,8 +81,7 @@ def _blame(error: OllamaError) -> Blame:
     if isinstance(error, OllamaModelNotFoundError):
         return Blame.MISSING
     if isinstance(error, OllamaServerBusyError):
-        # Its own queue is full: others keep it busy, and a model that others wait for is what it has too much of.
-        return Blame.MODEL
+        return Blame.BUSY
     if isinstance(error, OllamaRunnerError | OllamaServerError):
         return Blame.MODEL
     if isinstance(error, OllamaBadResponseError) and (error.status is None or error.status >= 500):

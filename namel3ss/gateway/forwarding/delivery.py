@@ -56,12 +56,11 @@ _LAST_WORDS_S: Final = 1.0
 _LATER_S: Final = 5.0
 _NOTHING: Final = Usage(0, 0)
 _INTERRUPTED: Final = "interrupted"
-_BUSY: Final = 503
 # What a server says of those who may ask it is about the gateway's own key.
 _ABOUT_THE_GATEWAY: Final = frozenset({401, 403, 407})
 _STREAMED: Final = (b"application/x-ndjson", b"text/event-stream")
 # Of these another server may know nothing.
-_ELSEWHERE: Final = frozenset({Blame.UNREACHABLE, Blame.MEMORY, Blame.MISSING})
+_ELSEWHERE: Final = frozenset({Blame.UNREACHABLE, Blame.BUSY, Blame.MEMORY, Blame.MISSING})
 
 
 class _SendAgainError(Exception):
@@ -346,7 +345,7 @@ class Delivery:
         status = answer.status
         blame = await attempt.refused(status, body)
         self._usage, self._status = _NOTHING, status
-        self._look_elsewhere(Blame.MEMORY if status == _BUSY else blame, attempt.server)
+        self._look_elsewhere(blame, attempt.server)
         if not 400 <= status < 600 or status in _ABOUT_THE_GATEWAY or b"json" not in answer.content_type:
             raise Refusal(
                 Reason.bad_upstream,
@@ -354,7 +353,7 @@ class Delivery:
                 suggestion="Ask an administrator to look at the server.",
             )
         headers = self._queue_headers()
-        if status == _BUSY:
+        if blame is Blame.BUSY:
             headers = (*headers, (b"retry-after", b"%d" % _LATER_S))
         return _WholeAnswer(status, clean_error(body), answer.content_type, headers)
 

@@ -118,7 +118,7 @@ async def test_caller_who_leaves_the_queue_is_never_sent_and_the_next_moves_up()
                 gate.open()
                 await staying.until(DONE)
 
-            prompts = [request.json["prompt"] for each in server.requests if each.path == "/api/generate"]
+            prompts = [each.json["prompt"] for each in server.requests if each.path == "/api/generate"]
             assert prompts == ["first", "stays"]
             await eventually(gateway.is_at_rest)
 
