@@ -2,43 +2,82 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from namel3ss.gateway.management import changes, pulls
+from namel3ss.gateway.management.changes import Changes
 from namel3ss.gateway.management.health import Health
 from namel3ss.gateway.management.known_models import KnownModels
 from namel3ss.gateway.management.model_views import ModelViews, cloud_status
+from namel3ss.gateway.management.pull_views import PullViews
+from namel3ss.gateway.management.pulls import Pulls
+from namel3ss.gateway.management.updates import Updates
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from namel3ss.gateway.authority import Authority
     from namel3ss.gateway.exchange import Exchange
+    from namel3ss.gateway.management.audit import AuditLog
     from namel3ss.gateway.management.fleet import Fleet
+    from namel3ss.gateway.management.pulls import Events
     from namel3ss.gateway.plan import GatewayPlan
     from namel3ss.gateway.routes import Action
+    from namel3ss.providers.local.ollama import PullPolicy
+    from namel3ss.scheduling import Scheduler
 
-__all__ = ["Management"]
+__all__ = ["LANES", "Management"]
+
+LANES: Final[Mapping[str, int]] = {**pulls.LANES, **changes.LANES}
+"""The lanes that the queue's policy must have, with how many run in each at a time."""
 
 
 class Management:
-    """An asynchronous context manager: leaving it ends what it has under way.
+    """An asynchronous context manager, within the scheduler's and the servers': leaving it ends what it has under way.
 
     `is_stopping` says whether the gateway is about to end.
     """
 
     def __init__(
-        self, plan: GatewayPlan, authority: Authority, fleet: Fleet, *, is_stopping: Callable[[], bool]
+        self,
+        plan: GatewayPlan,
+        authority: Authority,
+        fleet: Fleet,
+        scheduler: Scheduler,
+        *,
+        audit: AuditLog,
+        events: Events,
+        is_stopping: Callable[[], bool],
+        pull_policy: PullPolicy | None = None,
     ) -> None:
         self._plan = plan
         self._fleet = fleet
         self._known = KnownModels(authority, fleet)
-        self._rooms = (Health(fleet, is_stopping), ModelViews(plan, self._known, fleet))
+        self._pulls = Pulls(fleet, scheduler, events, policy=pull_policy)
+        self._updates = Updates(plan, self._known, self._pulls, audit)
+        self._rooms = (
+            Health(fleet, is_stopping),
+            ModelViews(plan, self._known, fleet),
+            PullViews(plan, fleet, self._pulls, audit),
+            self._updates,
+            Changes(plan, self._known, fleet, scheduler, audit),
+        )
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        self._stack.push_async_callback(self._known.aclose)
+        self._stack.push_async_callback(self._pulls.aclose)
+        await self._stack.enter_async_context(self._updates)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._known.aclose()
+        await self._stack.aclose()
+
+    @property
+    def pulls_running(self) -> int:
+        """Downloads that have not ended."""
+        return self._pulls.running
 
     def handlers(self) -> dict[Action, Callable[[Exchange], Awaitable[None]]]:
         handlers: dict[Action, Callable[[Exchange], Awaitable[None]]] = {}
@@ -51,14 +90,13 @@ class Management:
         servers = [
             {
                 "name": server,
-                "status": "up" if self._fleet.is_usable(server) else "down",
+                "status": self._fleet.status(server).state,
                 "version": self._fleet.version(server),
             }
             for server in self._fleet.names
         ]
-        is_well = any(server["status"] == "up" for server in servers)
         return {
-            "status": "ok" if is_well else "error",
+            "status": "ok" if any(map(self._fleet.is_usable, self._fleet.names)) else "error",
             "provider": "ollama",
             "queue_stats": {},
             "servers": servers,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -12,14 +12,18 @@ from namel3ss.gateway.upstream import UpstreamError
 from namel3ss.providers.transport.failure_kinds import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
+    from namel3ss.gateway.backends import ServerStatus
+    from namel3ss.gateway.backends.asking import Answer
+    from namel3ss.gateway.backends.catalogue import Installed
+    from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.upstream import Upstream
 
-__all__ = ["Answer", "Fleet", "ask", "ask_all", "decoded", "failed", "usable"]
+__all__ = ["Fleet", "ask", "ask_all", "chosen_server", "decoded", "failed", "one_server", "usable"]
 
-_ANSWER_LIMIT: Final = 16 * 1024 * 1024
 _ANSWER_TIMEOUT_S: Final = 10.0
+_SERVER_HEADER: Final = b"x-namel3ss-server"
 _TIMEOUTS: Final = frozenset({Failure.TIMEOUT, Failure.CONNECT_TIMEOUT})
 
 
@@ -29,7 +33,23 @@ class Fleet(Protocol):
     @property
     def names(self) -> tuple[str, ...]: ...
 
+    async def ask(
+        self,
+        server: str,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | bytes | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """One question of the gateway's own, with its whole answer. Raises UpstreamError."""
+
     def upstream(self, server: str) -> Upstream: ...
+
+    def status(self, server: str) -> ServerStatus: ...
+
+    def installed(self, server: str) -> tuple[Installed, ...] | None:
+        """The models of a server, as it listed them last; None until it has."""
 
     def is_usable(self, server: str) -> bool:
         """Whether requests are sent there: it answers, and is not being drained."""
@@ -39,14 +59,6 @@ class Fleet(Protocol):
 
     async def refresh(self, server: str) -> None:
         """Look again which models it has: they were changed."""
-
-
-class Answer(NamedTuple):
-    """What a server said to a question."""
-
-    status: int
-    content_type: bytes
-    body: bytes
 
 
 def usable(fleet: Fleet) -> tuple[str, ...]:
@@ -62,21 +74,43 @@ def usable(fleet: Fleet) -> tuple[str, ...]:
     return found
 
 
-async def ask(fleet: Fleet, server: str, method: str, path: str, body: object = None) -> Answer:
+def chosen_server(fleet: Fleet, exchange: Exchange) -> str | None:
+    """The server that the request names in its header; None where it names none. Raises Refusal for an unknown one."""
+    named = exchange.headers.get(_SERVER_HEADER)
+    if named is None:
+        return None
+    server = named.decode("latin-1")
+    if server not in fleet.names:
+        raise Refusal(
+            Reason.not_found,
+            f"There is no server {server[:64]!r}.",
+            suggestion=f"X-Namel3ss-Server names one of: {', '.join(fleet.names)}.",
+        )
+    return server
+
+
+def one_server(fleet: Fleet, exchange: Exchange) -> str:
+    """The server for what concerns one alone. Raises Refusal where there are several and none is named."""
+    server = chosen_server(fleet, exchange)
+    if server is not None:
+        return server
+    if len(fleet.names) == 1:
+        return fleet.names[0]
+    raise Refusal(
+        Reason.bad_request,
+        "There are several servers, and this can be done on one alone.",
+        suggestion=f"Name it in X-Namel3ss-Server: {', '.join(fleet.names)}.",
+    )
+
+
+async def ask(
+    fleet: Fleet, server: str, method: str, path: str, body: Mapping[str, object] | None = None
+) -> Answer:
     """One question. Raises Refusal where the server cannot be asked; what it answers is passed on whatever it is."""
-    encoded = None if body is None else msgspec.json.encode(body)
-    content_type = None if body is None else b"application/json"
     try:
-        async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-            answer = await fleet.upstream(server).send(method, path, encoded, content_type=content_type)
-            try:
-                return Answer(answer.status, answer.content_type, await answer.read(_ANSWER_LIMIT))
-            finally:
-                answer.close()
+        return await fleet.ask(server, method, path, body, timeout_s=_ANSWER_TIMEOUT_S)
     except UpstreamError as error:
         raise failed(server, error) from error
-    except TimeoutError as error:
-        raise _too_slow(server) from error
 
 
 async def ask_all(fleet: Fleet, path: str) -> dict[str, dict[str, Any]]:
@@ -136,8 +170,3 @@ def failed(server: str, error: UpstreamError) -> Refusal:
 
 def _too_slow(server: str) -> Refusal:
     return Refusal(Reason.upstream_timeout, f"The server {server} does not answer.", retry_after_s=5.0)
-
-
-def all_of(names: Iterable[str]) -> str:
-    """Names for people."""
-    return ", ".join(names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from namel3ss.gateway.answering import send_document
+from namel3ss.gateway.dialects.cleaning import clean_words
 from namel3ss.gateway.routes import Action
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ class Health:
         await send_document(exchange, answer)
 
     def _trouble(self) -> str | None:
-        if any(map(self._fleet.is_usable, self._fleet.names)):
+        names = self._fleet.names
+        if any(map(self._fleet.is_usable, names)):
             return None
-        return "no Ollama server is running"
+        reasons = {self._fleet.status(name).reason for name in names} - {""}
+        why = f": {clean_words(reasons.pop())}" if len(reasons) == 1 else ""
+        return f"no Ollama server is running{why}"

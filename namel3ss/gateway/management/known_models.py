@@ -15,7 +15,7 @@ from namel3ss.providers.local.ollama import model_key, parse_model_name
 if TYPE_CHECKING:
     from namel3ss.gateway.authority import Authority
     from namel3ss.gateway.management.fleet import Fleet
-    from namel3ss.gateway.management.listing import Installed
+    from namel3ss.gateway.management.listing import ListedModel
     from namel3ss.gateway.plan import ServedModel
     from namel3ss.gateway.principal import Principal
 
@@ -33,16 +33,16 @@ class KnownModels:
     def __init__(self, authority: Authority, fleet: Fleet) -> None:
         self._authority = authority
         self._fleet = fleet
-        self._asking: asyncio.Task[dict[str, Installed]] | None = None
+        self._asking: asyncio.Task[dict[str, ListedModel]] | None = None
 
-    async def installed(self) -> dict[str, Installed]:
+    async def installed(self) -> dict[str, ListedModel]:
         """Every model on a server that answers, by key. Raises Refusal when none does."""
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask())
             self._asking.add_done_callback(self._asked)
         return await asyncio.shield(self._asking)
 
-    async def callable_by(self, principal: Principal) -> list[tuple[Installed, list[ServedModel]]]:
+    async def callable_by(self, principal: Principal) -> list[tuple[ListedModel, list[ServedModel]]]:
         """What a key may call, the newest first, each with the declarations that mean it."""
         installed = await self.installed()
         served: dict[str, list[ServedModel]] = {}
@@ -55,7 +55,7 @@ class KnownModels:
             if not model.runs_elsewhere or principal.allows_cloud
         ]
 
-    async def managed_by(self, principal: Principal) -> list[tuple[Installed, list[ServedModel]]]:
+    async def managed_by(self, principal: Principal) -> list[tuple[ListedModel, list[ServedModel]]]:
         """What a key may look after: all of it for operators whose key is not limited to some models."""
         mine = await self.callable_by(principal)
         if not manages(principal):
@@ -88,10 +88,10 @@ class KnownModels:
             self._asking.cancel()
             await asyncio.wait([self._asking])
 
-    async def _ask(self) -> dict[str, Installed]:
+    async def _ask(self) -> dict[str, ListedModel]:
         return installed_models(await ask_all(self._fleet, "/api/tags"))
 
-    def _asked(self, task: asyncio.Task[dict[str, Installed]]) -> None:
+    def _asked(self, task: asyncio.Task[dict[str, ListedModel]]) -> None:
         self._asking = None
         if not task.cancelled():
             task.exception()  # seen, also where everybody who asked has gone

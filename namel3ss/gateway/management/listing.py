@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from namel3ss.gateway.plan import ServedModel
 
-__all__ = ["Installed", "installed_models", "newest_first", "openai_entry", "tags_entry"]
+__all__ = ["ListedModel", "installed_models", "newest_first", "openai_entry", "tags_entry", "without_paths"]
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _A_PATH: Final = re.compile(r"[\\/]blobs[\\/]|^/|^[A-Za-z]:[\\/]|\\")
 
 
 @dataclass(frozen=True, slots=True)
-class Installed:
+class ListedModel:
     """One model, on each server that has it."""
 
     name: str
@@ -40,12 +40,12 @@ class Installed:
         return bool(self.entry.get("remote_host") or self.entry.get("remote_model"))
 
 
-def installed_models(lists: Mapping[str, Mapping[str, Any]]) -> dict[str, Installed]:
+def installed_models(lists: Mapping[str, Mapping[str, Any]]) -> dict[str, ListedModel]:
     """What the servers' answers to `/api/tags` hold, by the key that all spellings of a name share.
 
     What is no entry of a list is passed over.
     """
-    found: dict[str, Installed] = {}
+    found: dict[str, ListedModel] = {}
     for server, answer in lists.items():
         for entry in _entries(answer):
             name = entry["name"]
@@ -54,9 +54,9 @@ def installed_models(lists: Mapping[str, Mapping[str, Any]]) -> dict[str, Instal
             digests = {} if known is None else dict(known.digests)
             digests[server] = digest if isinstance(digest, str) else ""
             found[model_key(name)] = (
-                Installed(name, without_paths(entry), digests)
+                ListedModel(name, without_paths(entry), digests)
                 if known is None
-                else Installed(known.name, known.entry, digests)
+                else ListedModel(known.name, known.entry, digests)
             )
     return found
 
@@ -83,12 +83,12 @@ def without_paths(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry, "details": {**details, "parent_model": ""}}
 
 
-def newest_first(models: Iterable[Installed]) -> list[Installed]:
+def newest_first(models: Iterable[ListedModel]) -> list[ListedModel]:
     """As Ollama orders them."""
     return sorted(models, key=lambda model: model.changed_at, reverse=True)
 
 
-def tags_entry(model: Installed, served: Sequence[ServedModel], *, several_servers: bool) -> dict[str, Any]:
+def tags_entry(model: ListedModel, served: Sequence[ServedModel], *, several_servers: bool) -> dict[str, Any]:
     """One model for Ollama's clients, and what else may be called so; they pass over fields that they do not know."""
     entry = dict(model.entry)
     if served:
@@ -98,7 +98,7 @@ def tags_entry(model: Installed, served: Sequence[ServedModel], *, several_serve
     return entry
 
 
-def openai_entry(model: Installed, called: str) -> dict[str, Any]:
+def openai_entry(model: ListedModel, called: str) -> dict[str, Any]:
     """The same for clients of OpenAI's API, as Ollama writes it: under the name by which it is `called`."""
     *place, _ = model.name.split("/")
     return {

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from pydantic import SecretStr
+
+from namel3ss.gateway.authority import Authority
+from namel3ss.gateway.backends import ServerStatus
+from namel3ss.gateway.backends.asking import Answer, ask
+from namel3ss.gateway.backends.catalogue import Installed, UnreadableAnswerError, read_listing
 from namel3ss.gateway.errors import Refusal
 from namel3ss.gateway.exchange import Exchange
+from namel3ss.gateway.management import LANES, Management
 from namel3ss.gateway.plan import BackendPlan
 from namel3ss.gateway.principal import Principal, Scope
 from namel3ss.gateway.routes import find_route
-from namel3ss.gateway.upstream import Upstream
+from namel3ss.gateway.upstream import Upstream, UpstreamError
+from namel3ss.providers.local.ollama import PullPolicy
+from namel3ss.scheduling import Policy, Scheduler
+from tests.gateway.plans import plan_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 
     from namel3ss.gateway.routes import Action
+
+    Handlers = Mapping[Action, Callable[[Exchange], Awaitable[None]]]
 
 PATIENCE_S = 10.0
 
@@ -97,7 +109,7 @@ class Call:
 
 
 def start_call(
-    handlers: Mapping[Action, Callable[[Exchange], Awaitable[None]]],
+    handlers: Handlers,
     method: str,
     path: str,
     body: object = None,
@@ -147,7 +159,7 @@ def start_call(
 
 
 async def call(
-    handlers: Mapping[Action, Callable[[Exchange], Awaitable[None]]],
+    handlers: Handlers,
     method: str,
     path: str,
     body: object = None,
@@ -171,10 +183,13 @@ async def refused(called: Awaitable[Call]) -> Refusal:
 class Servers:
     """Servers at known addresses, in the shape that management asks for; nobody watches them."""
 
-    def __init__(self, addresses: Mapping[str, str]) -> None:
+    def __init__(self, addresses: Mapping[str, str], *, api_key: str | None = None) -> None:
+        secret = None if api_key is None else SecretStr(api_key)
         self._upstreams = {
-            name: Upstream(BackendPlan(name=name, base_url=url)) for name, url in addresses.items()
+            name: Upstream(BackendPlan(name=name, base_url=url, api_key=secret))
+            for name, url in addresses.items()
         }
+        self._listed: dict[str, tuple[Installed, ...]] = {}
         self.names = tuple(addresses)
         self.down: set[str] = set()
         self.versions: dict[str, str] = dict.fromkeys(addresses, "0.24.0")
@@ -200,3 +215,96 @@ class Servers:
 
     async def refresh(self, server: str) -> None:
         self.refreshed.append(server)
+        with suppress(UpstreamError, UnreadableAnswerError):
+            self._listed[server] = read_listing((await self.ask(server, "GET", "/api/tags")).body)
+
+    def installed(self, server: str) -> tuple[Installed, ...] | None:
+        return self._listed.get(server)
+
+    async def ask(
+        self,
+        server: str,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | bytes | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> Answer:
+        return await ask(self._upstreams[server], method, path, body, timeout_s=timeout_s or PATIENCE_S)
+
+    def status(self, server: str) -> ServerStatus:
+        is_down = server in self.down
+        return ServerStatus(
+            name=server,
+            base_url=self._upstreams[server].plan.base_url,
+            state="down" if is_down else "up",
+            reason="the connection was refused" if is_down else "",
+            since_s=0.0,
+            checked_s=0.0,
+            version=self.version(server),
+            warning=None,
+            slots=1,
+            in_flight=0,
+            installed=self.installed(server),
+            loaded=(),
+            loading=(),
+            declared_at=None,
+        )
+
+
+class Ledger:
+    """Keeps what is noted and counted."""
+
+    def __init__(self) -> None:
+        self.acts: list[tuple[str, str, str, dict[str, Any]]] = []
+        self.counted: list[tuple[str, dict[str, str]]] = []
+
+    async def record(
+        self, actor: str, action: str, subject: str, detail: Mapping[str, Any] | None = None
+    ) -> None:
+        self.acts.append((actor, action, subject, dict(detail or {})))
+
+    def event(self, name: str, **labels: str) -> None:
+        self.counted.append((name, labels))
+
+
+@dataclass
+class Managed:
+    """Management of some servers, by a program."""
+
+    handlers: Handlers
+    servers: Servers
+    ledger: Ledger
+    management: Management
+    scheduler: Scheduler
+
+
+@asynccontextmanager
+async def managing(
+    program: str,
+    addresses: Mapping[str, str],
+    *,
+    is_stopping: bool = False,
+    lanes: Mapping[str, int] = LANES,
+    api_key: str | None = None,
+) -> AsyncIterator[Managed]:
+    """Everything of management, open, with a queue of its own."""
+    plan = plan_of(program)
+    ledger = Ledger()
+    async with (
+        Servers(addresses, api_key=api_key) as servers,
+        Scheduler(policy=Policy(lanes=lanes)) as scheduler,
+        Management(
+            plan,
+            Authority(plan),
+            servers,
+            scheduler,
+            audit=ledger,
+            events=ledger,
+            is_stopping=lambda: is_stopping,
+            pull_policy=PullPolicy(first_pause_s=0.001),
+        ) as management,
+    ):
+        yield Managed(management.handlers(), servers, ledger, management, scheduler)
+    # The first connection of a process loads its library on a thread, which would only end with the loop.
+    await asyncio.get_running_loop().shutdown_default_executor()

@@ -43,7 +43,10 @@ async def test_the_gateway_is_ready_while_a_server_is_usable(
         live = await call(handlers, "GET", "/health/live", by=None)
 
     assert (one.status, one.json) == (200, {"status": "ready"})
-    assert (none.status, none.json) == (503, {"status": "not ready", "reason": "no Ollama server is running"})
+    assert (none.status, none.json) == (
+        503,
+        {"status": "not ready", "reason": "no Ollama server is running: the connection was refused"},
+    )
     assert (live.status, live.json) == (200, {"status": "live"})
 
 
@@ -65,5 +68,5 @@ async def test_server_health_says_healthy_or_why_not(upstream: ScriptedServer):
     assert (well.status, well.json) == (200, {"status": "healthy"})
     assert (ill.status, ill.json) == (
         200,
-        {"status": "unhealthy", "reason": "no Ollama server is running"},
+        {"status": "unhealthy", "reason": "no Ollama server is running: the connection was refused"},
     )

@@ -8,22 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from namel3ss.gateway.authority import Authority
 from namel3ss.gateway.errors import Reason
-from namel3ss.gateway.management import Management
 from tests.contract.recordings import recording
-from tests.gateway.management.calling import OPERATOR, USER, Servers, call, principal, refused, start_call
-from tests.gateway.plans import plan_of
+from tests.gateway.management.calling import OPERATOR, USER, call, managing, principal, refused, start_call
 from tests.support.scripted_server import document, stall
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator
 
-    from namel3ss.gateway.exchange import Exchange
-    from namel3ss.gateway.routes import Action
+    from tests.gateway.management.calling import Handlers, Servers
     from tests.support.scripted_server import ScriptedServer
-
-    Handlers = Mapping[Action, Callable[[Exchange], Awaitable[None]]]
 
 PROGRAM = """
 ai model chat_model { provider: ollama  model: "tiny" }
@@ -52,12 +46,9 @@ def entry(
 async def managed(
     *upstreams: ScriptedServer, settings: str = "", stopping: bool = False
 ) -> AsyncIterator[tuple[Handlers, Servers]]:
-    plan = plan_of(PROGRAM % settings)
     addresses = {f"gpu{number}": server.url for number, server in enumerate(upstreams, 1)}
-    async with Servers(addresses) as servers:
-        management = Management(plan, Authority(plan), servers, is_stopping=lambda: stopping)
-        async with management:
-            yield management.handlers(), servers
+    async with managing(PROGRAM % settings, addresses, is_stopping=stopping) as here:
+        yield here.handlers, here.servers
 
 
 async def test_tags_hold_what_the_key_may_use_and_the_server_has(upstream: ScriptedServer):

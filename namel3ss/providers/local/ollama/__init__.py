@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from namel3ss.providers.local.ollama._names import ModelName, model_key, parse_model_name, same_model
     from namel3ss.providers.local.ollama._native import OllamaConnection, native_body
     from namel3ss.providers.local.ollama._provider import OllamaProvider
+    from namel3ss.providers.local.ollama._pull import PullPolicy
     from namel3ss.providers.local.ollama._pull_progress import PullProgress
     from namel3ss.providers.local.ollama._refusals import error_from_answer, error_from_text
     from namel3ss.providers.local.ollama._server import OllamaServerManager
@@ -96,6 +97,7 @@ _MODULES = {
     "_names": ("ModelName", "model_key", "parse_model_name", "same_model"),
     "_native": ("OllamaConnection", "native_body"),
     "_provider": ("OllamaProvider",),
+    "_pull": ("PullPolicy",),
     "_pull_progress": ("PullProgress",),
     "_refusals": ("error_from_answer", "error_from_text"),
     "_server": ("OllamaServerManager",),
@@ -140,6 +142,7 @@ __all__ = [  # noqa: RUF022  # sorted plainly, as every public module's list is
     "OllamaServerUnreachableError",
     "OllamaStreamInterruptedError",
     "OllamaStructuredOutputError",
+    "PullPolicy",
     "PullProgress",
     "error_from_answer",
     "error_from_text",
