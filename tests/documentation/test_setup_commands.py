@@ -32,6 +32,7 @@ def test_readme_has_two_setup_commands_and_ci_runs_exactly_the_second() -> None:
     assert all_checks in ci_lines
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the list of files that belong to a checkout")
 def test_first_command_answers_on_a_fresh_checkout_with_an_empty_home(tmp_path: Path) -> None:

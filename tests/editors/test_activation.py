@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.editors.conftest import Node
 
+pytestmark = pytest.mark.long
+
 PROGRAM: Final = Path(sysconfig.get_path("scripts"), "namel3ss")
 TEXT: Final = """\
 ai model chat { provider: ollama  model: "llama3:8b" }

@@ -7,10 +7,14 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from namel3ss.sandbox import SandboxOptions, SandboxServer
 
 if TYPE_CHECKING:
     from tests.editors.conftest import Node
+
+pytestmark = pytest.mark.long
 
 
 def test_a_node_client_finds_fixes_completes_and_pulls(node: Node, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from tests.editors.npm import EXTENSION, ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 PAGE: Final = ROOT / "docs" / "editors.md"
 COMMAND: Final = ["namel3ss", "lsp"]
 PAIRS: Final = {")": "(", "]": "[", "}": "{"}

@@ -16,6 +16,8 @@ from tests.editors.npm import EXTENSION, ROOT, npm
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 COMMAND = "npm run package"
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.support.editor import Editor
 
+pytestmark = pytest.mark.long
+
 BROKEN = """\
 import "./models.ai"
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 MODEL = "ai model chat {\n    provider: ollama\n    model: llama3:8b\n}\n"
 
 

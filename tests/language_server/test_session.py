@@ -15,6 +15,8 @@ from tests.support.editor import CAPABILITIES, ServerError, open_editor
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 BROKEN = "ai model a {\n    provider: ollama\n    model: tiny\n    config: { temprature: 0.5 }\n}\n"
 SOUND = BROKEN.replace("temprature: 0.5", "temperature: 0.5, num_ctx: 4096")
 OFFLINE = {"onlineChecks": False}
