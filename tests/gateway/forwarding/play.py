@@ -152,6 +152,7 @@ async def open_gateway(
     connections: ConnectionLimits | None = None,
     policy: Policy | None = None,
     timing: Timing | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Gateway]:
     """A gateway in front of these servers, by their URLs. Scripted ones are taught what Ollama says of itself."""
     urls = [with_models(server).url if isinstance(server, ScriptedServer) else server for server in servers]
@@ -161,7 +162,7 @@ async def open_gateway(
     )
     for number, url in enumerate(urls, start=1):
         text += f'server gpu{number} {{ base_url: "{url}"  slots: {slots}  {server_settings} }}\n'
-    plan = plan_of(f"{text}gateway team {{ {settings} }}\n")
+    plan = plan_of(f"{text}gateway team {{ {settings} }}\n", environ)
     queue = plan.settings.queue
     policy = policy or Policy(
         max_waiting=queue.max_waiting,
