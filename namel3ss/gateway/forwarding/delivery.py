@@ -37,6 +37,7 @@ from namel3ss.gateway.forwarding.waiting import (
 )
 from namel3ss.gateway.forwarding.watching import Look
 from namel3ss.gateway.live import LiveRequest, Stage
+from namel3ss.gateway.routes import Action
 from namel3ss.gateway.upstream import UpstreamError
 from namel3ss.gateway.usage import Usage, UsageEvent
 from namel3ss.providers.transport.failure_kinds import Failure
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.forwarding.forwarder import Forwarder
     from namel3ss.gateway.forwarding.job import Job, Reader
+    from namel3ss.gateway.forwarding.parts import Reserved
     from namel3ss.gateway.upstream import UpstreamAnswer
     from namel3ss.scheduling import HeldLease
 
@@ -140,7 +142,7 @@ class Delivery:
         try:
             reserved = forwarder.books.reserve(job.principal, job.most_tokens)
             try:
-                await self._deliver()
+                await self._deliver(reserved)
                 self._outcome = self._outcome or "ok"
             except CallerLeft:
                 self._end_as(Reason.cancelled)
@@ -158,11 +160,11 @@ class Delivery:
 
     # -- attempts -----------------------------------------------------------------------------------------------
 
-    async def _deliver(self) -> None:
+    async def _deliver(self, reserved: Reserved) -> None:
         ready: asyncio.Future[bool] | None = None
         while True:
             try:
-                await self._attempt(ready)
+                await self._attempt(reserved, ready)
             except _SendAgainError as again:
                 ready = again.ready
             except SchedulingError as error:
@@ -177,14 +179,14 @@ class Delivery:
             else:
                 return
 
-    async def _attempt(self, ready: asyncio.Future[bool] | None) -> None:
+    async def _attempt(self, reserved: Reserved, ready: asyncio.Future[bool] | None) -> None:
         """One time through the queue. Whoever interrupts it is heard here."""
         try:
             if ready is not None:
                 await asyncio.wait([ready])
             self._attempts += 1
             try:
-                rest = await self._hold_slot()
+                rest = await self._hold_slot(reserved)
             finally:
                 if self._news is not None:
                     await self._news.end()
@@ -193,7 +195,7 @@ class Delivery:
             self._interruption.explain()
             raise
 
-    async def _hold_slot(self) -> _WholeAnswer | bytes:
+    async def _hold_slot(self, reserved: Reserved) -> _WholeAnswer | bytes:
         """What is to be sent once the slot has been given back: a whole answer, or a stream's last bytes."""
         forwarder, principal = self._forwarder, self._job.principal
         admission = forwarder.scheduler.admit(
@@ -209,6 +211,7 @@ class Delivery:
             self._waited_s += lease.waited_s
             if self._news is not None:
                 await self._news.end()
+            reserved.begin()
             return await self._use(lease)
 
     async def _wait(self) -> None:
@@ -230,6 +233,7 @@ class Delivery:
             lease.server,
             job.model,
             cold=lease.cold,
+            whole=not job.request.stream and job.route.action is not Action.EMBED,
             prompt_tokens=job.request.prompt_tokens,
             loader=job.loader,
             on_wedged=self._send_when_cured,

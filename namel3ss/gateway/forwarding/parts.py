@@ -12,7 +12,10 @@ __all__ = ["Figures", "Ledger", "Reserved"]
 
 
 class Reserved(Protocol):
-    """Tokens that a request may use up."""
+    """Tokens that a request may use up, and its place among those that its user receives."""
+
+    def begin(self) -> None:
+        """The request has a slot. Raises Refusal: its user receives too many answers at a time."""
 
     def settle(self, usage: Usage) -> None:
         """Replace the estimate by what was used. Called once."""

@@ -46,6 +46,9 @@ class Reserved:
     tokens: int
     settled: list[Usage] = field(default_factory=list)
 
+    def begin(self) -> None:
+        pass
+
     def settle(self, usage: Usage) -> None:
         self.settled.append(usage)
 
