@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from namel3ss.gateway.backends.backend import Backend
+    from namel3ss.gateway.backends.first_tokens import Silence
     from namel3ss.gateway.upstream import UpstreamError
 
     Report: TypeAlias = Callable[["Backend", "Attempt", Blame, str], Awaitable[None]]
@@ -35,25 +36,23 @@ class Attempt:
     __slots__ = (
         "_backend",
         "_report",
-        "cold",
         "first_at",
-        "key",
         "loader",
         "model",
         "on_wedged",
         "patient_until",
         "prompt_tokens",
         "sent_at",
+        "silence",
     )
 
     def __init__(
         self,
         backend: Backend,
         report: Report,
-        key: str,
+        silence: Silence,
         model: str,
         *,
-        cold: bool,
         prompt_tokens: int,
         loader: Loader,
         on_wedged: OnWedged | None,
@@ -61,9 +60,8 @@ class Attempt:
     ) -> None:
         self._backend: Final = backend
         self._report = report
-        self.key = key
+        self.silence = silence
         self.model = model
-        self.cold = cold
         self.prompt_tokens = prompt_tokens
         self.loader = loader
         self.on_wedged = on_wedged
@@ -78,6 +76,11 @@ class Attempt:
         return f"<Attempt {self.model} on {self._backend.name}, {state}>"
 
     @property
+    def key(self) -> str:
+        """What the queue counts the model by."""
+        return self.silence.model
+
+    @property
     def server(self) -> str:
         return self._backend.name
 
@@ -85,12 +88,11 @@ class Attempt:
         """Something of the answer has come."""
         if self.first_at is None and self in self._backend.attempts:
             now = self.first_at = self._backend.now()
-            self._backend.first_tokens.learn(
-                self.key, now - self.sent_at, cold=self.cold, prompt_tokens=self.prompt_tokens
-            )
+            self._backend.first_tokens.learn(self.silence, now - self.sent_at, self.prompt_tokens)
 
     def ok(self) -> None:
         """The whole answer has come."""
+        self.first_token()
         if self._backend.end(self):
             self._backend.request_succeeded(self.key)
 

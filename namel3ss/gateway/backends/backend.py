@@ -82,7 +82,10 @@ class Backend:
 
     def offers(self, name: str) -> bool:
         """Whether it is for a model, and not known to lack it."""
-        return (self._models is None or model_key(name) in self._models) and not self.catalogue.lacks(name)
+        return self.is_for(name) and not self.catalogue.lacks(name)
+
+    def is_for(self, name: str) -> bool:
+        return self._models is None or model_key(name) in self._models
 
     def runner_of(self, name: str) -> str | None:
         return self.catalogue.runner_of(name) if self.offers(name) else None
@@ -146,9 +149,7 @@ class Backend:
         if attempt.first_at is not None:
             return 0.0
         now = self.now()
-        drain_s = self.first_tokens.drain_s(
-            attempt.key, now - attempt.sent_at, cold=attempt.cold, prompt_tokens=attempt.prompt_tokens
-        )
+        drain_s = self.first_tokens.drain_s(attempt.silence, now - attempt.sent_at, attempt.prompt_tokens)
         if drain_s:
             self._draining[attempt.key] = max(now + drain_s, self._draining.get(attempt.key, now))
         return drain_s

@@ -13,6 +13,7 @@ from namel3ss.gateway.backends.asking import Answer, ask
 from namel3ss.gateway.backends.attempts import Attempt
 from namel3ss.gateway.backends.backend import Backend
 from namel3ss.gateway.backends.evidence import Blame
+from namel3ss.gateway.backends.first_tokens import Silence
 from namel3ss.gateway.backends.grouping import group_models
 from namel3ss.gateway.backends.health import ServerState
 from namel3ss.gateway.backends.placing import place
@@ -78,6 +79,7 @@ class Backends:
         self._wake: Alarm | None = None
         self._lock = asyncio.Lock()
         self._wedges: WedgeWatch | None = None
+        self._up_listeners: list[Callable[[str], None]] = []
         self._removing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -174,6 +176,13 @@ class Backends:
         prober.list_soon()
         await prober.look()
 
+    def on_up(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with each server that answers now, and whenever one begins to answer (again)."""
+        self._up_listeners.append(listener)
+        for prober in self._probers.values():
+            if prober.backend.health.state is ServerState.UP:
+                listener(prober.backend.name)
+
     async def ask(
         self,
         server: str,
@@ -200,6 +209,12 @@ class Backends:
         """The models of a server; None until it has said."""
         listed = self._get(server).catalogue.installed
         return None if listed is None else tuple(listed.values())
+
+    def to_pull(self, server: str) -> tuple[str, ...]:
+        """Declared models with `auto_pull_model` that a server is for, and is known not to have."""
+        backend = self._get(server)
+        wanted = dict.fromkeys(served.model for served in self._plan.models if served.auto_pull)
+        return tuple(model for model in wanted if backend.is_for(model) and backend.catalogue.lacks(model))
 
     def digest(self, model: str) -> str | None:
         """The digest of a model where every server that has it has the same; else None."""
@@ -240,20 +255,23 @@ class Backends:
         model: str,
         *,
         cold: bool = False,
+        whole: bool = False,
         prompt_tokens: int = 0,
         loader: Loader = _NO_LOADER,
         on_wedged: OnWedged | None = None,
     ) -> Attempt:
-        """A request is about to be sent. Tell what becomes of it, in any case, by the attempt's methods."""
+        """A request is about to be sent. Tell what becomes of it, in any case, by the attempt's methods.
+
+        `cold`: the model has to be loaded first. `whole`: the answer is generated, and comes in one piece.
+        """
         backend = self._get(server)
         if self._wedges is not None and on_wedged is not None:
             self._wedges.sent()
         return Attempt(
             backend,
             self._hear_of_failure,
-            self.model_key(model),
+            Silence(self.model_key(model), cold, whole),
             model,
-            cold=cold,
             prompt_tokens=prompt_tokens,
             loader=loader,
             on_wedged=on_wedged,
@@ -313,6 +331,9 @@ class Backends:
 
     def _became(self, backend: Backend) -> None:
         self._events.event("server_health", server=backend.name, health=str(backend.health.state))
+        if backend.health.state is ServerState.UP:
+            for listener in self._up_listeners:
+                listener(backend.name)
 
     def _tell_soon(self, _: Backend | None = None) -> None:
         """The same from where nothing can be awaited."""

@@ -1,4 +1,8 @@
-"""How long models take to their first token, learnt from the answers: cold or warm, by the length of the prompt."""
+"""How long models are silent before they answer, learnt from the answers, by the length of the prompt.
+
+An answer in pieces begins with its first token, and one that comes whole only when all of it is there: two different things,
+as are a model that is loaded and one that has to be loaded first.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import statistics
 from collections import deque
 from typing import Final, NamedTuple
 
-__all__ = ["FirstTokenTimes"]
+__all__ = ["FirstTokenTimes", "Silence"]
 
 _KEPT: Final = 32
 _MODELS: Final = 256
@@ -14,6 +18,16 @@ _LONGEST_DRAIN_S: Final = 10.0
 # Before anything was learnt: a warm model begins within a second or so; a load may take as long as Ollama allows.
 _WARM_S: Final = 2.0
 _COLD_S: Final = 300.0
+# The length of a whole answer is anybody's guess.
+_LONGEST_WHOLE_S: Final = 600.0
+
+
+class Silence(NamedTuple):
+    """What a request is like, as far as its first silence depends on it."""
+
+    model: str
+    cold: bool
+    whole: bool
 
 
 class _Sample(NamedTuple):
@@ -31,37 +45,37 @@ class FirstTokenTimes:
     __slots__ = ("_samples",)
 
     def __init__(self) -> None:
-        self._samples: dict[tuple[str, bool], deque[_Sample]] = {}
+        self._samples: dict[Silence, deque[_Sample]] = {}
 
-    def learn(self, model: str, seconds: float, *, cold: bool, prompt_tokens: int) -> None:
-        samples = self._samples.pop((model, cold), None)
+    def learn(self, silence: Silence, seconds: float, prompt_tokens: int) -> None:
+        samples = self._samples.pop(silence, None)
         if samples is None:
             samples = deque(maxlen=_KEPT)
             if len(self._samples) >= _MODELS:
                 del self._samples[next(iter(self._samples))]
-        self._samples[model, cold] = samples
+        self._samples[silence] = samples
         samples.append(_Sample(prompt_tokens, seconds))
 
-    def usual_s(self, model: str, *, cold: bool, prompt_tokens: int) -> float:
-        """What a request usually takes to its first token."""
-        samples = self._samples.get((model, cold))
+    def usual_s(self, silence: Silence, prompt_tokens: int) -> float:
+        """How long such a request is usually silent."""
+        samples = self._samples.get(silence)
         if not samples:
-            return _COLD_S if cold else _WARM_S
+            return _COLD_S if silence.cold else _WARM_S
         return statistics.median(sample.scaled(prompt_tokens) for sample in samples)
 
-    def longest_s(self, model: str, *, cold: bool, prompt_tokens: int) -> float:
-        """What the slowest of the last requests took, or would have taken with this prompt."""
-        samples = self._samples.get((model, cold))
+    def longest_s(self, silence: Silence, prompt_tokens: int) -> float:
+        """How long the slowest of the last ones was silent, or would have been with this prompt."""
+        samples = self._samples.get(silence)
         if not samples:
-            return _COLD_S if cold else _WARM_S
-        return max(sample.scaled(prompt_tokens) for sample in samples)
+            longest_s = _COLD_S if silence.cold else _WARM_S
+        else:
+            longest_s = max(sample.scaled(prompt_tokens) for sample in samples)
+        return max(longest_s, _LONGEST_WHOLE_S) if silence.whole else longest_s
 
-    def drain_s(self, model: str, elapsed_s: float, *, cold: bool, prompt_tokens: int) -> float:
-        """How much longer a server may work on a request that was given up before its first token."""
-        usual_s = self.usual_s(model, cold=cold, prompt_tokens=prompt_tokens)
-        return min(_LONGEST_DRAIN_S, max(0.0, usual_s - elapsed_s))
+    def drain_s(self, silence: Silence, elapsed_s: float, prompt_tokens: int) -> float:
+        """How much longer a server may work on a request that was given up before its first piece."""
+        return min(_LONGEST_DRAIN_S, max(0.0, self.usual_s(silence, prompt_tokens) - elapsed_s))
 
     def forget(self, model: str) -> None:
         """Another model goes by that name now."""
-        self._samples.pop((model, False), None)
-        self._samples.pop((model, True), None)
+        self._samples = {known: samples for known, samples in self._samples.items() if known.model != model}

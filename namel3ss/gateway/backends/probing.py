@@ -23,6 +23,7 @@ from namel3ss.gateway.backends.catalogue import (
 from namel3ss.gateway.backends.health import ServerState
 from namel3ss.gateway.backends.versions import version_warning
 from namel3ss.gateway.upstream import UpstreamError
+from namel3ss.providers.local.ollama import model_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -159,10 +160,10 @@ class Prober:
         backend = self.backend
         changed = backend.catalogue.take_installed(read_listing(await self._get("/api/tags")))
         self._listed_at = backend.now()
-        for key in changed:
-            _log.info("The server %s has another version of %s", backend.name, key)
-            backend.first_tokens.forget(key)
         for name in self._names():
+            if model_key(name) in changed:
+                _log.info("The server %s has another version of %s", backend.name, name)
+                backend.first_tokens.forget(name)
             model = backend.catalogue.find(name)
             if model is None or backend.catalogue.details(model) is not None:
                 continue

@@ -59,7 +59,7 @@ def status_of(backend: Backend) -> ServerStatus:
         in_flight=len(backend.attempts),
         installed=None if catalogue.installed is None else tuple(catalogue.installed.values()),
         loaded=catalogue.loaded,
-        loading=tuple(sorted({a.model for a in backend.attempts if a.cold and a.first_at is None})),
+        loading=tuple(sorted({a.model for a in backend.attempts if a.silence.cold and a.first_at is None})),
         declared_at=backend.plan.declared_at,
     )
 

@@ -101,9 +101,7 @@ class WedgeWatch:
             self._alarm = self._clock.call_at(next_at, self._look)
 
     def _overdue_at(self, backend: Backend, attempt: Attempt) -> float:
-        longest_s = backend.first_tokens.longest_s(
-            attempt.key, cold=attempt.cold, prompt_tokens=attempt.prompt_tokens
-        )
+        longest_s = backend.first_tokens.longest_s(attempt.silence, attempt.prompt_tokens)
         return max(attempt.patient_until, attempt.sent_at + longest_s + self._wedge_after_s)
 
     # -- one model on one server ------------------------------------------------------------------------------
@@ -151,7 +149,8 @@ class WedgeWatch:
             path, body["input"], body["options"] = "/api/embed", ".", dict(attempt.loader)
         else:
             path, body["prompt"], body["options"] = "/api/generate", ".", {**attempt.loader, "num_predict": 1}
-        usual_s = backend.first_tokens.longest_s(attempt.key, cold=False, prompt_tokens=1)
+        warm = attempt.silence._replace(cold=False, whole=False)
+        usual_s = backend.first_tokens.longest_s(warm, 1)
         try:
             await ask(backend.upstream, "POST", path, body, timeout_s=max(self._timing.question_s, usual_s))
         except UpstreamError as error:
