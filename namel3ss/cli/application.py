@@ -37,6 +37,8 @@ _COMMANDS: Final[dict[str, str]] = {
     "doctor": "Find out whether everything is in place.",
     "lsp": "Serve an editor: the language server.",
     "serve": "Serve the models of a file to many users: the gateway.",
+    "gateway": "Manage the users, keys and usage of a gateway.",
+    "top": "Watch the queue of a gateway.",
     "sandbox": "Run the offline server that speaks Ollama's API.",
 }
 

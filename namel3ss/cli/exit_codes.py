@@ -41,7 +41,7 @@ MEANINGS: Final[dict[ExitCode, str]] = {
     ExitCode.TIMEOUT: "the server took too long to answer",
     ExitCode.ANSWER: "the server failed at or refused the request, or the answer broke off",
     ExitCode.BUG: "an error nobody foresaw: a bug of namel3ss",
-    ExitCode.INPUT_OUTPUT: "a file, the terminal or the disk failed",
+    ExitCode.INPUT_OUTPUT: "a file, the terminal, the disk or the gateway's database failed",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C (SIGINT)",
     ExitCode.TERMINATED: "stopped by SIGTERM",
 }
@@ -57,6 +57,8 @@ ERRORS: Final[dict[str, ExitCode]] = {
     "StepTimeoutError": ExitCode.TIMEOUT,
     "ToolRoundsError": ExitCode.ANSWER,
     "OutputError": ExitCode.INPUT_OUTPUT,
+    "StoreError": ExitCode.INPUT_OUTPUT,
+    "GatewayClientError": ExitCode.SERVER,
     "ProviderError": ExitCode.ANSWER,
     "RemoteError": ExitCode.ANSWER,
     "StructuredOutputError": ExitCode.ANSWER,

@@ -18,7 +18,16 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 # The rooms whose errors a command can meet.
-ROOMS = ("errors", "language", "providers", "declarations", "runtime", "sandbox", "cli")
+ROOMS = (
+    "errors",
+    "language",
+    "providers",
+    "declarations",
+    "runtime",
+    "gateway.store",
+    "sandbox",
+    "cli",
+)
 
 
 def error_classes() -> set[str]:
@@ -38,7 +47,7 @@ def error_classes() -> set[str]:
 
 def _is_in_rooms(module: str) -> bool:
     package, _, rest = module.partition(".")
-    return package == "namel3ss" and rest.partition(".")[0] in ROOMS
+    return package == "namel3ss" and any(f"{rest}.".startswith(f"{room}.") for room in ROOMS)
 
 
 def test_every_error_has_a_row_and_every_row_an_error() -> None:

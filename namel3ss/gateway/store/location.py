@@ -45,9 +45,14 @@ def _is_path(name: str | None) -> bool:
     return bool(name) and name != ":memory:" and not str(name).startswith("file:")
 
 
-def secure_file(path: Path, folder: Path) -> None:
-    """Make the file if it is not there, and see to it that only its owner can read it. Raises StoreError."""
+def secure_file(path: Path, folder: Path, *, creates: bool) -> None:
+    """See to it that only its owner can read the file, and make it if it is not there. Raises StoreError."""
     try:
+        if not creates and not path.exists():
+            raise StoreError(
+                f"There is no database {path} yet.",
+                suggestion="`namel3ss serve` makes it, and so does `namel3ss gateway user create`.",
+            )
         _refuse_links(path, Path(os.path.abspath(folder)))
         _make_folder(path.parent)
         _make_file(path)

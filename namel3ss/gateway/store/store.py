@@ -47,16 +47,18 @@ class Store:
         self._reader = Worker(make_engine(url, Access.READ, patience_s), "store reader")
 
     @classmethod
-    async def open(cls, database: str, folder: Path | str, *, timeout_s: float = 0.25) -> Self:
+    async def open(
+        cls, database: str, folder: Path | str, *, timeout_s: float = 0.25, creates: bool = True
+    ) -> Self:
         """Open the database of a setting such as `sqlite:///gateway.db`, a relative path being below `folder`.
 
-        Makes what is missing: the file, its folder, the tables. Raises UsageError for a setting that means nothing,
-        StoreError where the database cannot be used.
+        Makes what is missing: the file, its folder, the tables; a file only where it `creates` one. Raises UsageError
+        for a setting that means nothing, StoreError where the database cannot be used.
         """
         url = locate(database, Path(folder))
         if is_sqlite(url):
             path = Path(str(url.database))
-            await in_thread(lambda: secure_file(path, Path(folder)), "store opening")
+            await in_thread(lambda: secure_file(path, Path(folder), creates=creates), "store opening")
         store = cls(url, timeout_s=timeout_s)
         try:
             await store._prepare()
