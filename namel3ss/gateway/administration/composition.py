@@ -10,6 +10,7 @@ from namel3ss.gateway.administration.activity import ActivityOperations
 from namel3ss.gateway.administration.application import make_application
 from namel3ss.gateway.administration.attempts import LoginAttempts
 from namel3ss.gateway.administration.configuration import ConfigurationOperations
+from namel3ss.gateway.administration.gauges import Gauges
 from namel3ss.gateway.administration.keys import KeyOperations
 from namel3ss.gateway.administration.login import LoginDesk, PanelLogin
 from namel3ss.gateway.administration.main_login import LoginHandlers
@@ -81,6 +82,9 @@ class Administration:
             WhitelistOperations(administration),
             ReportOperations(books, audit),
             ConfigurationOperations(plan, configuration),
+        )
+        metrics.add_gauges(
+            Gauges(plan, live=live, scheduler=scheduler, backends=backends, keyring=keyring, books=books)
         )
         self._handlers = LoginHandlers(desk, authority).handlers()
         self.application = make_application(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-__all__ = ["EVENTS", "EventName", "Family"]
+__all__ = ["EVENTS", "FAMILIES", "EventName", "Family"]
 
 # From a cached answer to the longest wait that a gateway is usually given.
 _SECONDS: Final = (
@@ -68,9 +68,14 @@ DRAINING: Final = _gauge(
 SLOTS_BUSY: Final = _gauge("slots_busy", "Slots taken, draining ones included.", "server")
 SERVER_UP: Final = _gauge("server_up", "1 while the server is given requests, else 0.", "server")
 MODELS_LOADED: Final = _gauge("models_loaded", "Models that the server is taken to have loaded.", "server")
-PULLS_RUNNING: Final = _gauge("pulls_running", "Downloads of models under way.")
-CACHE_BYTES: Final = _gauge("cache_bytes", "What the cache of answers holds.")
-KEYS: Final = _gauge("keys", "Keys that can be used.")
+IN_FLIGHT: Final = _gauge("requests_in_flight", "Requests on their way through the server.", "server")
+LANE_RUNNING: Final = _gauge(
+    "lane_running", "Work beside the queue that is under way: downloads and other changes of models.", "lane"
+)
+LANE_WAITING: Final = _gauge("lane_waiting", "Such work that waits for other work to end.", "lane")
+KEYS: Final = _gauge("keys", "Keys that are not revoked.")
+SESSIONS: Final = _gauge("sessions", "Logins that have not ended.")
+USAGE_LOST: Final = _gauge("usage_events_lost", "Requests whose usage the database could not take in time.")
 INFO: Final = _gauge("info", "1, with the version of the program.", "version")
 
 EventName: TypeAlias = Literal[
@@ -85,8 +90,6 @@ EventName: TypeAlias = Literal[
     "client_gone",
     "login",
     "key",
-    "store_failure",
-    "usage_dropped",
 ]
 
 EVENTS: Final[dict[EventName, Family]] = {
@@ -105,13 +108,10 @@ EVENTS: Final[dict[EventName, Family]] = {
     "client_gone": _counter("clients_gone", "Requests whose client left.", "stage"),
     "login": _counter("logins", "Attempts to log in.", "outcome"),
     "key": _counter("key_changes", "Keys created, revoked and rotated.", "change"),
-    "store_failure": _counter(
-        "store_failures", "Operations of the database that failed or took too long.", "operation"
-    ),
-    "usage_dropped": _counter("usage_events_dropped", "Usage events that could not be written."),
 }
 
 FAMILIES: Final[tuple[Family, ...]] = (
     REQUESTS, TOKENS, WAITS, FIRST_TOKENS, DURATIONS, REFUSALS, *EVENTS.values(),
-    WAITING, RUNNING, DRAINING, SLOTS_BUSY, SERVER_UP, MODELS_LOADED, PULLS_RUNNING, CACHE_BYTES, KEYS, INFO,
+    WAITING, RUNNING, DRAINING, SLOTS_BUSY, IN_FLIGHT, SERVER_UP, MODELS_LOADED, LANE_RUNNING, LANE_WAITING,
+    KEYS, SESSIONS, USAGE_LOST, INFO,
 )  # fmt: skip
