@@ -7,13 +7,14 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from namel3ss.gateway.administration.composition import Administration
 from namel3ss.gateway.authority import Authority
 from namel3ss.gateway.backends.backends import Backends
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.forwarding.forwarder import Forwarder
 from namel3ss.gateway.front.front import Front
 from namel3ss.gateway.live import LiveRequests
-from namel3ss.gateway.management.composition import Management
+from namel3ss.gateway.management.composition import LANES, Management
 from namel3ss.gateway.metrics.recording import GatewayMetrics
 from namel3ss.gateway.queue_views.views import QueueViews
 from namel3ss.gateway.routes import ROUTES, Action
@@ -21,6 +22,8 @@ from namel3ss.gateway.serving.limits import ConnectionLimits
 from namel3ss.gateway.serving.listening import Endpoint, bind
 from namel3ss.gateway.serving.stopping import Course, stop_serving
 from namel3ss.gateway.store.administration import KeyAdministration
+from namel3ss.gateway.store.audit import Audit
+from namel3ss.gateway.store.books import Books
 from namel3ss.gateway.store.classes import Classes
 from namel3ss.gateway.store.engine import is_sqlite
 from namel3ss.gateway.store.keyring import Keyring
@@ -32,12 +35,11 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable
 
+    from namel3ss.gateway.administration.shapes import ConfigurationValue
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.front.front import Handler
     from namel3ss.gateway.plan import GatewayPlan
-    from namel3ss.gateway.principal import Principal
     from namel3ss.gateway.store.records import NewKey
-    from namel3ss.gateway.usage import Usage, UsageEvent
 
 __all__ = ["Gateway", "open_gateway"]
 
@@ -97,10 +99,12 @@ async def open_gateway(
     limits: ConnectionLimits | None = None,
     store_timeout_s: float = 0.25,
     tls: ssl.SSLContext | None = None,
+    configuration: tuple[ConfigurationValue, ...] = (),
 ) -> AsyncIterator[Gateway]:
     """Serve inside the block; leaving it cuts what is running, unless `stop` was awaited before.
 
     `deliver_first_key` is called on another thread, with the administrator's key of a new database and a folder for it.
+    `configuration` is what administrators are shown of the file.
     Raises UsageError where an address cannot be listened on, StoreError where the database cannot be used.
     """
     limits = limits or ConnectionLimits()
@@ -120,12 +124,23 @@ async def open_gateway(
             lambda made: deliver_first_key(made, _private_folder(store, plan))
         )
         await stack.enter_async_context(keyring)
+        books = await stack.enter_async_context(
+            Books(store, streams_per_user=settings.limits.streams_per_user)
+        )
         metrics = GatewayMetrics({model.model for model in plan.models})
         scheduler = await stack.enter_async_context(Scheduler(policy=policy_of(plan)))
         backends = await stack.enter_async_context(Backends(plan, scheduler, metrics))
         live, course, authority = LiveRequests(), Course(), Authority(plan)
         management = await stack.enter_async_context(
-            Management(plan, authority, backends, is_stopping=lambda: course.is_stopping)
+            Management(
+                plan,
+                authority,
+                backends,
+                scheduler,
+                audit=Audit(store),
+                events=metrics,
+                is_stopping=lambda: course.is_stopping,
+            )
         )
         views = QueueViews(
             live,
@@ -133,10 +148,25 @@ async def open_gateway(
             status=management.status,
             watchers_per_user=settings.limits.streams_per_user,
         )
-        forwarder = Forwarder(plan, authority, scheduler, backends, _Unlimited(), live, metrics)
+        forwarder = Forwarder(plan, authority, scheduler, backends, books, live, metrics)
         handlers: dict[Action, Handler] = {route.action: _absent for route in ROUTES}
         handlers |= dict.fromkeys((Action.CHAT, Action.GENERATE, Action.EMBED), forwarder)
-        handlers |= {**management.handlers(), **views.handlers()}
+        rooms = await stack.enter_async_context(
+            Administration(
+                plan,
+                store=store,
+                administration=administration,
+                keyring=keyring,
+                books=books,
+                authority=authority,
+                backends=backends,
+                scheduler=scheduler,
+                live=live,
+                metrics=metrics,
+                configuration=configuration,
+            )
+        )
+        handlers |= {**management.handlers(), **views.handlers(), **rooms.handlers()}
         front = Front(
             plan,
             keyring,
@@ -147,20 +177,12 @@ async def open_gateway(
         )
         keyring.on_revoked(lambda key_id: front.interrupt(_REVOKED, key_id=key_id))
         endpoint = await _listen(stack, Endpoint(front, sockets[0], limits, tls))
-        yield Gateway(plan, front, live, course, administration, endpoint, endpoint)
+        admin_endpoint = await _listen(stack, Endpoint(rooms.application, sockets[1], limits, tls))
+        yield Gateway(plan, front, live, course, administration, endpoint, admin_endpoint)
 
 
 async def _absent(exchange: Exchange) -> None:
     raise Refusal(Reason.not_found, "This part of the gateway is not there yet.")
-
-
-class _Unlimited:
-    def reserve(self, principal: Principal, tokens: int) -> _Unlimited:
-        return self
-
-    def settle(self, usage: Usage) -> None: ...
-
-    def record(self, event: UsageEvent) -> None: ...
 
 
 def _private_folder(store: Store, plan: GatewayPlan) -> Path:
@@ -180,6 +202,7 @@ def policy_of(plan: GatewayPlan) -> Policy:
         max_waiting=queue.max_waiting,
         max_waiting_per_user=queue.max_waiting_per_user,
         max_wait_s=queue.max_wait,
+        lanes=LANES,
     )
 
 
