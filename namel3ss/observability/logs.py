@@ -40,6 +40,7 @@ LOGGERS: Mapping[str, str] = MappingProxyType(
         "namel3ss.gateway": "the gateway: connections, servers, what failed",
         "namel3ss.gateway.access": "a line for each request to the gateway",
         "namel3ss.sandbox": "the offline server",
+        "namel3ss.gateway": "a line for each request; servers, keys and books that fail and come back",
         "namel3ss.language_server": "the language server; pygls itself logs as `pygls`",
         "namel3ss.cli": "the command line",
     }
@@ -58,6 +59,8 @@ _ASSIGNMENT = re.compile(
     r"(?P<between>[\"']?\s*[:=]\s*[\"']?)(?P<value>[^\s\"',;&}]{4,})",
     re.IGNORECASE,
 )
+# Keys and sessions of a gateway: one is told by its letters alone, wherever it stands.
+_GATEWAY_TOKEN = re.compile(r"\b(n3[ks])_[0-9A-Za-z]+_[0-9A-Za-z]+")
 # C0 and C1 controls, and what terminals and log viewers take for a line end or a change of direction.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -99,7 +102,8 @@ def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def redact_text(text: str) -> str:
-    """`text` with what looks like a secret masked: URLs with credentials, bearer tokens, ``api_key=…``."""
+    """`text` with what looks like a secret masked: URLs with credentials, tokens, ``api_key=…``."""
+    text = _GATEWAY_TOKEN.sub(lambda found: f"{found[1]}_{MASK}", text)
     text = _URL.sub(lambda found: redact_url(found[0]), text)
     text = _AUTHORIZATION.sub(lambda found: f"{found[1]} {MASK}", text)
     return _ASSIGNMENT.sub(_mask_assignment, text)

@@ -80,6 +80,8 @@ def test_headers_with_credentials_are_masked_and_others_kept() -> None:
         f"OLLAMA_API_KEY={SECRET} is wrong",
         f"password: {SECRET}",
         f"client_secret='{SECRET}'",
+        f"GET /k/n3k_0a1b2c3d_{SECRET}/api/tags",
+        f"the session n3s_0a1b2c3d_{SECRET} ended",
     ],
 )
 def test_secrets_in_a_sentence_are_masked(text: str) -> None:

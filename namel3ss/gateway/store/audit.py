@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Audit", "write_audit"]
 
-_TOKEN: Final = re.compile(r"\bn3([ks])_[0-9A-Za-z_]+")
 _LONGEST: Final = 512
 _LONGEST_ACTOR: Final = 128
 
@@ -64,9 +62,9 @@ def write_audit(
     connection.execute(
         AUDIT.insert().values(
             at=at,
-            actor=_without_secrets(actor)[:_LONGEST_ACTOR],
+            actor=redact_text(actor)[:_LONGEST_ACTOR],
             action=action,
-            subject=_without_secrets(subject)[:_LONGEST],
+            subject=redact_text(subject)[:_LONGEST],
             detail={name: _clean(value) for name, value in detail.items()},
         )
     )
@@ -74,11 +72,7 @@ def write_audit(
 
 def _clean(value: object) -> object:
     if isinstance(value, str):
-        return _without_secrets(value)[:_LONGEST]
+        return redact_text(value)[:_LONGEST]
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(item) for item in value]
-    return value if isinstance(value, int | float | None) else _without_secrets(str(value))[:_LONGEST]
-
-
-def _without_secrets(text: str) -> str:
-    return redact_text(_TOKEN.sub(r"n3\1_***", text))
+    return value if isinstance(value, int | float | None) else redact_text(str(value))[:_LONGEST]
