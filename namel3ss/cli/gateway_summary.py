@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from namel3ss.declarations import ProgramFile
     from namel3ss.gateway.plan import BackendPlan, GatewayPlan
 
-__all__ = ["effective_configuration"]
+__all__ = ["configuration_text"]
 
 
-def effective_configuration(program: ProgramFile, plan: GatewayPlan, environ: Mapping[str, str]) -> str:
+def configuration_text(program: ProgramFile, plan: GatewayPlan, environ: Mapping[str, str]) -> str:
     """The gateway and its servers as a `.ai` file with origins, then a summary. Secrets are shown as their variables."""
     names = [plan.name, *(backend.name for backend in plan.backends if backend.declared_at is not None)]
     parts = [declaration_as_text(resolve_part(program, name, environ)) for name in names]

@@ -11,7 +11,7 @@ import click
 from namel3ss.cli.ai_files import AI_FILE
 from namel3ss.cli.exit_codes import ExitCode
 from namel3ss.cli.gateway_sandbox import offline_servers
-from namel3ss.cli.gateway_summary import effective_configuration
+from namel3ss.cli.gateway_summary import configuration_text
 from namel3ss.cli.gateways import gateway_extra, gateway_option, plan_of
 from namel3ss.cli.interruption import Terminated
 from namel3ss.cli.reading import reading_options
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from ssl import SSLContext
 
+    from namel3ss.declarations import ProgramFile
     from namel3ss.gateway.plan import GatewayPlan
     from namel3ss.gateway.serving.gateway import Gateway
 
@@ -80,25 +81,32 @@ def command(
         if is_given
     }
     if only_check:
-        session.output.line(effective_configuration(program, plan, session.environ))
+        session.output.line(configuration_text(program, plan, session.environ))
         _advise(session, plan, granted, has_tls=tls is not None)
         return ExitCode.OK
     _advise(session, plan, granted, has_tls=tls is not None)
     with contextlib.suppress(KeyboardInterrupt, Terminated), contextlib.ExitStack() as stack:
         if sandbox:
             plan = stack.enter_context(offline_servers(session, plan, tokens_per_second))
-        _serve(session, plan, tls)
+        _serve(session, program, plan, tls)
     return ExitCode.OK
 
 
-def _serve(session: Session, plan: GatewayPlan, tls: SSLContext | None) -> None:
+def _serve(session: Session, program: ProgramFile, plan: GatewayPlan, tls: SSLContext | None) -> None:
+    from namel3ss.gateway.administration.configuration import effective_configuration
     from namel3ss.gateway.serving.running import serve_until_stopped
 
     def say(gateway: Gateway) -> None:
         session.output.line(f"Gateway {plan.name} listening on {gateway.url}")
         session.output.note(f"Administration, panel and metrics: {gateway.admin_url}    Ctrl-C ends it.")
 
-    serve_until_stopped(plan, tls=tls, terminal=session.output.stderr, on_ready=say)
+    serve_until_stopped(
+        plan,
+        configuration=effective_configuration(program, plan, session.environ),
+        tls=tls,
+        terminal=session.output.stderr,
+        on_ready=say,
+    )
 
 
 def _certificate(certificate: Path | None, key: Path | None) -> SSLContext | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -16,12 +17,12 @@ from namel3ss.gateway.store.first_key import hand_over
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-    from pathlib import Path
+    from contextlib import AbstractAsyncContextManager
     from typing import TextIO
 
+    from namel3ss.gateway.administration.shapes import ConfigurationValue
     from namel3ss.gateway.plan import GatewayPlan
     from namel3ss.gateway.serving.gateway import Gateway
-    from namel3ss.gateway.store.records import NewKey
 
 __all__ = ["serve_until_stopped"]
 
@@ -51,6 +52,7 @@ class _Signals:
 def serve_until_stopped(
     plan: GatewayPlan,
     *,
+    configuration: tuple[ConfigurationValue, ...],
     tls: ssl.SSLContext | None,
     terminal: TextIO,
     on_ready: Callable[[Gateway], None],
@@ -59,32 +61,28 @@ def serve_until_stopped(
 
     Raises UsageError where an address is taken, StoreError where the database cannot be used.
     """
-    limits = ConnectionLimits(connections=raise_file_limit())
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
-            runner.run(_serve(plan, limits, tls, terminal, on_ready))
-        except asyncio.CancelledError:
-            return
+    opening = open_gateway(
+        plan,
+        deliver_first_key=lambda made, folder: hand_over(made, terminal, folder),
+        limits=ConnectionLimits(connections=raise_file_limit()),
+        tls=tls,
+        configuration=configuration,
+    )
+    with (
+        contextlib.suppress(asyncio.CancelledError),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_serve(opening, on_ready))
 
 
-async def _serve(
-    plan: GatewayPlan,
-    limits: ConnectionLimits,
-    tls: ssl.SSLContext | None,
-    terminal: TextIO,
-    on_ready: Callable[[Gateway], None],
-) -> None:
+async def _serve(opening: AbstractAsyncContextManager[Gateway], on_ready: Callable[[Gateway], None]) -> None:
     task = asyncio.current_task()
     assert task is not None
     signals = _Signals(task, asyncio.Event())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.hear, number)
-
-    def deliver(made: NewKey, folder: Path) -> None:
-        hand_over(made, terminal, folder)
-
-    async with open_gateway(plan, deliver_first_key=deliver, limits=limits, tls=tls) as gateway:
+    async with opening as gateway:
         signals.gateway = gateway
         on_ready(gateway)
         await signals.stopping.wait()
