@@ -226,7 +226,8 @@ class Changes:
             await pass_answer(exchange, server, answer)
         finally:
             answer.close()
-            await self._fleet.refresh(server)
+            if upload is None:
+                await self._fleet.refresh(server)
 
     async def _note(self, exchange: Exchange, action: str, subject: str, detail: Mapping[str, Any]) -> None:
         await self._audit.record(_principal(exchange).user, action, subject, detail)

@@ -116,12 +116,16 @@ def start_call(
     *,
     by: Principal | None = USER,
     headers: Mapping[str, str] | None = None,
+    body_goes_on: bool = False,
 ) -> Call:
-    """Call the handler that the route table has for a path. A body that is not bytes is sent as JSON."""
+    """Call the handler that the route table has for a path. A body that is not bytes is sent as JSON.
+
+    With `body_goes_on` it is the beginning, and nothing more comes.
+    """
     found = find_route(path)
     route = found.methods[method]
     content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-    incoming: list[dict[str, object]] = [{"type": "http.request", "body": content, "more_body": False}]
+    incoming: list[dict[str, object]] = [{"type": "http.request", "body": content, "more_body": body_goes_on}]
 
     async def receive() -> MutableMapping[str, Any]:
         if incoming:
@@ -144,7 +148,7 @@ def start_call(
         "method": method,
         "path": path,
         "headers": [
-            (b"content-length", str(len(content)).encode()),
+            (b"transfer-encoding", b"chunked") if body_goes_on else (b"content-length", b"%d" % len(content)),
             *((name.lower().encode(), value.encode()) for name, value in (headers or {}).items()),
         ],
     }
