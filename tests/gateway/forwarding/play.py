@@ -78,7 +78,8 @@ def with_models(server: ScriptedServer, *models: str) -> ScriptedServer:
     shown = {"capabilities": ["completion"], "details": {"family": "llama"}, "model_info": {}}
     server.on("/api/version", document({"version": "0.24.0"}))
     server.on("/api/tags", document({"models": listed}))
-    server.on("/api/ps", document({"models": []}))
+    loaded = [{**entry, "expires_at": "2999-01-01T00:00:00Z", "size_vram": 0} for entry in listed]
+    server.on("/api/ps", document({"models": loaded}))
     server.on("/api/show", document(shown))
     return server
 
