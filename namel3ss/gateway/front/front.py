@@ -21,6 +21,7 @@ from namel3ss.gateway.front.credentials import Credentials, KeySource
 from namel3ss.gateway.front.cross_origin import CrossOrigin, is_preflight
 from namel3ss.gateway.front.framing import check_encoding, check_headers, check_target
 from namel3ss.gateway.front.hosts import Hosts
+from namel3ss.gateway.front.leftovers import take_leftover
 from namel3ss.gateway.front.refusing import refuse
 from namel3ss.gateway.front.running import Running
 from namel3ss.gateway.front.targets import aim_at, dialect_of, split_key
@@ -45,6 +46,7 @@ Handler: TypeAlias = "Callable[[Exchange], Awaitable[None]]"
 
 _logger: Final = logging.getLogger("namel3ss.gateway")
 
+_BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _INTERNAL: Final = Refusal(
     Reason.internal, "The gateway failed here. Its log tells more, under this request's id."
@@ -125,7 +127,10 @@ class Front:
 
     async def _answer(self, exchange: Exchange, path: str, key: str | None) -> None:
         try:
-            await self._decide(exchange, path, key)(exchange)
+            handler = self._decide(exchange, path, key)
+            if exchange.method in _BODILESS:
+                await take_leftover(exchange)
+            await handler(exchange)
         except Refusal as refusal:
             await self._refuse(exchange, path, refusal)
         except CallerLeft:

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from namel3ss.gateway.dialects import error_body, error_content_type
+from namel3ss.gateway.front.leftovers import take_leftover
 
 if TYPE_CHECKING:
     from namel3ss.gateway.errors import Refusal
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["refuse"]
 
 _logger: Final = logging.getLogger("namel3ss.gateway")
-
-_SMALL_BODY: Final = 65_536
-"""As much is read for the sake of the connection."""
 
 
 def _refusal_headers(refusal: Refusal) -> list[tuple[bytes, bytes]]:
@@ -34,13 +32,8 @@ async def refuse(exchange: Exchange, refusal: Refusal, dialect: Dialect) -> None
     if exchange.started:
         _logger.warning("request %s: its answer broke off: %s", exchange.id, refusal.message)
         return
-    headers = _refusal_headers(refusal)
-    if exchange.has_unread_body and not _is_small(exchange.headers.get(b"content-length")):
-        # Nobody is to send all of it for nothing; the server sees to it that the answer is read all the same.
-        headers.append((b"connection", b"close"))
+    await take_leftover(exchange)
     body = error_body(dialect, refusal, exchange.id)
-    await exchange.reply(refusal.status, body, error_content_type(dialect, refusal), headers)
-
-
-def _is_small(length: bytes | None) -> bool:
-    return length is not None and len(length) <= 6 and length.isdigit() and int(length) <= _SMALL_BODY
+    await exchange.reply(
+        refusal.status, body, error_content_type(dialect, refusal), _refusal_headers(refusal)
+    )

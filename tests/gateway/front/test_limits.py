@@ -154,3 +154,28 @@ async def test_a_caller_that_leaves_while_it_sends_is_noticed() -> None:
         await door.front.drained()
 
     assert door.refusals == []
+
+
+@pytest.mark.parametrize("target", ["/api/nothing", "/health/live", "/api/tags"])
+async def test_a_small_body_that_nobody_reads_and_that_comes_late_costs_no_connection(target: str) -> None:
+    """Else a client that keeps its connection would send its next request into one that is closing."""
+    async with open_door() as door, door.wire() as wire:
+        for _ in range(2):
+            wire.send(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n01234".encode())
+            await asyncio.sleep(0)
+            wire.send(b"56789")
+            answer = await wire.answer()
+            assert answer is not None
+            assert answer.header("connection") is None
+
+
+@pytest.mark.parametrize("length", ["65537", "99999999999"])
+async def test_a_large_body_that_nobody_reads_ends_its_connection_and_says_so(length: str) -> None:
+    async with open_door() as door, door.wire() as wire:
+        wire.send(
+            f"GET /api/tags HTTP/1.1\r\nHost: localhost\r\nx-api-key: secret\r\nContent-Length: {length}\r\n\r\n".encode()
+        )
+        answer = await wire.answer()
+
+    assert answer is not None
+    assert (answer.status, answer.header("connection")) == (200, "close")
