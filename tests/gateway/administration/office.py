@@ -11,7 +11,7 @@ from tests.support.gateway import running_gateway
 from tests.support.scripted_server import ScriptedServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tests.support.gateway import RunningGateway
@@ -22,12 +22,18 @@ PATIENCE_S: Final = 30.0
 PASSWORD: Final = "correct horse battery staple"
 
 
+def _client(url: str) -> httpx.Client:
+    """Keeps no connection: an office may outlive a test, and its sockets must not."""
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False, limits=limits)
+
+
 class Browser:
     """Keeps cookies, and sends what the panel sends: the origin, and the token of its session once it is logged in."""
 
     def __init__(self, url: str) -> None:
         self.origin = url
-        self.client = httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False)
+        self.client = _client(url)
         self.csrf_token: str | None = None
 
     def log_in(self, **credentials: str) -> httpx.Response:
@@ -58,9 +64,8 @@ class Office:
         self.key = gateway.first_key
         self.url = gateway.admin_url
         self._exits = contextlib.ExitStack()
-        self.client = self._exits.enter_context(
-            httpx.Client(base_url=self.url, timeout=PATIENCE_S, trust_env=False)
-        )
+        self.client = self._exits.enter_context(_client(self.url))
+        self._main = self._exits.enter_context(_client(gateway.url))
 
     def get(self, path: str, **query: Any) -> httpx.Response:
         return self.client.get(path, params=query, headers=self._bearer())
@@ -72,6 +77,19 @@ class Office:
 
     def post(self, path: str, document: object = None) -> httpx.Response:
         return self.send("POST", path, document)
+
+    def main(
+        self,
+        method: str,
+        path: str,
+        document: object = None,
+        *,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """A request to the address of users."""
+        authorization = {} if key is None else {"authorization": f"Bearer {key}"}
+        return self._main.request(method, path, json=document, headers={**authorization, **(headers or {})})
 
     def browser(self) -> Browser:
         browser = Browser(self.url)
