@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from namel3ss.gateway.management import changes, pulls
 from namel3ss.gateway.management.changes import Changes
@@ -11,7 +11,7 @@ from namel3ss.gateway.management.health import Health
 from namel3ss.gateway.management.known_models import KnownModels
 from namel3ss.gateway.management.model_views import ModelViews, cloud_status
 from namel3ss.gateway.management.pull_views import PullViews
-from namel3ss.gateway.management.pulls import Pulls
+from namel3ss.gateway.management.pulls import Events, Pulls
 from namel3ss.gateway.management.updates import Updates
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.management.audit import AuditLog
     from namel3ss.gateway.management.fleet import Fleet
-    from namel3ss.gateway.management.pulls import Events
+    from namel3ss.gateway.metrics.recent import RecentCompletions
     from namel3ss.gateway.plan import GatewayPlan
     from namel3ss.gateway.routes import Action
     from namel3ss.providers.local.ollama import PullPolicy
@@ -31,6 +31,13 @@ __all__ = ["LANES", "Management"]
 
 LANES: Final[Mapping[str, int]] = {**pulls.LANES, **changes.LANES}
 """The lanes that the queue's policy must have, with how many run in each at a time."""
+
+
+class Counted(Events, Protocol):
+    """Where what happens is counted, and what has been."""
+
+    @property
+    def recent(self) -> RecentCompletions: ...
 
 
 class Management:
@@ -47,12 +54,13 @@ class Management:
         scheduler: Scheduler,
         *,
         audit: AuditLog,
-        events: Events,
+        events: Counted,
         is_stopping: Callable[[], bool],
         pull_policy: PullPolicy | None = None,
     ) -> None:
         self._plan = plan
         self._fleet = fleet
+        self._events = events
         self._known = KnownModels(authority, fleet)
         self._pulls = Pulls(fleet, scheduler, events, policy=pull_policy)
         self._updates = Updates(plan, self._known, self._pulls, audit)
@@ -87,6 +95,7 @@ class Management:
 
     def status(self) -> dict[str, Any]:
         """The gateway's own part of `/api/status`."""
+        recent = self._events.recent.now()
         servers = [
             {
                 "name": server,
@@ -98,7 +107,10 @@ class Management:
         return {
             "status": "ok" if any(map(self._fleet.is_usable, self._fleet.names)) else "error",
             "provider": "ollama",
-            "queue_stats": {},
+            "queue_stats": {
+                "avg_processing_time": recent.average_s,
+                "recent_completions": recent.number,
+            },
             "servers": servers,
             "cloud": cloud_status(self._plan),
         }

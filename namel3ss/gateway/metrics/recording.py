@@ -9,6 +9,7 @@ from namel3ss.gateway.errors import Reason
 from namel3ss.gateway.metrics import families
 from namel3ss.gateway.metrics.exposition import Reading, render
 from namel3ss.gateway.metrics.families import EVENTS
+from namel3ss.gateway.metrics.recent import RecentCompletions
 from namel3ss.gateway.metrics.tallies import Counter, Histogram
 from namel3ss.gateway.routes import ROUTES
 from namel3ss.observability.cardinality import OTHER_MODEL, clamp_model
@@ -44,9 +45,11 @@ class GatewayMetrics:
         self._durations = Histogram(families.DURATIONS)
         self._events = {name: Counter(family) for name, family in EVENTS.items()}
         self._sources: list[GaugeSource] = []
+        self.recent = RecentCompletions()
 
     def record(self, event: UsageEvent) -> None:
         """Count one request that has ended."""
+        self.recent.record(event)
         model = event.model if event.model in self._models else OTHER_MODEL
         class_name = event.class_name
         outcome = event.outcome if event.outcome in _OUTCOMES else "_other"

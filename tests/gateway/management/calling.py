@@ -17,6 +17,7 @@ from namel3ss.gateway.backends.catalogue import Installed, UnreadableAnswerError
 from namel3ss.gateway.errors import Refusal
 from namel3ss.gateway.exchange import Exchange
 from namel3ss.gateway.management import LANES, Management
+from namel3ss.gateway.metrics.recent import RecentCompletions
 from namel3ss.gateway.plan import BackendPlan
 from namel3ss.gateway.principal import Principal, Scope
 from namel3ss.gateway.routes import find_route
@@ -262,6 +263,7 @@ class Ledger:
     def __init__(self) -> None:
         self.acts: list[tuple[str, str, str, dict[str, Any]]] = []
         self.counted: list[tuple[str, dict[str, str]]] = []
+        self.recent = RecentCompletions()
 
     async def record(
         self, actor: str, action: str, subject: str, detail: Mapping[str, Any] | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.gateway.management.calling import call
-from tests.gateway.management.test_lists import managed
+from tests.gateway.management.calling import call, managing
+from tests.gateway.management.test_lists import PROGRAM, managed
 
 if TYPE_CHECKING:
     from tests.support.scripted_server import ScriptedServer
@@ -70,3 +70,26 @@ async def test_server_health_says_healthy_or_why_not(upstream: ScriptedServer):
         200,
         {"status": "unhealthy", "reason": "no Ollama server is running: the connection was refused"},
     )
+
+
+async def test_the_status_names_the_servers_and_not_their_addresses(
+    upstream: ScriptedServer, second: ScriptedServer
+):
+    addresses = {"gpu1": upstream.url, "gpu2": second.url}
+    async with managing(PROGRAM % "", addresses) as here:
+        here.servers.down.add("gpu2")
+        one = here.management.status()
+        here.servers.down.add("gpu1")
+        none = here.management.status()
+
+    assert one == {
+        "status": "ok",
+        "provider": "ollama",
+        "queue_stats": {"avg_processing_time": None, "recent_completions": 0},
+        "servers": [
+            {"name": "gpu1", "status": "up", "version": "0.24.0"},
+            {"name": "gpu2", "status": "down", "version": "0.24.0"},
+        ],
+        "cloud": {"disabled": True, "source": "config"},
+    }
+    assert none["status"] == "error"
