@@ -135,8 +135,8 @@ class Delivery:
         self._outcome = ""
         self._attempts = 0
 
-    async def run(self) -> None:
-        """Deliver the answer, or raise the Refusal that takes its place."""
+    async def run(self) -> bool:
+        """Deliver the answer, or raise the Refusal that takes its place. False: it was none, or is not whole."""
         forwarder, job = self._forwarder, self._job
         forwarder.live.add(self._live)
         try:
@@ -157,6 +157,7 @@ class Delivery:
             self._interruption.end()
             self._look.end()
             forwarder.live.remove(self._live)
+        return self._outcome == "ok" and self._status == 200
 
     # -- attempts -----------------------------------------------------------------------------------------------
 

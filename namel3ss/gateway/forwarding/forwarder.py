@@ -6,21 +6,27 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from namel3ss.gateway.dialects import check_limits, read_request, rewrite
+from namel3ss.gateway.forwarding.caching import AnswerCache
+from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.forwarding.delivery import Delivery
 from namel3ss.gateway.forwarding.job import Job
 from namel3ss.gateway.forwarding.limits import ForwardingLimits
 from namel3ss.gateway.forwarding.simple_chat import called_by, simple_chat
 from namel3ss.gateway.forwarding.watching import Watch
 from namel3ss.gateway.principal import Scope
+from namel3ss.gateway.routes import Action
 from namel3ss.providers.transport.retries import RetryBudget
 
 if TYPE_CHECKING:
     from namel3ss.gateway.authority import Authority
     from namel3ss.gateway.backends import Backends
+    from namel3ss.gateway.dialects import InferenceRequest
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.forwarding.parts import Figures, Ledger
     from namel3ss.gateway.live import LiveRequests
     from namel3ss.gateway.plan import GatewayPlan
+    from namel3ss.gateway.principal import Principal
+    from namel3ss.gateway.routes import Route
     from namel3ss.gateway.usage import UsageEvent
     from namel3ss.scheduling import Scheduler
 
@@ -56,6 +62,8 @@ class Forwarder:
         self.now = asyncio.get_running_loop().time
         self.budget = RetryBudget(clock=self.now)
         self._metrics = metrics
+        kept = plan.settings.cache
+        self.cache = None if kept is None else AnswerCache(kept, books, metrics)
 
     def __repr__(self) -> str:
         return f"<Forwarder {len(self.live.by_id)} under way>"
@@ -65,7 +73,17 @@ class Forwarder:
         arrived_at = self.now()
         body = await exchange.read_body(self.plan.settings.limits.body)
         self.budget.request_made()
-        await Delivery(self, exchange, self.job_of(exchange, body), arrived_at).run()
+        job = self.job_of(exchange, body)
+
+        async def deliver(to: Exchange) -> bool:
+            return await Delivery(self, to, job, arrived_at).run()
+
+        cache = self.cache
+        key = cache.key_of(exchange, job, self.backends.digest(job.model)) if cache is not None else None
+        if cache is None or key is None:
+            await deliver(exchange)
+        else:
+            await cache.answer(exchange, job, key, deliver)
 
     def job_of(self, exchange: Exchange, body: bytes) -> Job:
         """What the request asks for, if it may be asked. Raises Refusal."""
@@ -73,6 +91,17 @@ class Forwarder:
         assert route is not None  # the front sets both
         assert principal is not None
         request = read_request(route, body)
+        try:
+            return self._allowed(route, principal, request)
+        except Refusal as refusal:
+            if refusal.reason is Reason.model_not_found and route.action is Action.EMBED:
+                # Ollama has other words for it there, and clients look for them.
+                raise Refusal(
+                    Reason.model_not_found, f'model "{request.model}" not found, try pulling it first'
+                ) from None
+            raise
+
+    def _allowed(self, route: Route, principal: Principal, request: InferenceRequest) -> Job:
         if request.is_simple_chat:
             called = called_by(principal, request, self.authority)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from namel3ss.gateway.metrics.families import EventName
     from namel3ss.gateway.principal import Principal
     from namel3ss.gateway.usage import Usage, UsageEvent
 
@@ -35,3 +36,5 @@ class Figures(Protocol):
     """What is counted."""
 
     def record(self, event: UsageEvent) -> None: ...
+
+    def event(self, name: EventName, **labels: str) -> None: ...
