@@ -72,9 +72,11 @@ class Prober:
         self._alarm: Alarm | None = None
         self._running: asyncio.Task[None] | None = None
         self._again = False
+        self._closed = False
         self._listed_at = -math.inf
 
     async def aclose(self) -> None:
+        self._closed = True
         self._stop_alarm()
         if self._running is not None:
             self._running.cancel()
@@ -83,6 +85,8 @@ class Prober:
     def probe_soon(self) -> None:
         """Probe now, or once more after the probe that runs."""
         self._stop_alarm()
+        if self._closed:
+            return
         if self._running is not None:
             self._again = True
         else:
@@ -101,6 +105,8 @@ class Prober:
         if (error := task.exception()) is not None:
             # A mistake of ours: it must be seen, and the server must go on being watched.
             _log.error("Watching the server %s failed", self.backend.name, exc_info=error)
+        if self._closed:
+            return
         if self._again:
             self._again = False
             self.probe_soon()
