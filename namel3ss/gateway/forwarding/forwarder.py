@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from namel3ss.gateway.dialects import check_limits, read_request, rewrite
-from namel3ss.gateway.forwarding.caching import AnswerCache
 from namel3ss.gateway.errors import Reason, Refusal
+from namel3ss.gateway.forwarding.caching import AnswerCache
 from namel3ss.gateway.forwarding.delivery import Delivery
 from namel3ss.gateway.forwarding.job import Job
 from namel3ss.gateway.forwarding.limits import ForwardingLimits

@@ -68,10 +68,14 @@ class OpenBooks:
         self.events.append(event)
 
 
+def _tagged(name: str) -> str:
+    return name if ":" in name else f"{name}:latest"
+
+
 def with_models(server: ScriptedServer, *models: str) -> ScriptedServer:
     """Have a scripted server answer the gateway's own questions as Ollama does."""
     listed = [
-        {"name": f"{name}:latest", "model": f"{name}:latest", "digest": f"{number:064x}", "size": 1,
+        {"name": _tagged(name), "model": _tagged(name), "digest": f"{number:064x}", "size": 1,
          "modified_at": "2026-01-01T00:00:00Z", "details": {"family": "llama", "families": ["llama"]}}
         for number, name in enumerate(models or MODELS)
     ]  # fmt: skip
