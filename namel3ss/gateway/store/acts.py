@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import time
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.store.audit import write_audit
 from namel3ss.gateway.store.schema import STATE
 
@@ -17,12 +15,9 @@ if TYPE_CHECKING:
 
     from namel3ss.gateway.store.store import Store
 
-__all__ = ["Acts", "check_name", "check_note"]
+__all__ = ["Acts"]
 
 ResultT = TypeVar("ResultT")
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
-_LONGEST_NOTE: Final = 200
 
 
 class Acts:
@@ -60,21 +55,3 @@ class Acts:
         if self._applied is not None:
             await self._applied()
         return result
-
-
-def check_name(name: str, what: str) -> str:
-    """The name as given. Raises Refusal for one that could be mistaken for something else in a list or a command."""
-    if not _NAME.fullmatch(name):
-        raise Refusal(
-            Reason.invalid,
-            f"{name[:80]!r} cannot be the name of {what}.",
-            suggestion="Take up to 64 letters, digits and the signs . _ @ + - and begin with a letter or digit.",
-        )
-    return name
-
-
-def check_note(note: str) -> str:
-    """The note as given. Raises Refusal for a text that is too long or holds what no note needs."""
-    if len(note) > _LONGEST_NOTE or not note.isprintable():
-        raise Refusal(Reason.invalid, f"A note is one line of at most {_LONGEST_NOTE} characters.")
-    return note

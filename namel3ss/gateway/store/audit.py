@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from namel3ss.gateway.store.records import AuditEntry
 from namel3ss.gateway.store.schema import AUDIT
+from namel3ss.gateway.store.texts import fit
 from namel3ss.observability.logs import redact_text
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Audit", "write_audit"]
 
 _LONGEST: Final = 512
-_LONGEST_ACTOR: Final = 128
 
 
 class Audit:
@@ -62,17 +62,21 @@ def write_audit(
     connection.execute(
         AUDIT.insert().values(
             at=at,
-            actor=redact_text(actor)[:_LONGEST_ACTOR],
-            action=action,
-            subject=redact_text(subject)[:_LONGEST],
-            detail={name: _clean(value) for name, value in detail.items()},
+            actor=_text(actor, 128),
+            action=_text(action, 64),
+            subject=_text(subject, _LONGEST),
+            detail={_text(name, 64): _clean(value) for name, value in detail.items()},
         )
     )
 
 
 def _clean(value: object) -> object:
     if isinstance(value, str):
-        return redact_text(value)[:_LONGEST]
+        return _text(value, _LONGEST)
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(item) for item in value]
-    return value if isinstance(value, int | float | None) else redact_text(str(value))[:_LONGEST]
+    return value if isinstance(value, int | float | None) else _text(str(value), _LONGEST)
+
+
+def _text(text: str, length: int) -> str:
+    return fit(redact_text(text), length)

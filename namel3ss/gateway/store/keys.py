@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.principal import Scope
-from namel3ss.gateway.store.acts import check_note
 from namel3ss.gateway.store.records import Key, KeyGrant, NewKey, read_key
 from namel3ss.gateway.store.schema import KEYS
+from namel3ss.gateway.store.texts import check_note, is_name
 from namel3ss.gateway.store.tokens import KEY_PREFIX, digest_of, make_token
 from namel3ss.gateway.store.users import require_user
 
@@ -146,7 +146,9 @@ def insert_key(connection: Connection, made: NewKey) -> None:
 
 
 def _require_key(connection: Connection, key_id: str) -> Key:
-    row = connection.execute(sa.select(KEYS).where(KEYS.c.id == key_id)).mappings().first()
+    row = None
+    if is_name(key_id):
+        row = connection.execute(sa.select(KEYS).where(KEYS.c.id == key_id)).mappings().first()
     if row is None:
         raise Refusal(
             Reason.not_found,

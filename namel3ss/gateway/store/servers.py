@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from namel3ss.gateway.errors import Reason, Refusal
-from namel3ss.gateway.store.acts import check_name
 from namel3ss.gateway.store.holders import read_servers
 from namel3ss.gateway.store.records import StoredServer
 from namel3ss.gateway.store.schema import SERVERS
+from namel3ss.gateway.store.texts import check_name, fit
 from namel3ss.language.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Servers:
             shared=shared,
             disabled_at=None,
             created_at=self._acts.clock(),
-            created_by=actor[:64],
+            created_by=fit(actor, 64),
         )
 
         def add(connection: Connection) -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.store.holders import SESSION_IDLE_S
 from namel3ss.gateway.store.schema import SESSIONS, USERS
+from namel3ss.gateway.store.texts import is_name
 from namel3ss.gateway.store.tokens import SESSION_PREFIX, digest_of, make_token
 
 if TYPE_CHECKING:
@@ -19,11 +20,18 @@ if TYPE_CHECKING:
     from namel3ss.gateway.store.passwords import Passwords
     from namel3ss.gateway.store.tokens import Token
 
-__all__ = ["SESSION_LONGEST_S", "NewSession", "Sessions"]
+__all__ = [
+    "MOST_PER_USER",
+    "SESSION_LONGEST_S",
+    "NewSession",
+    "Sessions",
+    "insert_session",
+    "stored_password",
+]
 
 SESSION_LONGEST_S: Final = 12 * 3600.0
 
-_MOST_PER_USER: Final = 50
+MOST_PER_USER: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,19 +53,13 @@ class Sessions:
 
     async def open(self, user: str, password: str) -> NewSession:
         """Sign in. Raises Refusal `login_failed`, which takes as long and says the same whatever was wrong."""
-
-        def look(connection: Connection) -> RowMapping | None:
-            query = sa.select(USERS.c.password_hash, USERS.c.disabled_at).where(USERS.c.name == user)
-            return connection.execute(query).mappings().first()
-
-        row = await self._acts.store.read(look) if "\0" not in user else None
-        stored = None if row is None or row["disabled_at"] is not None else row["password_hash"]
+        stored = await self._acts.store.read(lambda connection: stored_password(connection, user))
         if not await self._passwords.verify(stored, password):
             raise _failed()
         token = make_token(SESSION_PREFIX)
         now = self._acts.clock()
         await self._acts.do(
-            lambda connection: _insert(connection, token, user, str(stored), now),
+            lambda connection: insert_session(connection, token, user, str(stored), now),
             actor=user,
             action="session.open",
             subject=token.id,
@@ -70,7 +72,8 @@ class Sessions:
 
     async def end(self, session_id: str) -> None:
         """End the session with this public id. What is no session is left as it is."""
-        await self._end(SESSIONS.c.id == session_id)
+        if is_name(session_id):
+            await self._end(SESSIONS.c.id == session_id)
 
     async def _end(self, which: sa.ColumnElement[bool]) -> None:
         def look(connection: Connection) -> RowMapping | None:
@@ -86,8 +89,18 @@ class Sessions:
             )
 
 
-def _insert(connection: Connection, token: Token, user: str, password_hash: str, now: float) -> None:
-    # Between the look at the password and this the user may have been disabled, or given another one.
+def stored_password(connection: Connection, user: str) -> str | None:
+    """The hash of a user who may sign in."""
+    if not is_name(user):
+        return None
+    query = sa.select(USERS.c.password_hash).where(USERS.c.name == user, USERS.c.disabled_at.is_(None))
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found
+
+
+def insert_session(connection: Connection, token: Token, user: str, password_hash: str, now: float) -> None:
+    """Add a session within a transaction. Raises Refusal where that password counts no more."""
+    # Since the look at the password the user may have been disabled, or given another one.
     current = sa.select(USERS.c.name).where(
         USERS.c.name == user, USERS.c.password_hash == password_hash, USERS.c.disabled_at.is_(None)
     )
@@ -98,7 +111,7 @@ def _insert(connection: Connection, token: Token, user: str, password_hash: str,
     theirs = (
         sa.select(SESSIONS.c.id).where(SESSIONS.c.user_name == user).order_by(SESSIONS.c.created_at.desc())
     )
-    oldest = [row.id for row in connection.execute(theirs)][_MOST_PER_USER - 1 :]
+    oldest = [row.id for row in connection.execute(theirs)][MOST_PER_USER - 1 :]
     if oldest:
         connection.execute(SESSIONS.delete().where(SESSIONS.c.id.in_(oldest)))
     connection.execute(

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from namel3ss.gateway.store.schema import USAGE
+from namel3ss.gateway.store.texts import fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +51,7 @@ _SUMS: Final = (
     "wait_s",
     "duration_s",
 )
+_LONGEST_VALUE: Final = 512
 _FINE: Final = ("ok", "cancelled")
 # Sessions come and go: what was done in them is one row.
 _SESSION: Final = "session"
@@ -122,11 +124,11 @@ def cell_of(event: UsageEvent) -> Cell:
     """The row that an event is added to."""
     return Cell(
         day=day_of(event.at),
-        user_name=_fit(event.user, 64),
-        key_id=_SESSION if event.key_id.startswith(_SESSION) else _fit(event.key_id, 64),
-        class_name=_fit(event.class_name, 64),
-        model=_fit(event.model, 512),
-        server=_fit(event.server or "", 255),
+        user_name=fit(event.user, 64),
+        key_id=_SESSION if event.key_id.startswith(_SESSION) else fit(event.key_id, 64),
+        class_name=fit(event.class_name, 64),
+        model=fit(event.model, _LONGEST_VALUE),
+        server=fit(event.server or "", 255),
     )
 
 
@@ -177,7 +179,7 @@ def read_usage(
         .limit(limit)
     )
     for name, value in only.items():
-        query = query.where(_COLUMNS[name] == value)
+        query = query.where(_COLUMNS[name] == fit(value, _LONGEST_VALUE))
     rows = connection.execute(query).all()
     return tuple(_row(dict(zip((*by, *_SUMS), row, strict=True))) for row in rows if row.requests)
 
@@ -198,8 +200,3 @@ def _row(values: Mapping[str, Any]) -> UsageRow:
         wait_s=float(values["wait_s"]),
         duration_s=float(values["duration_s"]),
     )
-
-
-def _fit(text: str, length: int) -> str:
-    """The text as every database takes it: one that refused a row would refuse it for ever."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()[:length]

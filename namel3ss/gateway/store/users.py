@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.principal import Scope
-from namel3ss.gateway.store.acts import check_name
 from namel3ss.gateway.store.records import User, read_user
 from namel3ss.gateway.store.schema import SESSIONS, USERS
+from namel3ss.gateway.store.texts import check_name, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -141,11 +141,14 @@ def insert_user(connection: Connection, user: User, password_hash: str | None) -
 
 def require_user(connection: Connection, name: str) -> None:
     """Raises Refusal where there is no such user."""
-    if not connection.execute(sa.select(USERS.c.name).where(USERS.c.name == name)).first():
-        raise no_user(connection, name)
+    if (
+        not is_name(name)
+        or not connection.execute(sa.select(USERS.c.name).where(USERS.c.name == name)).first()
+    ):
+        raise _no_user(connection, name)
 
 
-def no_user(connection: Connection, name: str) -> Refusal:
+def _no_user(connection: Connection, name: str) -> Refusal:
     from namel3ss.language.suggest import did_you_mean
 
     names = [row.name for row in connection.execute(sa.select(USERS.c.name).limit(1000))]
@@ -153,5 +156,5 @@ def no_user(connection: Connection, name: str) -> Refusal:
 
 
 def _update(connection: Connection, name: str, values: dict[str, Any]) -> None:
-    if not connection.execute(USERS.update().where(USERS.c.name == name).values(**values)).rowcount:
-        raise no_user(connection, name)
+    require_user(connection, name)
+    connection.execute(USERS.update().where(USERS.c.name == name).values(**values))

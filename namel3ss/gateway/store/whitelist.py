@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Self
 import sqlalchemy as sa
 
 from namel3ss.gateway.errors import Reason, Refusal
-from namel3ss.gateway.store.acts import check_name, check_note
 from namel3ss.gateway.store.records import WhitelistEntry, read_networks
 from namel3ss.gateway.store.schema import WHITELIST
+from namel3ss.gateway.store.texts import check_name, check_note, fit, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +72,7 @@ class Whitelist:
                 raise Refusal(Reason.conflict, f"{network} is on the whitelist of {class_name!r} already.")
             connection.execute(
                 WHITELIST.insert().values(
-                    **values, note=note, created_at=self._acts.clock(), created_by=actor[:64]
+                    **values, note=note, created_at=self._acts.clock(), created_by=fit(actor, 64)
                 )
             )
 
@@ -90,7 +90,7 @@ class Whitelist:
 
         def remove(connection: Connection) -> None:
             where = (WHITELIST.c.class_name == class_name) & (WHITELIST.c.network == str(network))
-            if not connection.execute(WHITELIST.delete().where(where)).rowcount:
+            if not is_name(class_name) or not connection.execute(WHITELIST.delete().where(where)).rowcount:
                 raise Refusal(
                     Reason.not_found,
                     f"{network} is not on the whitelist of {class_name[:80]!r}.",
