@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from namel3ss.declarations.model import EnvironmentValue
 from namel3ss.declarations.part_provenance import resolve_part
 from namel3ss.gateway.administration.calls import AnyOperation, Call, Nothing, Operation
 from namel3ss.gateway.administration.shapes import Configuration, ConfigurationValue
@@ -52,6 +53,8 @@ def _values(
 def _shown(name: str, value: object, note: str) -> str:
     if value is None or value in ([], {}):
         return note or "none"
+    if isinstance(value, EnvironmentValue):
+        return f"taken from {' or '.join(value.names)}"
     if name == "database" and isinstance(value, str):
         return _without_password(value)
     return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()

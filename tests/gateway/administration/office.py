@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from tests.gateway.forwarding.play import with_models
 from tests.support.gateway import running_gateway
 from tests.support.scripted_server import ScriptedServer
 
@@ -110,7 +111,7 @@ class Office:
 @contextlib.contextmanager
 def open_office(folder: Path, settings: str = "") -> Iterator[Office]:
     with (
-        ScriptedServer() as upstream,
+        with_models(ScriptedServer(), "tiny") as upstream,
         running_gateway(folder, {"gpu1": upstream.url}, settings=settings) as gateway,
     ):
         office = Office(gateway, upstream)
