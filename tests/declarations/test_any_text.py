@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +67,7 @@ def test_any_mixture_of_the_language_is_checked(text: str):
     _assert_sound(check_text(text), text)
 
 
+@pytest.mark.security(40)
 @given(st.text(max_size=200))
 def test_any_text_is_checked(text: str):
     _assert_sound(check_text(text), text)

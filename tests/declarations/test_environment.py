@@ -9,6 +9,7 @@ from namel3ss.language import Diagnostic, Severity
 from tests.declarations.checks import check, codes, declared, marked, model, only
 
 
+@pytest.mark.security(41)
 def test_an_unset_variable_is_a_warning_in_the_check_and_an_error_when_the_model_is_used():
     program = model("config: { num_ctx: env.SIZE }")
     found = only(program)
@@ -59,6 +60,7 @@ def test_the_text_of_a_variable_is_read_by_the_settings_type(settings: str, text
     assert (read, type(read)) == (value, type(value))
 
 
+@pytest.mark.security(41)
 def test_a_variable_that_does_not_fit_is_an_error_that_does_not_show_it():
     found = only(model("config: { num_ctx: env.SIZE }", SIZE="hunter2"))
 
@@ -87,6 +89,7 @@ def test_model_and_provider_may_come_from_the_environment():
         unset.models["m"].settings({})
 
 
+@pytest.mark.security(41)
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
@@ -109,6 +112,7 @@ def test_a_secret_in_the_file_is_an_error_that_does_not_show_it(settings: str, n
     assert program.models == {}
 
 
+@pytest.mark.security(41)
 @pytest.mark.parametrize(
     "settings",
     [

@@ -18,6 +18,7 @@ _SMALL, _LARGE = 15, 60
 _TEXTS = growing_texts()
 
 
+@pytest.mark.security(40)
 @pytest.mark.parametrize("work", [parse, check_text, format_text], ids=lambda work: work.__name__)
 @pytest.mark.parametrize("name", _TEXTS)
 def test_work_grows_with_the_text(name: str, work: Callable[[str], object]):

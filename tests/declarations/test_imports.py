@@ -145,6 +145,7 @@ def test_a_misspelt_file_name_is_recognised(tmp_path: Path):
     assert only(program).help == "did you mean `./parts/models.ai`?"
 
 
+@pytest.mark.security(40)
 @pytest.mark.parametrize(
     ("written", "code"),
     [
@@ -178,6 +179,7 @@ def test_root_widens_the_project(tmp_path: Path):
     assert (codes(program), list(program.models)) == ([], ["shared"])
 
 
+@pytest.mark.security(40)
 @pytest.mark.skipif(os.name != "posix", reason="symbolic links as on Unix")
 @pytest.mark.parametrize("link", ["link.ai", "folder/models.ai"])
 def test_a_link_that_leads_out_of_the_project_is_refused(tmp_path: Path, link: str):
@@ -209,6 +211,7 @@ def test_an_imported_file_that_is_no_text_says_so_in_its_own_place(tmp_path: Pat
     assert (found.code, found.source.path) == ("N3902", str(tmp_path / "models.ai"))
 
 
+@pytest.mark.security(40)
 def test_long_chains_end_with_one_finding():
     texts = {f"{n}.ai": f'import "{n + 1}.ai"\n' for n in range(1, 100)}
 
@@ -218,6 +221,7 @@ def test_long_chains_end_with_one_finding():
     assert (found.code, found.source.path) == ("N3404", "31.ai")
 
 
+@pytest.mark.security(40)
 def test_the_number_of_files_is_bounded():
     texts = {f"{n}.ai": "" for n in range(1000)}
     reader = _Texts(texts)

@@ -52,6 +52,7 @@ def test_a_file_without_permission_is_one_finding(tmp_path: Path):
     assert codes(_read(path)) == ["N3909"]
 
 
+@pytest.mark.security(40)
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_named_pipe_does_not_hang(tmp_path: Path):
     path = tmp_path / "app.ai"

@@ -48,6 +48,7 @@ def test_templates_print_data(template: str, text: str):
     assert rendered(template) == text
 
 
+@pytest.mark.security(38)
 @pytest.mark.parametrize(
     "template",
     [
@@ -80,6 +81,7 @@ def test_nothing_but_data_can_be_reached(template: str):
     assert type(raised.value).__name__ in ("TemplateError", "TemplateAssertionError")
 
 
+@pytest.mark.security(38)
 @pytest.mark.parametrize(
     "template",
     [
@@ -107,6 +109,7 @@ def test_rendering_ends_whatever_the_template_does(template: str):
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.security(38)
 def test_loops_go_round_as_often_as_allowed():
     assert rendered("{% for a in many %}{% for b in many[:99] %}.{% endfor %}{% endfor %}") == "." * 99_000
     assert MOST_ROUNDS == 100_000

@@ -242,6 +242,7 @@ async def test_proxy_that_speaks_no_http_or_refuses_is_named(connect, ask, monke
     )
 
 
+@pytest.mark.security(46)
 @pytest.mark.fault(9)
 async def test_certificate_that_nobody_signed_is_a_tls_failure_and_nothing_is_sent(connect, ask):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -265,6 +266,7 @@ async def test_silence_in_the_handshake_ends_with_the_connect_timeout(server, co
     assert type(asked.failure) is OllamaConnectTimeoutError
 
 
+@pytest.mark.security(21)
 @pytest.mark.fault(10)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirect_is_not_followed_and_says_where_it_leads(server, connect, ask, status):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import unicodedata
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ def check_everything_that_always_holds(text: str) -> None:
     )
 
 
+@pytest.mark.security(40)
 @FUZZING
 @given(pieces)
 @example("ai model m {\n" + "{" * 70)
@@ -57,6 +59,7 @@ def test_any_row_of_pieces_inside_a_declaration_parses(text: str) -> None:
     check_everything_that_always_holds("ai model m <" + text + "\n>")
 
 
+@pytest.mark.security(40)
 @FUZZING
 @given(any_text)
 def test_any_characters_parse(text: str) -> None:

@@ -41,6 +41,7 @@ def test_a_byte_that_is_not_utf8_is_shown_in_its_line() -> None:
     assert finding.source.line_text(2) == "ab\ufffdcd"
 
 
+@pytest.mark.security(40)
 def test_a_text_over_the_limit_is_refused_with_one_finding() -> None:
     result = parse("#" * (MAX_BYTES + 1))
 

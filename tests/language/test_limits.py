@@ -62,6 +62,7 @@ def test_findings_do_not_grow_with_the_length(name: str) -> None:
     assert len(result.diagnostics) <= 2 * MAX_PER_FILE + 1
 
 
+@pytest.mark.security(40)
 def test_nesting_up_to_the_limit_is_read_and_one_deeper_refused_once() -> None:
     def nested(depth: int) -> str:
         return "ai model m " + "{a:" * depth + "1" + "}" * depth
@@ -81,6 +82,7 @@ def test_lists_and_references_count_as_nesting() -> None:
     ]
 
 
+@pytest.mark.security(40)
 def test_ten_thousand_pairs_are_read_and_one_more_refused_once() -> None:
     assert parse(HEAD + "a: 1\n" * 10_000 + "}").diagnostics == ()
 

@@ -147,6 +147,7 @@ def _own_address() -> str:
         return str(probe.getsockname()[0])
 
 
+@pytest.mark.security(42)
 async def test_a_hostile_file_makes_no_connection_and_sends_no_header(tmp_path: Path) -> None:
     foreign, local = _Listener(), _Listener()
     async with (

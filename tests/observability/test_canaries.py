@@ -138,6 +138,7 @@ def recorded(sdk: MemorySdk, listener: Listener) -> list[str]:
     return [*spans, *metrics, *(repr(call) for call in listener.calls)]
 
 
+@pytest.mark.security(24, 25)
 @pytest.mark.parametrize("fault", ["", *get_args(FaultName)])
 async def test_no_log_error_metric_span_or_repr_holds_a_secret_or_what_was_said(
     fault: str, heard: Heard, listener: Listener, sdk: MemorySdk

@@ -70,6 +70,7 @@ def test_headers_with_credentials_are_masked_and_others_kept() -> None:
     assert redacted["Accept"] == "*/*"
 
 
+@pytest.mark.security(25)
 @pytest.mark.parametrize(
     "text",
     [
@@ -140,6 +141,7 @@ def test_a_structured_record_is_one_json_object_with_its_fields() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}", entry["time"])
 
 
+@pytest.mark.security(26)
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=200))
 def test_nobody_can_forge_a_record_with_line_ends_or_escape_sequences(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -79,12 +80,27 @@ def run(installed: Path, *command: str, cwd: Path) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.security(48)
 def test_wheel_holds_the_grammar_and_no_tests(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
     assert "namel3ss/grammar/namel3ss.lark" in names
     assert "namel3ss/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "examples/", "docs/", "grammar/"))]
+
+
+@pytest.mark.security(48)
+def test_wheel_holds_the_files_of_the_repository_byte_by_byte_and_none_that_runs_by_itself(
+    wheel: Path,
+) -> None:
+    with zipfile.ZipFile(wheel) as packed:
+        shipped = {name: packed.read(name) for name in packed.namelist() if ".dist-info/" not in name}
+
+    # As it was when the wheel was made.
+    source = wheel.parents[1] / "source"
+    own = {name: source / re.sub("^namel3ss/grammar/", "grammar/", name) for name in shipped}
+    assert [name for name in shipped if not name.startswith("namel3ss/") or name.endswith(".pth")] == []
+    assert [name for name, file in own.items() if shipped[name] != file.read_bytes()] == []
 
 
 def test_installed_wheel_checks_a_file(installed: Path, tmp_path: Path) -> None:

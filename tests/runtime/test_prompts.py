@@ -80,6 +80,7 @@ async def test_a_prompt_without_output_answers_with_text_and_sends_no_schema(tmp
     assert asked[0].settings == {"temperature": 0.5}
 
 
+@pytest.mark.security(39)
 async def test_what_a_user_passes_in_is_never_rendered(tmp_path: Path):
     asked, answer = answers("")
 

@@ -40,6 +40,7 @@ def test_the_program_is_found_on_the_path(tmp_path):
     assert find_executable({"PATH": f"/nowhere{os.pathsep}{file.parent}"}) == str(file)
 
 
+@pytest.mark.security(43)
 @pytest.mark.parametrize("path", ["", ".", "bin", f"{os.pathsep}.", f"relative{os.pathsep}./bin"])
 def test_the_program_is_never_taken_from_the_current_directory(tmp_path, monkeypatch, path):
     program(tmp_path)
@@ -67,6 +68,7 @@ def test_installing_is_explained_for_each_platform(platform, words):
     assert words in how_to_install(platform)
 
 
+@pytest.mark.security(43, 44)
 def test_a_server_gets_what_it_needs_and_no_secrets():
     given = {
         "PATH": "/bin",
@@ -212,6 +214,7 @@ def test_only_one_holds_the_lock(tmp_path):
         assert third
 
 
+@pytest.mark.security(45)
 def test_a_folder_that_others_may_read_is_closed_to_them(tmp_path):
     folder = tmp_path / "state"
     folder.mkdir(mode=0o755)

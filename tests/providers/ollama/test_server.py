@@ -172,6 +172,7 @@ async def test_two_programs_start_one_server(here):
     assert process_table().mark(pid) is None
 
 
+@pytest.mark.security(43, 44)
 async def test_what_a_server_gets_is_its_address_and_no_secrets(here):
     stand_in = here.install()
     manager = here.manager(
@@ -196,6 +197,7 @@ async def test_what_a_server_gets_is_its_address_and_no_secrets(here):
     assert not {"OLLAMA_API_KEY", "OPENAI_API_KEY", "PYTHONPATH"} & set(got)
 
 
+@pytest.mark.security(43)
 async def test_the_server_leads_a_session_of_its_own(here):
     stand_in = here.install()
 
@@ -205,6 +207,7 @@ async def test_the_server_leads_a_session_of_its_own(here):
     assert os.getsid(pid) == os.getpgid(pid) == pid != os.getsid(0)
 
 
+@pytest.mark.security(45)
 async def test_files_about_a_server_are_for_the_user_alone(here):
     here.install()
 
@@ -303,6 +306,7 @@ async def test_without_the_program_the_error_says_how_to_install_it(tmp_path, fr
     assert "Install it:" in (caught.value.suggestion or "")
 
 
+@pytest.mark.security(43, 44)
 @pytest.mark.parametrize(
     ("url", "words"),
     [
