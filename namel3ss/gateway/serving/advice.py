@@ -24,7 +24,12 @@ class Advice(NamedTuple):
 
 def advise(plan: GatewayPlan, *, has_tls: bool = False) -> tuple[Advice, ...]:
     """All of it, the worst first. No server is asked and nothing is opened."""
-    found = (*_about_administration(plan), *_about_callers(plan, has_tls=has_tls), *_about_servers(plan))
+    found = (
+        *_about_administration(plan),
+        *_about_callers(plan, has_tls=has_tls),
+        *_about_servers(plan),
+        *_about_prompts(plan),
+    )
     return tuple(sorted(found, key=lambda advice: advice.option is None))
 
 
@@ -72,3 +77,8 @@ def _about_servers(plan: GatewayPlan) -> Iterator[Advice]:
             yield Advice(
                 f"The api_key of `{backend.name}` goes over plain HTTP, where it can be read on the way."
             )
+
+
+def _about_prompts(plan: GatewayPlan) -> Iterator[Advice]:
+    if plan.settings.store_prompts:
+        yield Advice("This version stores no prompts and answers: store_prompts changes nothing.")
