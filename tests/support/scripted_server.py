@@ -378,6 +378,8 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        # asyncio does it only where a socket says that it is TCP's, and each step would wait for the client's receipt.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server._connection_made(self)
         self.number = self._server.connections_made
         self._task = asyncio.get_running_loop().create_task(self._serve())
@@ -456,13 +458,31 @@ class _Connection(asyncio.Protocol):
         first, *fields = raw_head.decode("latin-1").split("\r\n")
         method, path, _ = first.split(" ", 2)
         headers = [(name, value.strip()) for name, _, value in (pair.partition(":") for pair in fields)]
-        length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
         self._received = bytearray(rest)
+        named = {name.lower(): value for name, value in headers}
+        if named.get("transfer-encoding") == "chunked":
+            body = await self._read_chunks()
+        else:
+            body = await self._read_bytes(int(named.get("content-length", 0)))
+        return Request(method, path, headers, body, self.number, time.monotonic())
+
+    async def _read_chunks(self) -> bytes:
+        body = b""
+        while True:
+            while b"\r\n" not in self._received:
+                await self._more()
+            size = self._received.partition(b"\r\n")[0]
+            piece = await self._read_bytes(len(size) + 2 + int(size, 16) + 2)
+            if int(size, 16) == 0:
+                return body
+            body += piece[len(size) + 2 : -2]
+
+    async def _read_bytes(self, length: int) -> bytes:
         while len(self._received) < length:
             await self._more()
-        body = bytes(self._received[:length])
+        found = bytes(self._received[:length])
         del self._received[:length]
-        return Request(method, path, headers, body, self.number, time.monotonic())
+        return found
 
     async def _more(self) -> None:
         if self._lost.is_set():
