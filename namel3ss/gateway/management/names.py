@@ -37,13 +37,13 @@ def registry_name(name: str, *, cloud_models: bool = False) -> ModelName:
     if not _GRAMMAR.fullmatch(name) or ".." in name:
         raise Refusal(
             Reason.bad_request,
-            "invalid model name",
-            suggestion=f"{_what_is_wrong(name)} A name is model:tag or namespace/model:tag.",
+            f"invalid model name: {_what_is_wrong(name)}.",
+            suggestion="A name is model:tag or namespace/model:tag.",
         )
     if name.lower().endswith(":local"):
         # Ollama takes this for a place where the model runs, and pulls another tag than the one that is written.
         raise Refusal(
-            Reason.bad_request, "invalid model name", suggestion="`:local` is no tag: leave it out."
+            Reason.bad_request, "invalid model name: `:local` is no tag.", suggestion="Leave it out."
         )
     parsed = parse_model_name(name)
     if parsed.is_cloud and not cloud_models:
@@ -77,15 +77,15 @@ def check_digest(digest: str) -> str:
 def _what_is_wrong(name: str) -> str:
     shown = name[:_SHOWN]
     if not name:
-        return "The name is empty."
+        return "it is empty"
     if re.search(r"\s", name) or not name.isprintable():
-        return "The name holds a blank or a character that cannot be seen."
+        return "it holds a blank or a character that cannot be seen"
     if "://" in name:
-        return f"{shown!r} has a scheme."
+        return f"{shown!r} has a scheme"
     if "@" in name:
-        return f"{shown!r} has an @; digests are not names."
+        return f"{shown!r} has an @, and digests are not names"
     if ".." in name:
-        return f"{shown!r} holds two dots."
+        return f"{shown!r} holds two dots"
     if name.count("/") > 1 or ("/" in name and "." in name.partition("/")[0]):
-        return f"{shown!r} names a registry; only the default one is used."
-    return f"{shown!r} is not of letters, digits, _ . and -, in parts of at most 80."
+        return f"{shown!r} names a registry, and only the default one is used"
+    return f"{shown!r} is not of letters, digits, _ . and -, in parts of at most 80"

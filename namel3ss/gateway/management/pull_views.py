@@ -76,9 +76,7 @@ class PullViews:
         fields = await read_fields(exchange)
         model = text_field(fields, "model") or text_field(fields, "name")
         if not model:
-            raise Refusal(
-                Reason.model_required, "Model name is required", suggestion='Send {"model": "llama3:8b"}.'
-            )
+            raise Refusal(Reason.model_required, "Model name is required")
         wants_events = b"text/event-stream" in exchange.headers.get(b"accept", b"")
         streamed = is_streamed(fields, by_default=wants_events)
         jobs = await self._start(exchange, model)

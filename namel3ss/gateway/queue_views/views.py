@@ -5,26 +5,26 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from namel3ss.gateway.answering import EVENTS_TYPE, event, send_document, start_stream, while_connected
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.live import Stage
 from namel3ss.gateway.principal import Scope
 from namel3ss.gateway.queue_views.descriptions import described, queue_entry
+from namel3ss.gateway.queue_views.head import SHOWN, Head, waiting_of
 from namel3ss.gateway.routes import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.live import LiveRequest, LiveRequests
     from namel3ss.gateway.principal import Principal
-    from namel3ss.scheduling import Position, Scheduler
+    from namel3ss.scheduling import Scheduler
 
 __all__ = ["QueueViews"]
-
-_SHOWN: Final = 200
 
 
 class QueueViews:
@@ -45,6 +45,7 @@ class QueueViews:
     ) -> None:
         self._live = live
         self._scheduler = scheduler
+        self._head = Head(live, scheduler)
         self._status = status
         self._watchers_per_user = watchers_per_user
         self._tick_s = tick_s
@@ -70,10 +71,7 @@ class QueueViews:
     async def queue(self, exchange: Exchange) -> None:
         """The whole queue, its first entries in the order in which they would start."""
         waiting, running = await self._counts()
-        entries = [
-            queue_entry(request, position, _now())
-            for request, position in await self._first([*self._live.by_id.values()])
-        ]
+        entries = [queue_entry(request, position, _now()) for request, position in await self._head.placed()]
         await send_document(
             exchange,
             {"queue_length": waiting, "processing": running > 0, "running": running, "entries": entries},
@@ -82,12 +80,13 @@ class QueueViews:
     async def list_requests(self, exchange: Exchange) -> None:
         """The caller's requests, those that run first; an operator's list holds everybody's."""
         principal = _principal(exchange)
-        seen = list(self._live.seen_by(principal, all_users=principal.may(Scope.OPERATOR)))
-        running = heapq.nsmallest(
-            _SHOWN, (each for each in seen if each.stage is not Stage.WAITING), key=_arrival
-        )
+        sees_all = principal.may(Scope.OPERATOR)
+        seen = list(self._live.seen_by(principal, all_users=sees_all))
+        under_way = (request for request in seen if request.stage is not Stage.WAITING)
+        running = heapq.nsmallest(SHOWN, under_way, key=attrgetter("arrived_at"))
+        first = await (self._head.placed() if sees_all else self._head.first_of(waiting_of(seen)))
         told = [described(request, None, _now()) for request in running]
-        told += [described(request, position, _now()) for request, position in await self._first(seen)]
+        told += [described(request, position, _now()) for request, position in first]
         await send_document(exchange, {"requests": told, "total": len(seen)})
 
     async def show_request(self, exchange: Exchange) -> None:
@@ -158,24 +157,9 @@ class QueueViews:
         position = await self._scheduler.position(request.id) if waits else None
         return described(request, position, _now())
 
-    async def _first(self, requests: Sequence[LiveRequest]) -> list[tuple[LiveRequest, Position | None]]:
-        """Of those that wait the first ones, by position."""
-        waiting = [request for request in requests if request.stage is Stage.WAITING]
-        placed = [(request, await self._scheduler.position(request.id)) for request in waiting]
-        return heapq.nsmallest(_SHOWN, placed, key=_place)
-
     async def _counts(self) -> tuple[int, int]:
         statistics = await self._scheduler.statistics()
         return statistics.waiting, statistics.running
-
-
-def _place(placed: tuple[LiveRequest, Position | None]) -> tuple[float, float]:
-    request, position = placed
-    return (float("inf") if position is None else position.at_least, request.arrived_at)
-
-
-def _arrival(request: LiveRequest) -> float:
-    return request.arrived_at
 
 
 async def _news_or_tick(news: asyncio.Event, tick_s: float) -> None:

@@ -86,7 +86,7 @@ def test_any_other_spelling_is_refused(name: str):
         check_pullable(name, ["*"])
 
     assert caught.value.reason is Reason.bad_request
-    assert caught.value.message == "invalid model name"
+    assert caught.value.message.startswith("invalid model name: ")
 
 
 @pytest.mark.parametrize("name", ["llama3:cloud", "llama3:CLOUD", "gpt-oss:120b-cloud"])

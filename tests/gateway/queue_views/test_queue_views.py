@@ -12,7 +12,7 @@ from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.live import LiveRequest, LiveRequests, Stage
 from namel3ss.gateway.principal import Scope
 from namel3ss.gateway.queue_views import QueueViews
-from namel3ss.scheduling import Policy, Scheduler, Server
+from namel3ss.scheduling import Policy, Position, Scheduler, Server
 from tests.gateway.management.calling import OPERATOR, USER, call, principal, refused, start_call
 
 if TYPE_CHECKING:
@@ -29,10 +29,18 @@ ADMIN = principal(Scope.ADMIN, user="root")
 STATUS = {"status": "ok", "provider": "ollama", "queue_stats": {"recent_completions": 0}, "servers": []}
 
 
+class CountingScheduler(Scheduler):
+    looked_up = 0
+
+    async def position(self, request_id: str) -> Position | None:
+        self.looked_up += 1
+        return await super().position(request_id)
+
+
 class Desk:
     """A scheduler with one slot, and requests that wait at it as the forwarder has them."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: CountingScheduler) -> None:
         self.scheduler = scheduler
         self.live = LiveRequests()
         self.handlers: Handlers = QueueViews(
@@ -91,7 +99,7 @@ class Desk:
 async def desk() -> AsyncIterator[Desk]:
     async with AsyncExitStack() as stack:
         policy = Policy(max_waiting=10_000, max_waiting_per_user=10_000)
-        scheduler = await stack.enter_async_context(Scheduler([Server(name="gpu1")], policy=policy))
+        scheduler = await stack.enter_async_context(CountingScheduler([Server(name="gpu1")], policy=policy))
         made = Desk(scheduler)
         stack.push_async_callback(made.aclose)
         yield made
@@ -136,6 +144,23 @@ async def test_a_long_queue_is_shown_in_part_and_counted_whole():
 
     assert answer["queue_length"] == 300
     assert [entry["position"] for entry in answer["entries"]] == list(range(200))
+
+
+async def test_a_long_queue_is_looked_through_once_for_all_who_look():
+    async with desk() as here:
+        for number in range(251):
+            await here.arrive(f"r{number}")
+        first = (await call(here.handlers, "GET", "/api/admin/queue", by=ADMIN)).json["entries"]
+        looked_up = here.scheduler.looked_up
+        await here.end("r1")
+        second = (await call(here.handlers, "GET", "/api/admin/queue", by=ADMIN)).json["entries"]
+        third = (await call(here.handlers, "GET", "/requests", by=OPERATOR)).json["requests"]
+
+    assert looked_up == 250
+    assert here.scheduler.looked_up == looked_up
+    assert [entry["id"] for entry in second] == [entry["id"] for entry in first][1:]
+    assert third[0]["id"] == "r0"
+    assert [entry["id"] for entry in third[1:]] == [entry["id"] for entry in second]
 
 
 async def test_a_user_lists_their_own_and_an_operator_everybodys():
