@@ -156,6 +156,7 @@ class Delivery:
         finally:
             self._interruption.end()
             self._look.end()
+            self._live.outcome = self._outcome or _INTERRUPTED
             forwarder.live.remove(self._live)
         return self._outcome == "ok" and self._status == 200
 
@@ -240,7 +241,8 @@ class Delivery:
             on_wedged=self._send_when_cured,
         )
         self._sent_at = live.started_at = forwarder.now()
-        live.server, live.stage = lease.server, Stage.SENT
+        live.server = lease.server
+        live.reach(Stage.SENT)
         look.expect(lease.server, job.first_piece_s(forwarder.limits))
         forwarder.watch.add(look)
         answer: UpstreamAnswer | None = None
@@ -299,7 +301,7 @@ class Delivery:
             await self._fail_at_once(reader.error, attempt)
         attempt.first_token()
         self._first_token_s = self._forwarder.now() - (self._sent_at or 0.0)
-        live.stage = Stage.STREAMING
+        live.reach(Stage.STREAMING)
         if not self._exchange.started:
             headers = (*STREAM_HEADERS, *self._queue_headers())
             await self._exchange.start(200, [(b"content-type", answer.content_type), *headers])
