@@ -23,7 +23,7 @@ import select
 import socket
 import ssl
 from collections import deque
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import httptools
@@ -160,6 +160,7 @@ class _Connection(asyncio.Protocol):
         "_is_paused",
         "_is_sent",
         "_parser",
+        "_poll",
         "_pool",
         "_transport",
         "_writable",
@@ -178,6 +179,7 @@ class _Connection(asyncio.Protocol):
         self._is_paused = False
         self._is_sent = True
         self._writable: asyncio.Future[None] | None = None
+        self._poll: Any = None  # select.poll() makes a type that has no name
         self.idle_since = 0.0
 
     # -- one request --------------------------------------------------------------------------------------------
@@ -256,12 +258,9 @@ class _Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return False
-        connection = transport.get_extra_info("socket")
-        if not hasattr(select, "poll"):  # Windows
-            return not select.select([connection], [], [], 0)[0]
-        poll = select.poll()
-        poll.register(connection, select.POLLIN)
-        return not poll.poll(0)
+        if self._poll is not None:
+            return not self._poll.poll(0)
+        return not select.select([transport.get_extra_info("socket")], [], [], 0)[0]  # Windows
 
     def abort(self) -> None:
         self._answer = None
@@ -282,6 +281,9 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own do not derive from it
+        if hasattr(select, "poll"):
+            self._poll = select.poll()
+            self._poll.register(transport.get_extra_info("socket"), select.POLLIN)
         self._pool.opened(self)
 
     def data_received(self, data: bytes) -> None:

@@ -72,7 +72,8 @@ class Backends:
         self._draw = draw
         self._models = tuple(dict.fromkeys(served.model for served in plan.models))
         self._probers: dict[str, Prober] = {}
-        self._keys: dict[str, str] = {model_key(name): name for name in reversed(self._models)}
+        self._spelt = {name: model_key(name) for name in self._models}
+        self._keys: dict[str, str] = {self._spelt[name]: name for name in reversed(self._models)}
         self._groups: dict[str, list[str]] = {}
         self._told: dict[str, Server] = {}
         self._telling: asyncio.Task[None] | None = None
@@ -203,7 +204,11 @@ class Backends:
 
     def model_key(self, model: str) -> str:
         """What the queue counts slots by: equal for two names that one runner answers for."""
-        return self._keys.get(model) or self._keys.get(model_key(model), model)
+        key = self._keys.get(model)
+        if key is not None:
+            return key
+        # By the spelling of the plan, which is asked for with every request; any other is read anew.
+        return self._keys.get(self._spelt.get(model) or model_key(model), model)
 
     def installed(self, server: str) -> tuple[Installed, ...] | None:
         """The models of a server; None until it has said."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import re
 import secrets
 import time
@@ -46,6 +47,8 @@ Handler: TypeAlias = "Callable[[Exchange], Awaitable[None]]"
 
 _logger: Final = logging.getLogger("namel3ss.gateway")
 
+# Ids of requests tell requests apart; they are no secrets, and the operating system need not be asked for each.
+_ids: Final = random.Random(secrets.randbits(128))
 _BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _INTERNAL: Final = Refusal(
@@ -99,7 +102,7 @@ class Front:
         if key is not None:
             # Nothing behind this line, and no log of the server's, ever sees the key.
             scope["path"], scope["raw_path"] = path, path.encode("latin-1")
-        exchange = Exchange(scope, receive, send, request_id=secrets.token_hex(8), client="")
+        exchange = Exchange(scope, receive, send, request_id=f"{_ids.getrandbits(64):016x}", client="")
         self._running.add(exchange)
         began = time.perf_counter()
         try:
