@@ -71,19 +71,24 @@ class ModelViews:
             await self._show_openai(exchange, exchange.parameters["model"])
             return
         fields = await read_fields(exchange)
-        name = model_field(fields)
-        verbose = fields.get("verbose") is True
-        await send_document(exchange, await self._shown(_principal(exchange), name, verbose=verbose))
+        name, principal = model_field(fields), _principal(exchange)
+        server, body = await self._shown(principal, name, verbose=fields.get("verbose") is True)
+        if manages(principal):
+            await exchange.reply(200, body)
+        else:
+            await send_document(exchange, for_everybody(decoded(server, body)))
 
     async def managed_model(self, exchange: Exchange) -> None:
         """One model of the managed list, with what `show` tells."""
         principal, name = _principal(exchange), exchange.parameters["name"]
-        shown = await self._shown(principal, name)
+        server, body = await self._shown(principal, name)
+        shown = decoded(server, body)
+        told = shown if manages(principal) else for_everybody(shown)
         wanted = model_key(self._known.named(principal, name))
         for model, served in await self._known.managed_by(principal):
             if model_key(model.name) == wanted:
                 entry = tags_entry(model, served, several_servers=self._several)
-                await send_document(exchange, {**shown, **entry})
+                await send_document(exchange, {**told, **entry})
                 return
         raise _not_found(name)
 
@@ -126,14 +131,14 @@ class ModelViews:
             raise _not_found(name)
         await send_document(exchange, openai_entry(model, name))
 
-    async def _shown(self, principal: Principal, name: str, *, verbose: bool = False) -> dict[str, Any]:
+    async def _shown(self, principal: Principal, name: str, *, verbose: bool = False) -> tuple[str, bytes]:
+        """What the first server that has a model says of it, as it says it."""
         model = self._known.named(principal, name)
         question: dict[str, object] = {"model": model} | ({"verbose": True} if verbose else {})
         for server in usable(self._fleet):
             answer = await ask(self._fleet, server, "POST", "/api/show", question)
             if answer.status == 200:
-                shown = decoded(server, answer.body)
-                return shown if manages(principal) else for_everybody(shown)
+                return server, answer.body
             if answer.status != 404:
                 raise Refusal(
                     Reason.bad_upstream,
