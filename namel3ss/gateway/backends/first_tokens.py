@@ -65,12 +65,15 @@ class FirstTokenTimes:
 
     def longest_s(self, silence: Silence, prompt_tokens: int) -> float:
         """How long the slowest of the last ones was silent, or would have been with this prompt."""
-        samples = self._samples.get(silence)
-        if not samples:
+        longest_s = self.known_s(silence, prompt_tokens)
+        if longest_s is None:
             longest_s = _COLD_S if silence.cold else _WARM_S
-        else:
-            longest_s = max(sample.scaled(prompt_tokens) for sample in samples)
         return max(longest_s, _LONGEST_WHOLE_S) if silence.whole else longest_s
+
+    def known_s(self, silence: Silence, prompt_tokens: int) -> float | None:
+        """The same where something was learnt; else None."""
+        samples = self._samples.get(silence, ())
+        return max((sample.scaled(prompt_tokens) for sample in samples), default=None)
 
     def drain_s(self, silence: Silence, elapsed_s: float, prompt_tokens: int) -> float:
         """How much longer a server may work on a request that was given up before its first piece."""

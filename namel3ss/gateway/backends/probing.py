@@ -43,6 +43,9 @@ class Timing:
 
     probe_s: float = 2.0
     question_s: float = 10.0
+    second_try_s: float = 10.0
+    """How long a tiny request must get nothing, so that its model counts as hanging."""
+    unload_s: float = 10.0
     listing_every_s: float = 60.0
     """While the server is in use; else five times as seldom."""
 

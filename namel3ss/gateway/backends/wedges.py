@@ -134,12 +134,13 @@ class WedgeWatch:
         return backend.is_quiet(attempt.key) and attempt in backend.silent(attempt.key)
 
     async def _is_loaded(self, backend: Backend, attempt: Attempt) -> bool:
-        listed = read_listing(
-            await fetch(backend.upstream, "GET", "/api/ps", timeout_s=self._timing.question_s)
-        )
+        body = await fetch(backend.upstream, "GET", "/api/ps", timeout_s=self._timing.question_s)
+        backend.catalogue.loaded = read_listing(body)
         digest = known.digest if (known := backend.catalogue.find(attempt.model)) is not None else None
         name = model_key(attempt.model)
-        return any(model_key(model.name) == name or model.digest == digest for model in listed)
+        return any(
+            model_key(model.name) == name or model.digest == digest for model in backend.catalogue.loaded
+        )
 
     async def _is_silent_again(self, backend: Backend, attempt: Attempt) -> bool:
         """Whether a tiny request gets nothing either. It is loaded as those who wait, so that it makes no difference."""
@@ -150,9 +151,9 @@ class WedgeWatch:
         else:
             path, body["prompt"], body["options"] = "/api/generate", ".", {**attempt.loader, "num_predict": 1}
         warm = attempt.silence._replace(cold=False, whole=False)
-        usual_s = backend.first_tokens.longest_s(warm, 1)
+        timeout_s = max(self._timing.second_try_s, backend.first_tokens.known_s(warm, 1) or 0.0)
         try:
-            await ask(backend.upstream, "POST", path, body, timeout_s=max(self._timing.question_s, usual_s))
+            await ask(backend.upstream, "POST", path, body, timeout_s=timeout_s)
         except UpstreamError as error:
             return error.kind is Failure.TIMEOUT
         return False
@@ -177,10 +178,8 @@ class WedgeWatch:
         """Whether the model is gone from memory. It goes when the last who holds it has let go."""
         body: dict[str, object] = {"model": attempt.model, "keep_alive": 0, "stream": False}
         try:
-            async with asyncio.timeout(self._timing.question_s):
-                await fetch(
-                    backend.upstream, "POST", "/api/generate", body, timeout_s=self._timing.question_s
-                )
+            async with asyncio.timeout(self._timing.unload_s):
+                await fetch(backend.upstream, "POST", "/api/generate", body, timeout_s=self._timing.unload_s)
                 while await self._is_loaded(backend, attempt):  # noqa: ASYNC110 - a server tells of it only when asked
                     await asyncio.sleep(_LOOK_PAUSE_S)
         except (*_TROUBLE, TimeoutError) as error:
