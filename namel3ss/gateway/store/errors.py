@@ -53,7 +53,7 @@ def store_down(cause: str) -> Refusal:
     return Refusal(
         Reason.store_down,
         f"The gateway's database did not do this: {cause}.",
-        suggestion="Try again in a moment; an administrator finds the cause in the gateway's log.",
+        suggestion="Try again in a moment.",
         retry_after_s=1.0,
     )
 

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from namel3ss.gateway.store.holders import Snapshot
     from namel3ss.gateway.store.store import Store
 
-__all__ = ["MAX_AGE_S", "Keyring"]
+__all__ = ["MAX_AGE_S", "POLL_S", "Keyring"]
 
 MAX_AGE_S: Final = 30.0
 
-_POLL_S: Final = 0.4
+POLL_S: Final = 0.4
 _RELOAD_S: Final = 15.0
 
 _logger = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class Keyring:
 
     async def _follow(self) -> None:
         while True:
-            await asyncio.sleep(_POLL_S)
+            await asyncio.sleep(POLL_S)
             try:
                 await self._look()
             except Refusal as refusal:

@@ -81,9 +81,9 @@ class Store:
     def __repr__(self) -> str:
         return f"<Store {self.url.render_as_string(hide_password=True)}>"
 
-    async def aclose(self) -> None:
-        """Finish what was begun and close the connections."""
-        await asyncio.gather(self._writer.close(_CLOSING_GRACE_S), self._reader.close(_CLOSING_GRACE_S))
+    async def aclose(self, *, grace_s: float = _CLOSING_GRACE_S) -> None:
+        """Finish what was begun and close the connections. What has not ended after `grace_s` is ended."""
+        await asyncio.gather(self._writer.close(grace_s), self._reader.close(grace_s))
 
     async def read(self, work: Callable[[Connection], ResultT]) -> ResultT:
         """What `work` reads in one transaction. Raises Refusal where the database does not answer in time."""
