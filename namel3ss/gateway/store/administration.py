@@ -41,6 +41,7 @@ class KeyAdministration:
         clock: Callable[[], float] = time.time,
     ) -> None:
         classes = None if plan is None else Classes.of(plan.settings.priorities)
+        self.store = store
         self._acts = Acts(store, applied=applied, clock=clock)
         passwords = Passwords()
         self.users = Users(self._acts, passwords, classes)
