@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
     from namel3ss.gateway.exchange import Exchange, Headers
 
-__all__ = ["EVENTS_TYPE", "LINES_TYPE", "event", "line", "send_document", "start_stream", "while_connected"]
+__all__ = [
+    "EVENTS_TYPE",
+    "LINES_TYPE",
+    "event",
+    "line",
+    "send_document",
+    "send_empty",
+    "start_stream",
+    "while_connected",
+]
 
 LINES_TYPE: Final = b"application/x-ndjson"
 EVENTS_TYPE: Final = b"text/event-stream; charset=utf-8"
@@ -29,6 +38,13 @@ async def send_document(
 ) -> None:
     """A whole answer in JSON."""
     await exchange.reply(status, msgspec.json.encode(value), JSON_TYPE, headers)
+
+
+async def send_empty(exchange: Exchange, status: int, content_type: bytes = b"") -> None:
+    """An answer that is only its status, as Ollama gives some."""
+    told = [(b"content-type", content_type)] if content_type else []
+    await exchange.start(status, [(b"content-length", b"0"), *told])
+    await exchange.finish()
 
 
 async def start_stream(exchange: Exchange, content_type: bytes) -> None:

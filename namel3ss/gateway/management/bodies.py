@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from namel3ss.gateway.dialects.go_faults import find_fault
 from namel3ss.gateway.errors import Reason, Refusal
 
 if TYPE_CHECKING:
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["is_streamed", "model_field", "read_fields", "text_field"]
 
 _LIMIT: Final = 1024 * 1024
+_KINDS: Final = {
+    bool: "a truth value",
+    int: "a number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+}
 
 
 async def read_fields(exchange: Exchange, *, required: bool = True) -> dict[str, Any]:
@@ -26,9 +35,12 @@ async def read_fields(exchange: Exchange, *, required: bool = True) -> dict[str,
             raise Refusal(Reason.bad_request, "missing request body")
         return {}
     try:
-        return msgspec.json.decode(body, type=dict[str, Any])
+        fields = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal(Reason.bad_request, "The request's body is not an object in JSON.") from error
+        raise Refusal(Reason.bad_request, find_fault(body)) from error
+    if not isinstance(fields, dict):
+        raise Refusal(Reason.bad_request, f"The request's body must be an object, not {_kind(fields)}.")
+    return fields
 
 
 def text_field(fields: Mapping[str, Any], name: str) -> str:
@@ -64,6 +76,6 @@ def is_streamed(fields: Mapping[str, Any], *, by_default: bool) -> bool:
 
 
 def _kind(value: object) -> str:
-    return {bool: "a truth value", int: "a number", float: "a number", list: "a list", dict: "an object"}.get(
-        type(value), "that"
-    )
+    if value is None:
+        return "null"
+    return _KINDS[type(value)]

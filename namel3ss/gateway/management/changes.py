@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from namel3ss.gateway.answering import send_document, while_connected
+from namel3ss.gateway.answering import send_document, send_empty, while_connected
 from namel3ss.gateway.authority import name_matches
 from namel3ss.gateway.dialects.cleaning import clean_error
 from namel3ss.gateway.errors import Reason, Refusal
@@ -24,7 +24,7 @@ from namel3ss.gateway.management.names import check_digest, registry_name
 from namel3ss.gateway.management.passing import Upload, pass_answer
 from namel3ss.gateway.routes import Action
 from namel3ss.gateway.upstream import UpstreamError
-from namel3ss.providers.local.ollama import model_key
+from namel3ss.providers.local.ollama import model_key, parse_model_name
 from namel3ss.scheduling.errors import SchedulingError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Changes:
         """`/api/delete`, on every server that has the model or on the one that is named. Its answer is empty, as Ollama's."""
         fields = await read_fields(exchange)
         await self._delete(exchange, model_field(fields))
-        await exchange.reply(200, b"")
+        await send_empty(exchange, 200)
 
     async def remove_model(self, exchange: Exchange) -> None:
         """The same, for the managed list."""
@@ -109,7 +109,10 @@ class Changes:
             self._fleet, server, "POST", "/api/copy", {"source": source, "destination": destination}
         )
         await self._fleet.refresh(server)
-        await exchange.reply(answer.status, clean_error(answer.body), answer.content_type or _JSON)
+        if answer.body:
+            await exchange.reply(answer.status, clean_error(answer.body), answer.content_type or _JSON)
+        else:
+            await send_empty(exchange, answer.status)
 
     async def create(self, exchange: Exchange) -> None:
         """`/api/create`, on one server."""
@@ -144,8 +147,7 @@ class Changes:
         path = f"/api/blobs/{digest}"
         if exchange.method == "HEAD":
             answer = await ask(self._fleet, server, "HEAD", path)
-            await exchange.start(answer.status, [(b"content-length", b"0")])
-            await exchange.finish()
+            await send_empty(exchange, answer.status, answer.content_type)
             return
         upload = Upload(exchange, _LARGEST_FILE)
         await self._note(exchange, "model.file", digest, {"servers": [server]})
@@ -156,7 +158,8 @@ class Changes:
         model = self._known.named(_principal(exchange), name)
         chosen = chosen_server(self._fleet, exchange)
         servers = usable(self._fleet) if chosen is None else (chosen,)
-        await self._note(exchange, "model.delete", model, {"servers": list(servers)})
+        shown = str(parse_model_name(model))
+        await self._note(exchange, "model.delete", shown, {"servers": list(servers)})
         answers = await asyncio.gather(
             *(ask(self._fleet, server, "DELETE", "/api/delete", {"model": model}) for server in servers)
         )

@@ -10,7 +10,7 @@ from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.management.fleet import ask_all
 from namel3ss.gateway.management.listing import installed_models, newest_first
 from namel3ss.gateway.principal import Scope
-from namel3ss.providers.local.ollama import model_key, parse_model_name
+from namel3ss.providers.local.ollama import model_key
 
 if TYPE_CHECKING:
     from namel3ss.gateway.authority import Authority
@@ -80,7 +80,7 @@ class KnownModels:
                 raise
             if not may_manage(principal, name):
                 raise
-            return str(parse_model_name(name))
+            return name
 
     async def aclose(self) -> None:
         """Ask nothing more."""

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from namel3ss._version import __version__
-from namel3ss.gateway.answering import send_document
+from namel3ss.gateway.answering import line, send_document
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.management.bodies import model_field, read_fields
 from namel3ss.gateway.management.fleet import ask, ask_all, decoded, usable
@@ -54,7 +54,7 @@ class ModelViews:
         found = await self._known.callable_by(_principal(exchange))
         if exchange.route is not None and exchange.route.dialect is Dialect.OPENAI:
             models = [openai_entry(model, model.name) for model, _ in found]
-            await send_document(exchange, {"object": "list", "data": models})
+            await _send_openai(exchange, {"object": "list", "data": models})
             return
         entries = [tags_entry(model, served, several_servers=self._several) for model, served in found]
         await send_document(exchange, {"models": entries})
@@ -129,7 +129,7 @@ class ModelViews:
         model = (await self._known.installed()).get(wanted)
         if model is None:
             raise _not_found(name)
-        await send_document(exchange, openai_entry(model, name))
+        await _send_openai(exchange, openai_entry(model, name))
 
     async def _shown(self, principal: Principal, name: str, *, verbose: bool = False) -> tuple[str, bytes]:
         """What the first server that has a model says of it, as it says it."""
@@ -161,6 +161,11 @@ def cloud_status(plan: GatewayPlan) -> dict[str, object]:
     """In Ollama's form; its `source` says where a prohibition comes from."""
     allowed = plan.settings.cloud_models
     return {"disabled": not allowed, "source": "none" if allowed else "config"}
+
+
+async def _send_openai(exchange: Exchange, value: object) -> None:
+    """As the server writes what is not its own protocol."""
+    await exchange.reply(200, line(value), b"application/json")
 
 
 def _principal(exchange: Exchange) -> Principal:

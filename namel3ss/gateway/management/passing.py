@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from namel3ss.gateway.answering import LINES_TYPE, start_stream
+from namel3ss.gateway.answering import LINES_TYPE, send_empty, start_stream
 from namel3ss.gateway.dialects.cleaning import clean_error
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.exchange import CallerLeft
@@ -64,6 +64,9 @@ async def pass_answer(exchange: Exchange, server: str, answer: UpstreamAnswer) -
         body = await answer.read(_LONGEST_ERROR)
     except UpstreamError as error:
         raise failed(server, error) from error
+    if not body:
+        await send_empty(exchange, answer.status)
+        return
     if answer.status >= 300:
         body = clean_error(body)
     await exchange.reply(answer.status, body, answer.content_type or b"application/json")

@@ -155,9 +155,7 @@ def refusal_of_pull(error: OllamaError, job: PullJob) -> Refusal:
     if isinstance(error, OllamaServerUnreachableError):
         return Refusal(Reason.server_down, f"The server {job.server} is not running.", retry_after_s=5.0)
     if isinstance(error, OllamaManifestUnknownError):
-        return Refusal(
-            Reason.pull_failed, _NO_MANIFEST, suggestion="The registry has no such model: check name and tag."
-        )
+        return Refusal(Reason.pull_failed, _NO_MANIFEST)
     message = (
         error.message if isinstance(error, OllamaModelPullError) else f"The pull failed: {error.message}"
     )

@@ -69,7 +69,7 @@ class PullViews:
         await while_connected(exchange, _all_ended(jobs))
         if (refusal := first_failure(jobs)) is not None:
             raise refusal
-        await send_document(exchange, {"status": "success"})
+        await exchange.reply(200, b'{"status":"success"}', b"application/json")
 
     async def start_pull(self, exchange: Exchange) -> None:
         """The managed pull: its end as one document, or its progress as lines or events."""

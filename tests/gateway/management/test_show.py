@@ -109,8 +109,8 @@ async def test_the_next_server_is_asked_where_one_does_not_have_the_model(
     ("body", "status", "words"),
     [
         (b"", 400, "missing request body"),
-        (b"{", 400, "not an object in JSON"),
-        (b"[]", 400, "not an object in JSON"),
+        (b"{", 400, "unexpected EOF"),
+        (b"[]", 400, "must be an object, not a list"),
         (b"{}", 400, "model is required"),
         (b'{"model": 7}', 400, "model must be a text, not a number"),
         (b'{"model": "a:"}', 400, "invalid model name"),
