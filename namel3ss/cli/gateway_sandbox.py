@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,4 +30,5 @@ def offline_servers(session: Session, plan: GatewayPlan, tokens_per_second: floa
             backend.name: stack.enter_context(SandboxServer(options)).url for backend in plan.backends
         }
         session.output.note("Sandbox: no model runs, the answers are made up.")
-        yield plan.moved(addresses)
+        # Nothing leaves the machine, and so nothing is asked elsewhere.
+        yield replace(plan.moved(addresses), fallback=None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -19,7 +20,7 @@ from namel3ss.cli.session import Command, Session, pass_session
 from namel3ss.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from ssl import SSLContext
 
     from namel3ss.declarations import ProgramFile
@@ -50,6 +51,11 @@ if TYPE_CHECKING:
 @click.option(
     "--expose-admin", is_flag=True, help="Serve the administration although other machines can reach it."
 )
+@click.option(
+    "--access-log",
+    type=click.Choice(["text", "json"]),
+    help="Write a line for each request to stderr.",
+)
 @click.option("--trust-every-proxy", is_flag=True, help="Believe X-Forwarded-For whoever sends it.")
 @reading_options
 @pass_session
@@ -63,6 +69,7 @@ def command(
     tls_cert: Path | None,
     tls_key: Path | None,
     expose_admin: bool,
+    access_log: Literal["text", "json"] | None,
     trust_every_proxy: bool,
 ) -> ExitCode:
     """Serve a gateway of FILE until Ctrl-C or SIGTERM: one address for many users of its Ollama servers.
@@ -86,6 +93,8 @@ def command(
         return ExitCode.OK
     _advise(session, plan, granted, has_tls=tls is not None)
     with contextlib.suppress(KeyboardInterrupt, Terminated), contextlib.ExitStack() as stack:
+        if access_log is not None:
+            stack.enter_context(_access_log(session, access_log))
         if sandbox:
             plan = stack.enter_context(offline_servers(session, plan, tokens_per_second))
         _serve(session, program, plan, tls)
@@ -106,7 +115,27 @@ def _serve(session: Session, program: ProgramFile, plan: GatewayPlan, tls: SSLCo
         tls=tls,
         terminal=session.output.stderr,
         on_ready=say,
+        environ=session.environ,
     )
+
+
+@contextlib.contextmanager
+def _access_log(session: Session, form: Literal["text", "json"]) -> Iterator[None]:
+    """Write the front's line for each request while inside. It holds no key, no query and nothing of the content."""
+    from namel3ss.observability.logs import JsonFormatter, LineFormatter
+
+    handler = logging.StreamHandler(session.output.stderr)
+    handler.setFormatter(JsonFormatter() if form == "json" else LineFormatter("%(asctime)s %(message)s"))
+    logger = logging.getLogger("namel3ss.gateway.access")
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = True
+        logger.setLevel(logging.NOTSET)
 
 
 def _certificate(certificate: Path | None, key: Path | None) -> SSLContext | None:

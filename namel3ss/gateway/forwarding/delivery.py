@@ -27,6 +27,7 @@ from namel3ss.gateway.forwarding.refusals import (
     error_words,
     refusal_of_queue,
     refusal_of_server,
+    too_long,
 )
 from namel3ss.gateway.forwarding.waiting import (
     AT_ONCE,
@@ -225,6 +226,9 @@ class Delivery:
         self._place_headers = headers_at_arrival(position)
         if position.wait is not None:
             self._expected_s = max(1.0, position.wait.expected_s)
+            if self._job.leaves_for(position.wait.expected_s):
+                self._interruption.interrupt(too_long(position.wait.expected_s))
+                return
         if self._job.shows_events and self._exchange.headers.get(b"x-queue-events") == b"1":
             self._news = WaitNews(self._exchange, self._forwarder.scheduler, self._place_headers)
             await self._news.begin()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from namel3ss.gateway.backends import Backends
     from namel3ss.gateway.dialects import InferenceRequest
     from namel3ss.gateway.exchange import Exchange
+    from namel3ss.gateway.forwarding.fallback import Fallback
     from namel3ss.gateway.forwarding.parts import Figures, Ledger
     from namel3ss.gateway.live import LiveRequests
     from namel3ss.gateway.plan import GatewayPlan
@@ -50,6 +51,7 @@ class Forwarder:
         metrics: Figures,
         *,
         limits: ForwardingLimits | None = None,
+        fallback: Fallback | None = None,
     ) -> None:
         self.plan = plan
         self.authority = authority
@@ -61,7 +63,8 @@ class Forwarder:
         self.watch = Watch()
         self.now = asyncio.get_running_loop().time
         self.budget = RetryBudget(clock=self.now)
-        self._metrics = metrics
+        self.metrics = metrics
+        self._fallback = fallback
         kept = plan.settings.cache
         self.cache = None if kept is None else AnswerCache(kept, books, metrics)
 
@@ -76,7 +79,7 @@ class Forwarder:
         job = self.job_of(exchange, body)
 
         async def deliver(to: Exchange) -> bool:
-            return await Delivery(self, to, job, arrived_at).run()
+            return await self._deliver(to, job, arrived_at)
 
         cache = self.cache
         key = cache.key_of(exchange, job, self.backends.digest(job.model)) if cache is not None else None
@@ -84,6 +87,22 @@ class Forwarder:
             await deliver(exchange)
         else:
             await cache.answer(exchange, job, key, deliver)
+
+    async def _deliver(self, exchange: Exchange, job: Job, arrived_at: float) -> bool:
+        """Answer a request. True: the answer is a server's, and whole."""
+        fallback = self._fallback
+        if fallback is None:
+            return await Delivery(self, exchange, job, arrived_at).run()
+        fallback.allow(job)
+        try:
+            return await Delivery(self, exchange, job, arrived_at).run()
+        except Refusal as refusal:
+            reason = fallback.reason_in(refusal, job)
+            answer = None if reason is None else fallback.answer_for(self, exchange, job)
+            if reason is None or answer is None:
+                raise
+            await answer.give(refusal, reason)
+            return False
 
     def job_of(self, exchange: Exchange, body: bytes) -> Job:
         """What the request asks for, if it may be asked. Raises Refusal."""
@@ -129,4 +148,4 @@ class Forwarder:
     def record(self, event: UsageEvent) -> None:
         """Put a request that has ended on the account."""
         self.books.record(event)
-        self._metrics.record(event)
+        self.metrics.record(event)

@@ -57,6 +57,8 @@ class Job:
     """What is sent."""
     max_wait_s: float | None = None
     """The longest wait in the queue, where it is not everybody's."""
+    leaves_long_queues: bool = False
+    """Whether it waits at all where a longer wait is foreseen."""
 
     @property
     def model(self) -> str:
@@ -73,6 +75,10 @@ class Job:
     def shows_events(self) -> bool:
         """Whether a stream may hold comments: only the protocols of server-sent events know any."""
         return self.request.stream and self.route.dialect is not Dialect.OLLAMA
+
+    def leaves_for(self, expected_s: float) -> bool:
+        """Whether a wait that is foreseen is too long to begin."""
+        return self.leaves_long_queues and self.max_wait_s is not None and expected_s > self.max_wait_s
 
     @property
     def loader(self) -> dict[str, object]:

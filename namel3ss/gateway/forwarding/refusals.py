@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from namel3ss.gateway.upstream import UpstreamError
     from namel3ss.scheduling.errors import SchedulingError
 
-__all__ = ["BROKEN_OFF", "STOPPED", "error_words", "refusal_of_queue", "refusal_of_server"]
+__all__ = ["BROKEN_OFF", "STOPPED", "error_words", "refusal_of_queue", "refusal_of_server", "too_long"]
 
 BROKEN_OFF: Final = "The server ended its answer before it was complete."
 STOPPED: Final = Refusal(
@@ -60,6 +60,16 @@ def refusal_of_queue(error: SchedulingError, *, retry_after_s: float) -> Refusal
     if isinstance(error, SchedulerClosedError):
         return STOPPED
     return Refusal(Reason.no_server, "The request lost its slot.", retry_after_s=_RETRY_S)
+
+
+def too_long(expected_s: float) -> Refusal:
+    """For a request that would rather not wait."""
+    return Refusal(
+        Reason.wait_timeout,
+        f"The request would have to wait about {expected_s:.0f} s for a slot.",
+        suggestion="Try again later.",
+        retry_after_s=expected_s,
+    )
 
 
 def refusal_of_server(error: UpstreamError) -> Refusal:

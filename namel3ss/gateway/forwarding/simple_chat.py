@@ -18,6 +18,7 @@ import msgspec
 from namel3ss.gateway.authority import Called
 from namel3ss.gateway.dialects import StreamReader, read_request, rewrite
 from namel3ss.gateway.dialects.members import join_members, read_value
+from namel3ss.gateway.dialects.speaking import Speaker
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.forwarding.job import Job
 from namel3ss.gateway.usage import Usage
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from namel3ss.gateway.dialects import InferenceRequest
     from namel3ss.gateway.principal import Principal
     from namel3ss.gateway.routes import Route
+    from namel3ss.providers.base import ProviderChunk, ProviderResponse
 
-__all__ = ["PROVIDER", "SimpleChat", "called_by", "document_of", "estimate", "simple_chat"]
+__all__ = ["PROVIDER", "SimpleChat", "SimpleSpeaker", "called_by", "document_of", "estimate", "simple_chat"]
 
 PROVIDER: Final = "ollama"
 _OWN_MEMBERS: Final = ("message", "provider", "system_prompt", "max_tokens", "model", "stream")
@@ -168,6 +170,29 @@ def _usage(answer: _Answer, prompt_words: int, words: int) -> Usage:
     if answer.prompt_eval_count is None:
         return Usage(prompt_words, answer.eval_count, estimated=True)
     return Usage(answer.prompt_eval_count, answer.eval_count)
+
+
+class SimpleSpeaker(Speaker):
+    """A simple chat that another provider answers."""
+
+    content_type = b"application/x-ndjson"
+
+    def __init__(self, model: str, provider: str) -> None:
+        super().__init__(model)
+        self._provider = provider
+
+    def piece(self, chunk: ProviderChunk) -> bytes:
+        return self._line(response=chunk.output_text, done=False)
+
+    def end(self, response: ProviderResponse, usage: Usage) -> bytes:
+        return self._line(response="", done=True, usage=_usage_document(usage))
+
+    def whole(self, response: ProviderResponse, usage: Usage) -> dict[str, object]:
+        return document_of(response.output_text, self.model, self._provider, usage)
+
+    def _line(self, **values: object) -> bytes:
+        shown = {"response": values.pop("response"), "model": self.model, "provider": self._provider}
+        return msgspec.json.encode(shown | values) + b"\n"
 
 
 class _SimpleReader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from namel3ss.gateway.administration.composition import Administration
 from namel3ss.gateway.authority import Authority
 from namel3ss.gateway.backends.backends import Backends
 from namel3ss.gateway.errors import Reason, Refusal
+from namel3ss.gateway.forwarding.fallback import open_fallback
 from namel3ss.gateway.forwarding.forwarder import Forwarder
 from namel3ss.gateway.front.front import Front
 from namel3ss.gateway.live import LiveRequests
@@ -33,7 +35,7 @@ from namel3ss.scheduling import Policy, Scheduler
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from namel3ss.gateway.administration.shapes import ConfigurationValue
     from namel3ss.gateway.exchange import Exchange
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Gateway", "open_gateway"]
 
+_OPENING_S: Final = 10.0
 _REVOKED: Final = Refusal(
     Reason.bad_key, "The key of this request was revoked.", suggestion="Ask an administrator for another one."
 )
@@ -100,11 +103,12 @@ async def open_gateway(
     store_timeout_s: float = 0.25,
     tls: ssl.SSLContext | None = None,
     configuration: tuple[ConfigurationValue, ...] = (),
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Gateway]:
     """Serve inside the block; leaving it cuts what is running, unless `stop` was awaited before.
 
     `deliver_first_key` is called on another thread, with the administrator's key of a new database and a folder for it.
-    `configuration` is what administrators are shown of the file.
+    `configuration` is what administrators are shown of the file; `environ` is where the fallback finds its key.
     Raises UsageError where an address cannot be listened on, StoreError where the database cannot be used.
     """
     limits = limits or ConnectionLimits()
@@ -118,6 +122,8 @@ async def open_gateway(
         store = await stack.enter_async_context(
             await Store.open(settings.database, plan.path.parent, timeout_s=store_timeout_s)
         )
+        # Nobody waits yet, and a machine that has just started is slow.
+        store.timeout_s = max(store_timeout_s, _OPENING_S)
         keyring = Keyring(store, Classes.of(settings.priorities))
         administration = KeyAdministration(store, plan, applied=keyring.refresh)
         await administration.make_first_key(
@@ -127,6 +133,7 @@ async def open_gateway(
         books = await stack.enter_async_context(
             Books(store, streams_per_user=settings.limits.streams_per_user)
         )
+        store.timeout_s = store_timeout_s
         metrics = GatewayMetrics({model.model for model in plan.models})
         scheduler = await stack.enter_async_context(Scheduler(policy=policy_of(plan)))
         backends = await stack.enter_async_context(Backends(plan, scheduler, metrics))
@@ -148,7 +155,10 @@ async def open_gateway(
             status=management.status,
             watchers_per_user=settings.limits.streams_per_user,
         )
-        forwarder = Forwarder(plan, authority, scheduler, backends, books, live, metrics)
+        fallback = open_fallback(plan, os.environ if environ is None else environ)
+        if fallback is not None:
+            await stack.enter_async_context(fallback)
+        forwarder = Forwarder(plan, authority, scheduler, backends, books, live, metrics, fallback=fallback)
         handlers: dict[Action, Handler] = {route.action: _absent for route in ROUTES}
         handlers |= dict.fromkeys((Action.CHAT, Action.GENERATE, Action.EMBED), forwarder)
         rooms = await stack.enter_async_context(

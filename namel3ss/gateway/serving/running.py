@@ -16,7 +16,7 @@ from namel3ss.gateway.store.first_key import hand_over
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractAsyncContextManager
     from typing import TextIO
 
@@ -56,6 +56,7 @@ def serve_until_stopped(
     tls: ssl.SSLContext | None,
     terminal: TextIO,
     on_ready: Callable[[Gateway], None],
+    environ: Mapping[str, str],
 ) -> None:
     """Serve until SIGTERM or SIGINT. The first administrator's key is shown on `terminal`, if that is one.
 
@@ -67,6 +68,7 @@ def serve_until_stopped(
         limits=ConnectionLimits(connections=raise_file_limit()),
         tls=tls,
         configuration=configuration,
+        environ=environ,
     )
     with (
         contextlib.suppress(asyncio.CancelledError),

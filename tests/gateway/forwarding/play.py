@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from namel3ss.gateway.authority import Authority
 from namel3ss.gateway.backends import Backends, Timing
 from namel3ss.gateway.forwarding import Forwarder, ForwardingLimits
+from namel3ss.gateway.forwarding.fallback import open_fallback
 from namel3ss.gateway.front import Front
 from namel3ss.gateway.live import LiveRequests
 from namel3ss.gateway.metrics import GatewayMetrics
@@ -183,11 +184,23 @@ async def open_gateway(
         LiveRequests(),
         GatewayMetrics([served.model for served in plan.models]),
     )
+    fallback = open_fallback(plan, {})
     async with (
         Scheduler(policy=policy) as scheduler,
         Backends(plan, scheduler, metrics, timing=timing) as backends,
+        fallback or contextlib.nullcontext(),
     ):
-        forwarder = Forwarder(plan, Authority(plan), scheduler, backends, books, live, metrics, limits=limits)
+        forwarder = Forwarder(
+            plan,
+            Authority(plan),
+            scheduler,
+            backends,
+            books,
+            live,
+            metrics,
+            limits=limits,
+            fallback=fallback,
+        )
         inference = (Action.CHAT, Action.GENERATE, Action.EMBED)
         handlers = Handled().handlers() | dict.fromkeys(inference, forwarder)
         front = Front(plan, known, handlers, live=live, metrics=metrics)
