@@ -6,7 +6,7 @@ What a block's language means for the tests:
 * ``ai``: checked without an error; ``title="app.ai"`` also writes it for the page's commands.
 * ``console``: each ``$ `` line is run by a shell and must succeed, or exit as a following ``[exit N]`` line says. Other
   lines below it are what it prints, stdout and stderr together; ``…`` stands for any text, also of several lines.
-* ``text``, ``json``, ``toml``, ``yaml``, ``ini``, ``lua``, ``elisp``: shown only.
+* ``text``, ``json``, ``toml``, ``yaml``, ``ini``, ``lua``, ``elisp``, ``nginx``, ``caddy``, ``dockerfile``: shown only.
 
 ``<!-- not run: REASON -->`` on the line above a block keeps it from being run.
 """
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SHOWN_ONLY = {"text", "json", "toml", "yaml", "ini", "lua", "elisp"}
+SHOWN_ONLY = {"text", "json", "toml", "yaml", "ini", "lua", "elisp", "nginx", "caddy", "dockerfile"}
 RUN = {"python", "ai", "console"}
 
 _FENCE = re.compile(

@@ -35,6 +35,9 @@ __all__ = ["ALL_SCOPES", "ONE_MODEL", "RunningGateway", "running_gateway", "writ
 
 ResultT = TypeVar("ResultT")
 
+# The first of uvloop's event loops opens a pipe that stays with the process; no test is to be blamed for it.
+uvloop.new_event_loop().close()
+
 PATIENCE_S: Final = 30.0
 ALL_SCOPES: Final = frozenset(Scope)
 ONE_MODEL: Final = 'ai model chat_model { provider: ollama  model: "tiny" }\n'
