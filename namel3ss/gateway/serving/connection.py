@@ -101,6 +101,8 @@ class Connection(HttpToolsProtocol):
         self._found_no_room = False
         self._is_deaf = False
         """Whatever else comes is thrown away: the connection ends with the answer that is under way."""
+        self._was_sent_ahead = False
+        """A request came before the answer to the one before it, and is thrown away."""
         self._refused: Refusal | None = None
         self._awaits_body = False
         """The request offered another protocol and has a body, which the parser has not come to."""
@@ -149,7 +151,7 @@ class Connection(HttpToolsProtocol):
                 self._refuse(self._too_much_head())
             elif self._head_deadline is None:
                 self._head_deadline = self.loop.call_later(self._room.limits.head_s, self._give_up_on_head)
-        elif self._stage is _Stage.BODY and self._body_deadline is None:
+        elif self._stage is _Stage.BODY and self._body_deadline is None and not self._is_deaf:
             self._body_deadline = self.loop.call_later(self._room.limits.body_pace_s, self._look_at_body)
 
     def _parse(self, data: bytes) -> None:
@@ -168,7 +170,7 @@ class Connection(HttpToolsProtocol):
             return
         framing = [b"%b: %b\r\n" % header for header in self.headers if header[0] in _FRAMING]
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.feed_data(b"".join([b"POST / HTTP/1.1\r\n", *framing, b"\r\n"]))
+        self._parse(b"".join([b"POST / HTTP/1.1\r\n", *framing, b"\r\n"]))
         self._awaits_body = False
         self._parse(rest)
 
@@ -191,6 +193,7 @@ class Connection(HttpToolsProtocol):
         if self._is_answering:
             # Sent before the answer to the one before. That one is answered and the connection ends; its client may ask
             # again, as HTTP has it. Holding it back would hide from us that the client has left.
+            self._was_sent_ahead = True
             self.shutdown()
             raise _StopReading
         super().on_message_begin()
@@ -296,19 +299,22 @@ class Connection(HttpToolsProtocol):
         """Tell the request that is being worked on; uvicorn tells only the one that was read last."""
         if self._running is not None and self._is_answering:
             self._running.disconnected = True
+            self._running.waiting_for_100_continue = False
             self._running.message_event.set()
 
     def _close(self) -> None:
         """End the connection so that the client can read its answer: unread data would have it reset instead."""
         self._unset_keepalive_if_required()
-        if self._stage is _Stage.BETWEEN or not self.transport.can_write_eof():
+        nothing_is_unread = self._stage is _Stage.BETWEEN and not self._was_sent_ahead
+        if nothing_is_unread or not self.transport.can_write_eof():
             self.transport.close()
             return
         self._is_deaf = True
         self.flow.resume_reading()
         self.transport.write_eof()
-        if self._end_deadline is not None:
-            self._end_deadline.cancel()
+        for deadline in (self._head_deadline, self._body_deadline, self._end_deadline):
+            if deadline is not None:
+                deadline.cancel()
         self._end_deadline = self.loop.call_later(self._room.limits.linger_s, self.transport.abort)
 
     def _too_much_head(self) -> Refusal:
