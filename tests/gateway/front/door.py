@@ -108,6 +108,7 @@ class Wire:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self.was_reset = False
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -120,11 +121,19 @@ class Wire:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
+    @property
+    def port(self) -> int:
+        """Ours."""
+        port: int = self._writer.get_extra_info("sockname")[1]
+        return port
+
     def send(self, data: bytes) -> None:
         self._writer.write(data)
 
     def half_close(self) -> None:
-        self._writer.write_eof()
+        # The other side may have closed already.
+        with contextlib.suppress(OSError):
+            self._writer.write_eof()
 
     def reset(self) -> None:
         self._writer.transport.abort()
@@ -164,11 +173,14 @@ class Wire:
 
     async def rest(self) -> bytes:
         """Everything until the connection ends."""
+        pieces = []
         async with asyncio.timeout(PATIENCE_S):
             try:
-                return await self._reader.read()
+                while piece := await self._reader.read(65_536):
+                    pieces.append(piece)
             except ConnectionError:
-                return b""
+                self.was_reset = True
+        return b"".join(pieces)
 
 
 def request(
