@@ -101,14 +101,14 @@ def test_a_request_is_followed_and_cancelled_by_its_name(gateway: RunningGateway
         lines = answer.iter_lines()
         first = json.loads(next(lines))
         shown = gateway.get("/requests/mine", key=key).json()
-        anothers = gateway.get("/requests/mine", key=other)
+        another = gateway.get("/requests/mine", key=other)
         listed = gateway.get("/requests", key=key).json()
         cancelled = gateway.request("DELETE", "/requests/mine", key=key)
         *_, last = lines
 
     assert first["message"]["content"]
     assert (shown["state"], shown["server"], shown["model"]) == ("streaming", "gpu1", "tiny-endless")
-    assert anothers.status_code == 404
+    assert another.status_code == 404
     assert [request["id"] for request in listed["requests"]] == ["mine"]
     assert cancelled.json() == {"id": "mine", "cancelled": True}
     assert json.loads(last)["error"].startswith("The request was cancelled by its user.")

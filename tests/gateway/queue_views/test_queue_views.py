@@ -163,7 +163,7 @@ async def test_a_long_queue_is_looked_through_once_for_all_who_look():
     assert [entry["id"] for entry in third[1:]] == [entry["id"] for entry in second]
 
 
-async def test_a_user_lists_their_own_and_an_operator_everybodys():
+async def test_a_user_lists_bobs_and_an_operator_everybodys():
     async with desk() as here:
         await here.arrive("running")
         await here.arrive("mine")
@@ -199,18 +199,18 @@ async def test_a_request_tells_where_it_stands():
 
 
 @pytest.mark.parametrize(("method", "end"), [("GET", ""), ("DELETE", ""), ("GET", "/events")])
-async def test_anothers_request_is_as_unknown_as_none(method: str, end: str):
+async def test_the_request_of_another_user_is_as_unknown_as_none(method: str, end: str):
     async with desk() as here:
         await here.arrive("bobs", by=BOB)
-        anothers = await refused(call(here.handlers, method, f"/requests/bobs{end}", by=USER))
+        bobs = await refused(call(here.handlers, method, f"/requests/bobs{end}", by=USER))
         none = await refused(call(here.handlers, method, f"/requests/none{end}", by=USER))
 
-    assert (anothers.reason, none.reason) == (Reason.not_found, Reason.not_found)
-    assert anothers.message.replace("bobs", "none") == none.message
+    assert (bobs.reason, none.reason) == (Reason.not_found, Reason.not_found)
+    assert bobs.message.replace("bobs", "none") == none.message
     assert here.interrupted == {}
 
 
-async def test_a_user_cancels_their_own_and_an_operator_any():
+async def test_a_user_cancels_bobs_and_an_operator_any():
     async with desk() as here:
         await here.arrive("mine")
         await here.arrive("bobs", by=BOB)
