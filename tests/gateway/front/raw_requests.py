@@ -78,6 +78,15 @@ AMBIGUOUS: Final[dict[str, bytes]] = {
     "a size with a bare return": post(_TE, body=b"3\rX\r\nabc\r\n0\r\n\r\n" + HIDDEN),
     "a broken trailer": post(_TE, body=b"3\r\nabc\r\n0\r\nbroken\r\n\r\n" + HIDDEN),
     "a length in the trailers": post(_TE, body=b"3\r\nabc\r\n0\r\nContent-Length: 9\r\n\r\n" + HIDDEN),
+    "an offer of HTTP/2 with a coding that is none": post(
+        b"Connection: Upgrade", b"Upgrade: h2c", b"Transfer-Encoding: xchunked", body=chunked(HIDDEN)
+    ),
+    "an offer of HTTP/2 with length and chunks": post(
+        b"Connection: Upgrade", b"Upgrade: h2c", _TE, _LENGTH, body=chunked(HIDDEN)
+    ),
+    "a broken chunk of a body that waits to be asked for": post(
+        b"Expect: 100-continue", _TE, body=b"zz\r\nabc\r\n0\r\n\r\n" + HIDDEN
+    ),
     "two hosts": post(b"Host: localhost", b"Content-Length: 0", body=HIDDEN),
     "two keys": post(b"x-api-key: other", b"Content-Length: 0", body=HIDDEN),
 }  # fmt: skip

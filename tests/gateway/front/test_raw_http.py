@@ -39,7 +39,9 @@ async def converse(door: Door, data: bytes) -> bytes:
 @pytest.mark.security(19)
 @pytest.mark.fault(54)
 @pytest.mark.parametrize("data", AMBIGUOUS.values(), ids=AMBIGUOUS)
-async def test_what_could_be_read_in_two_ways_is_refused_and_its_connection_ends(data: bytes) -> None:
+async def test_what_could_be_read_in_two_ways_is_refused_and_its_connection_ends(
+    data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     async with open_door(keys=TWO_KEYS) as door, door.wire() as wire:
         wire.send(data + HIDDEN)
         answers = await wire.rest()
@@ -49,6 +51,7 @@ async def test_what_could_be_read_in_two_ways_is_refused_and_its_connection_ends
     # A handler may have begun; none has had a whole body, and none was ever shown the hidden request.
     assert door.handled.bodies == []
     assert "/api/push" not in paths(door)
+    assert caplog.records == []
 
 
 @pytest.mark.security(19)
