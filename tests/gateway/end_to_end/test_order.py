@@ -158,7 +158,7 @@ async def _hurry(gateway: RunningGateway) -> None:
     gateway.gateway.course.hurry.set()
 
 
-@pytest.mark.fault(58)
+@pytest.mark.fault(58, 66)
 def test_a_server_that_ends_takes_its_stream_and_nobody_elses(tmp_path: Path) -> None:
     options = SandboxOptions(tokens_per_second=50)
     with SandboxServer(options) as survivor, SandboxServer(options) as victim:

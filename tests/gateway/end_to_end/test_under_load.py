@@ -92,7 +92,7 @@ class Load:
             thread.join(PATIENCE_S)
 
 
-@pytest.mark.fault(71, 73)
+@pytest.mark.fault(66, 71, 73)
 def test_killed_under_load_it_has_lost_nothing_that_was_stored_and_starts_cleanly(tmp_path: Path) -> None:
     with SandboxServer(SandboxOptions()) as server:
         program = write_gateway(tmp_path, {"gpu1": server.url}, settings="limits: { streams_per_user: 16 }")
