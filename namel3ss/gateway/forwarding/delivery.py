@@ -143,7 +143,10 @@ class Delivery:
         try:
             reserved = forwarder.books.reserve(job.principal, job.most_tokens)
             try:
-                await self._deliver(reserved)
+                try:
+                    await self._deliver(reserved)
+                finally:
+                    self._interruption.end()
                 self._outcome = self._outcome or "ok"
             except CallerLeft:
                 self._end_as(Reason.cancelled)
@@ -155,7 +158,6 @@ class Delivery:
                 reserved.settle(usage)
                 forwarder.record(self._event(usage))
         finally:
-            self._interruption.end()
             self._look.end()
             self._live.outcome = self._outcome or _INTERRUPTED
             forwarder.live.remove(self._live)
@@ -164,23 +166,25 @@ class Delivery:
     # -- attempts -----------------------------------------------------------------------------------------------
 
     async def _deliver(self, reserved: Reserved) -> None:
+        """Attempts, until one comes to an end; every failure of queue and servers as the Refusal that it means."""
         ready: asyncio.Future[bool] | None = None
-        while True:
-            try:
-                await self._attempt(reserved, ready)
-            except _SendAgainError as again:
-                ready = again.ready
-            except SchedulingError as error:
-                if isinstance(error, NoServerError):
-                    raise self._forwarder.backends.why_nowhere(self._job.model) from error
-                raise refusal_of_queue(error, retry_after_s=self._expected_s) from error
-            except UpstreamError as error:
-                if self._first_token_s is None:
-                    raise refusal_of_server(error) from error
-                self._outcome = _INTERRUPTED
-                raise Refusal(Reason.bad_upstream, BROKEN_OFF) from error
-            else:
-                return
+        try:
+            while True:
+                try:
+                    return await self._attempt(reserved, ready)
+                except _SendAgainError as again:
+                    ready = again.ready
+        except NoServerError as error:
+            raise self._forwarder.backends.why_nowhere(self._job.model) from error
+        except SchedulingError as error:
+            raise refusal_of_queue(error, retry_after_s=self._expected_s) from error
+        except UpstreamError as error:
+            if self._first_token_s is None:
+                raise refusal_of_server(error) from error
+            self._outcome = _INTERRUPTED
+            raise Refusal(Reason.bad_upstream, BROKEN_OFF) from error
+        finally:
+            self._interruption.end()
 
     async def _attempt(self, reserved: Reserved, ready: asyncio.Future[bool] | None) -> None:
         """One time through the queue. Whoever interrupts it is heard here."""
@@ -227,14 +231,14 @@ class Delivery:
         if position.wait is not None:
             self._expected_s = max(1.0, position.wait.expected_s)
             if self._job.leaves_for(position.wait.expected_s):
-                self._interruption.interrupt(too_long(position.wait.expected_s))
-                return
+                raise too_long(position.wait.expected_s)
         if self._job.shows_events and self._exchange.headers.get(b"x-queue-events") == b"1":
             self._news = WaitNews(self._exchange, self._forwarder.scheduler, self._place_headers)
             await self._news.begin()
 
     async def _use(self, lease: HeldLease) -> _WholeAnswer | bytes:
         forwarder, job, look, live = self._forwarder, self._job, self._look, self._live
+        self._usage, self._status = None, 200
         attempt = forwarder.backends.note_sent(
             lease.server,
             job.model,

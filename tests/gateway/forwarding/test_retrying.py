@@ -45,6 +45,9 @@ async def test_request_that_one_server_turns_away_is_answered_by_the_other(case:
 
             assert [(answer.status, answer.body) for answer in answers] == [(200, token("other") + DONE)] * 3
             assert await gateway.is_at_rest()
+            assert [(event.outcome, event.usage.total_tokens) for event in gateway.books.events] == [
+                ("ok", 7)
+            ] * 3
 
 
 @pytest.mark.fault(58)

@@ -18,7 +18,7 @@ async def test_request_to_a_hanging_model_is_sent_again_once_the_model_was_unloa
         server.on("/v1/chat/completions", stream(delta("a"), STOP, END_OF_CHAT, sse=True))
         server.on("/api/generate", [stall()], [stall()], UNLOADED, stream(token("cured"), DONE))
         async with open_gateway(
-            server, settings="wedge_after: 0.1", timing=Timing(question_s=0.4)
+            server, settings="wedge_after: 0.1", timing=Timing(second_try_s=0.3, unload_s=2.0)
         ) as gateway:
             assert (await gateway.ask("/v1/chat/completions", CHAT)).status == 200
             async with calling(gateway, "/api/generate", PROMPT) as client:
@@ -42,7 +42,7 @@ async def test_caller_may_leave_while_its_model_is_cured() -> None:
         server.on("/v1/chat/completions", stream(delta("a"), STOP, END_OF_CHAT, sse=True))
         server.on("/api/generate", [stall()], [stall()], UNLOADED, [stall()])
         async with open_gateway(
-            server, settings="wedge_after: 0.1", timing=Timing(question_s=0.4)
+            server, settings="wedge_after: 0.1", timing=Timing(second_try_s=0.3, unload_s=2.0)
         ) as gateway:
             assert (await gateway.ask("/v1/chat/completions", CHAT)).status == 200
             async with calling(gateway, "/api/generate", PROMPT):
