@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     Receive: TypeAlias = Callable[[], Awaitable[Message]]
     Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
-__all__ = ["JSON_TYPE", "CallerLeft", "Exchange", "Headers"]
+__all__ = ["DEPARTURE", "JSON_TYPE", "CallerLeft", "Exchange", "Headers"]
 
 Headers: TypeAlias = "Iterable[tuple[bytes, bytes]]"
 
 JSON_TYPE: Final = b"application/json; charset=utf-8"
+
+DEPARTURE: Final = "namel3ss.departure"
+"""In the scope, from a server that can call back: a task for each waiting request would be a sixth of its memory."""
 
 
 class CallerLeft(ConnectionError):  # noqa: N818 - an end, and nobody's fault
@@ -112,6 +115,17 @@ class Exchange:
         self.body_ended = not message.get("more_body", False)
         body: bytes = message.get("body", b"")
         return body
+
+    def call_on_departure(self, callback: Callable[[], None]) -> bool:
+        """Have it called when the caller leaves before its answer is complete; the last callback counts.
+
+        False where the server cannot do that: then `wait_for_departure` is the way.
+        """
+        register: Callable[[Callable[[], None]], None] | None = self.scope.get(DEPARTURE)
+        if register is None:
+            return False
+        register(callback)
+        return True
 
     async def wait_for_departure(self) -> None:
         """Returns once the caller is gone. Only after the body was read, and by one task at a time."""

@@ -26,6 +26,8 @@ class Look:
     """One request under way, as the watch sees it."""
 
     __slots__ = (
+        "_is_listening",
+        "_is_over",
         "_listener",
         "_looks",
         "_seen",
@@ -48,6 +50,7 @@ class Look:
         self._seen = -1
         self._since = 0.0
         self._looks = 0
+        self._is_listening = self._is_over = False
         self._listener: asyncio.Task[None] | None = None
 
     def expect(self, server: str, limit_s: float | None) -> None:
@@ -57,13 +60,16 @@ class Look:
 
     def listen(self) -> None:
         """Notice from now on at once when the caller leaves. The request's body must have been read."""
-        if self._listener is None:
+        if self._is_listening:
+            return
+        self._is_listening = True
+        if not self.exchange.call_on_departure(self._leave):
             self._listener = asyncio.get_running_loop().create_task(self._hear())
 
     def look(self, now: float) -> None:
         """Called from time to time."""
         self._looks += 1
-        if self._listener is None and self._looks > 1:
+        if not self._is_listening and self._looks > 1:
             self.listen()
         if self.steps != self._seen:
             self._seen, self._since = self.steps, now
@@ -76,12 +82,17 @@ class Look:
 
     def end(self) -> None:
         """Stop listening."""
+        self._is_over = True
         if self._listener is not None:
             self._listener.cancel()
 
     async def _hear(self) -> None:
         await self.exchange.wait_for_departure()
-        self.interruption.interrupt(CallerLeft("the caller left before its answer was complete"))
+        self._leave()
+
+    def _leave(self) -> None:
+        if not self._is_over:
+            self.interruption.interrupt(CallerLeft("the caller left before its answer was complete"))
 
 
 class Watch:

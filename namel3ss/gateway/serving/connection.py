@@ -17,6 +17,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from namel3ss.gateway.errors import Reason, Refusal
+from namel3ss.gateway.exchange import DEPARTURE
 from namel3ss.gateway.serving.refusals import plain_answer, refuse_all
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Connection(HttpToolsProtocol):
         """Whatever else comes is thrown away: the connection ends with the answer that is under way."""
         self._was_sent_ahead = False
         """A request came before the answer to the one before it, and is thrown away."""
+        self._departure: Callable[[], None] | None = None
         self._refused: Refusal | None = None
         self._awaits_body = False
         """The request offered another protocol and has a body, which the parser has not come to."""
@@ -236,6 +238,8 @@ class Connection(HttpToolsProtocol):
             self._head_deadline = None
         super().on_headers_complete()
         self.cycle.transport = self._outlet
+        self._departure = None
+        cast("dict[str, object]", self.scope)[DEPARTURE] = self._call_on_departure
         # The parser takes what follows for the other protocol, and HTTP/1.1 is all that is spoken here.
         self._awaits_body = self.parser.should_upgrade() and any(
             name in _FRAMING and value.strip(b"0") for name, value in self.headers
@@ -301,6 +305,13 @@ class Connection(HttpToolsProtocol):
             self._running.disconnected = True
             self._running.waiting_for_100_continue = False
             self._running.message_event.set()
+            if self._departure is not None:
+                self.loop.call_soon(self._departure)
+
+    def _call_on_departure(self, callback: Callable[[], None]) -> None:
+        self._departure = callback
+        if self._running is not None and self._running.disconnected:
+            self.loop.call_soon(callback)
 
     def _close(self) -> None:
         """End the connection so that the client can read its answer: unread data would have it reset instead."""

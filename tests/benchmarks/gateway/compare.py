@@ -140,7 +140,7 @@ def _until_waiting(gateway: Contender, count: int) -> None:
     while time.monotonic() < until:
         with urllib.request.urlopen(request, timeout=30) as answer:
             stats = json.load(answer)["queue_stats"]
-        if stats["waiting"] >= count:
+        if stats["queue_size"] >= count:
             return
         time.sleep(0.1)
     raise SystemExit(f"only {stats} of {count} wait")

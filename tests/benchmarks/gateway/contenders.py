@@ -194,8 +194,15 @@ def serve(program: str, folder: Path, **values: object) -> Contender:
     file.write_text(program.format(port=port, admin=free_port(), **values))
     environ: Mapping[str, str] = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "namel3ss"]
+    made = [*command, "gateway"]
+    subprocess.run(
+        [*made, "user", "create", "bench", "--file", str(file), "--json"],
+        check=True,
+        env=environ,
+        stdout=subprocess.DEVNULL,
+    )
     created = subprocess.run(
-        [*command, "gateway", "key", "create", "--file", str(file), "--user", "bench", "--json"],
+        [*made, "key", "create", "bench", "--file", str(file), "--json"],
         check=True,
         stdout=subprocess.PIPE,
         env=environ,

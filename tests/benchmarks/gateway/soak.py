@@ -232,7 +232,7 @@ async def soak(gateway: Contender, seconds: float, servers: list[subprocess.Pope
     print(f"left in the queue: {stats}")
     print(f"file descriptors: {before} before, {after} after")
     wrong = [end for end in clients.ends if "HUNG" in end or "NOTHING" in end]
-    return not wrong and after <= before + 8 and slope < SLOPE_KB_PER_MINUTE and not stats.get("waiting")
+    return not wrong and after <= before + 8 and slope < SLOPE_KB_PER_MINUTE and not stats.get("queue_size")
 
 
 def main(arguments: list[str]) -> int:
