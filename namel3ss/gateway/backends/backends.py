@@ -177,12 +177,16 @@ class Backends:
         prober.list_soon()
         await prober.look()
 
-    def on_up(self, listener: Callable[[str], None]) -> None:
-        """Call `listener` with each server that answers now, and whenever one begins to answer (again)."""
+    def on_up(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call `listener` with each server that answers now, and whenever one begins to answer (again).
+
+        What it returns ends that.
+        """
         self._up_listeners.append(listener)
         for prober in self._probers.values():
             if prober.backend.health.state is ServerState.UP:
                 listener(prober.backend.name)
+        return lambda: self._up_listeners.remove(listener)
 
     async def ask(
         self,

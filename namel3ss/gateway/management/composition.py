@@ -15,7 +15,7 @@ from namel3ss.gateway.management.pulls import Events, Pulls
 from namel3ss.gateway.management.updates import Updates
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from namel3ss.gateway.authority import Authority
     from namel3ss.gateway.exchange import Exchange
@@ -61,7 +61,7 @@ class Management:
         self._plan = plan
         self._fleet = fleet
         self._events = events
-        self._known = KnownModels(authority, fleet)
+        self._known = KnownModels(plan, authority, fleet)
         self._pulls = Pulls(fleet, scheduler, events, policy=pull_policy)
         self._updates = Updates(plan, self._known, self._pulls, audit)
         self._rooms = (
@@ -86,6 +86,11 @@ class Management:
     def pulls_running(self) -> int:
         """Downloads that have not ended."""
         return self._pulls.running
+
+    def pull_declared(self, server: str, models: Iterable[str]) -> None:
+        """Have a server get models that the file wants it to have, in the background."""
+        for model in models:
+            self._pulls.start([server], model, user="")
 
     def handlers(self) -> dict[Action, Callable[[Exchange], Awaitable[None]]]:
         handlers: dict[Action, Callable[[Exchange], Awaitable[None]]] = {}

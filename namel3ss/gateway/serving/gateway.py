@@ -149,6 +149,9 @@ async def open_gateway(
                 is_stopping=lambda: course.is_stopping,
             )
         )
+        stack.callback(
+            backends.on_up(lambda server: management.pull_declared(server, backends.to_pull(server)))
+        )
         views = QueueViews(
             live,
             scheduler,
