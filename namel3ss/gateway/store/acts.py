@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from namel3ss.gateway.errors import Refusal
 from namel3ss.gateway.store.audit import write_audit
 from namel3ss.gateway.store.schema import STATE
 
@@ -53,5 +55,7 @@ class Acts:
 
         result = await self.store.write(whole)
         if self._applied is not None:
-            await self._applied()
+            # The change is stored. Where it cannot be read just now, it is when the database answers again.
+            with contextlib.suppress(Refusal):
+                await self._applied()
         return result

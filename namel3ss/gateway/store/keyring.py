@@ -40,7 +40,11 @@ __all__ = ["MAX_AGE_S", "POLL_S", "Keyring"]
 MAX_AGE_S: Final = 30.0
 
 POLL_S: Final = 0.4
-_RELOAD_S: Final = 15.0
+# What is no change to anybody: when sessions were used elsewhere.
+_RELOAD_S: Final = 300.0
+_NOTE_EVERY_S: Final = 10.0
+# Thousands of keys on a busy machine; no request waits for it.
+_READING_S: Final = 10.0
 
 _logger = logging.getLogger(__name__)
 
@@ -64,7 +68,7 @@ class Keyring:
         self._nobody = nobody()
         self._snapshot: Snapshot | None = None
         self._confirmed_at = -MAX_AGE_S
-        self._loaded_at = -_RELOAD_S
+        self._loaded_at = self._noted_at = clock()
         self._usable: dict[str, Holder] = {}
         self._revoked_callbacks: list[Callable[[str], None]] = []
         self._changed_callbacks: list[Callable[[], None]] = []
@@ -130,7 +134,9 @@ class Keyring:
         """Read everything anew. Raises Refusal where the database does not answer."""
         async with self._refreshing:
             asked_at = self._clock()
-            snapshot = await self._store.read(lambda connection: read_snapshot(connection, self._classes))
+            snapshot = await self._store.read(
+                lambda connection: read_snapshot(connection, self._classes), timeout_s=_READING_S
+            )
             self._adopt(snapshot, asked_at)
 
     async def _follow(self) -> None:
@@ -150,13 +156,16 @@ class Keyring:
 
     async def _look(self) -> None:
         asked_at = self._clock()
-        if asked_at - self._loaded_at >= _RELOAD_S:
-            await self.refresh()
-            await self._note_use()
-        elif await self._store.read(read_revision) != self.snapshot.revision:
+        if (
+            asked_at - self._loaded_at >= _RELOAD_S
+            or await self._store.read(read_revision) != self.snapshot.revision
+        ):
             await self.refresh()
         else:
             self._confirmed_at = asked_at
+        if asked_at - self._noted_at >= _NOTE_EVERY_S:
+            self._noted_at = asked_at
+            await self._note_use()
 
     def _adopt(self, snapshot: Snapshot, asked_at: float) -> None:
         is_changed = self._snapshot is None or self._snapshot.revision != snapshot.revision

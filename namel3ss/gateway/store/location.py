@@ -7,6 +7,7 @@ relative path is refused: somebody else may have laid it.
 
 from __future__ import annotations
 
+import importlib
 import os
 import stat
 from pathlib import Path
@@ -30,6 +31,7 @@ def locate(database: str, folder: Path) -> URL:
     except ArgumentError:
         url = None
     if url is not None and url.get_backend_name() == "postgresql" and url.host:
+        _require_driver()
         return url.set(drivername="postgresql+psycopg")
     if url is not None and url.get_backend_name() == "sqlite" and not url.query and _is_path(url.database):
         path = Path(os.path.abspath(folder)) / str(url.database)
@@ -38,6 +40,16 @@ def locate(database: str, folder: Path) -> URL:
         "The database is not one that the gateway can use.",
         suggestion="Write sqlite:///gateway.db or postgresql://USER@HOST/NAME",
     )
+
+
+def _require_driver() -> None:
+    try:
+        importlib.import_module("psycopg")
+    except ImportError:
+        raise UsageError(
+            "The gateway needs the package psycopg for PostgreSQL, and it is not installed, or lacks libpq.",
+            suggestion="pip install 'namel3ss[postgres]'",
+        ) from None
 
 
 def _is_path(name: str | None) -> bool:

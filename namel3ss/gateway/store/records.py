@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from namel3ss.gateway.plan import BackendPlan
 from namel3ss.gateway.principal import KeyLimits, Scope
@@ -29,6 +29,9 @@ __all__ = [
     "read_scopes",
     "read_user",
 ]
+
+
+_SCOPES: Final = {scope.value: scope for scope in Scope}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +136,7 @@ class AuditEntry:
 
 def read_scopes(names: Iterable[str]) -> frozenset[Scope]:
     """The scopes of these names; what a later version may have written and this one does not know gives no right."""
-    known = {scope.value for scope in Scope}
-    return frozenset(Scope(name) for name in names if name in known)
+    return frozenset(_SCOPES[name] for name in names if name in _SCOPES)
 
 
 def read_networks(texts: Iterable[str] | None) -> tuple[Network, ...] | None:

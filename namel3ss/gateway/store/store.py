@@ -35,20 +35,26 @@ _CLOSING_GRACE_S: Final = 5.0
 class Store:
     """Writes go through one thread and reads through another; an async context manager, made by `open`.
 
-    `timeout_s` bounds every operation that a request may wait for.
+    `timeout_s` bounds every operation that a request may wait for, `patience_s` the part of it that goes into waiting for
+    a lock that another process holds: it ends first, so that such a failure has its name.
     """
 
-    def __init__(self, url: URL, *, timeout_s: float) -> None:
+    def __init__(self, url: URL, *, timeout_s: float, patience_s: float | None = None) -> None:
         self.url = url
         self.timeout_s = timeout_s
-        # A lock that others hold is given up first, so that its failure has a name.
-        patience_s = timeout_s * 0.8
+        patience_s = timeout_s * 0.8 if patience_s is None else patience_s
         self._writer = Worker(make_engine(url, Access.WRITE, patience_s), "store writer")
         self._reader = Worker(make_engine(url, Access.READ, patience_s), "store reader")
 
     @classmethod
     async def open(
-        cls, database: str, folder: Path | str, *, timeout_s: float = 0.25, creates: bool = True
+        cls,
+        database: str,
+        folder: Path | str,
+        *,
+        timeout_s: float = 0.25,
+        patience_s: float | None = None,
+        creates: bool = True,
     ) -> Self:
         """Open the database of a setting such as `sqlite:///gateway.db`, a relative path being below `folder`.
 
@@ -59,7 +65,7 @@ class Store:
         if is_sqlite(url):
             path = Path(str(url.database))
             await in_thread(lambda: secure_file(path, Path(folder), creates=creates), "store opening")
-        store = cls(url, timeout_s=timeout_s)
+        store = cls(url, timeout_s=timeout_s, patience_s=patience_s)
         try:
             await store._prepare()
         except BaseException:
@@ -85,24 +91,27 @@ class Store:
         """Finish what was begun and close the connections. What has not ended after `grace_s` is ended."""
         await asyncio.gather(self._writer.close(grace_s), self._reader.close(grace_s))
 
-    async def read(self, work: Callable[[Connection], ResultT]) -> ResultT:
-        """What `work` reads in one transaction. Raises Refusal where the database does not answer in time."""
-        return await self._within(self._reader, self._reader.submit(work))
+    async def read(self, work: Callable[[Connection], ResultT], *, timeout_s: float | None = None) -> ResultT:
+        """What `work` reads in one transaction. Raises Refusal where the database does not answer in time.
+
+        `timeout_s` is for what no request waits for.
+        """
+        return await self._within(self._reader, self._reader.submit(work), timeout_s or self.timeout_s)
 
     async def write(self, work: Callable[[Connection], ResultT]) -> ResultT:
         """Do `work` in one transaction, which is on the disk when this returns. Raises Refusal as `read` does.
 
         Then nothing was done, unless the time ran out while the disk was at it. A Refusal that `work` raises undoes it.
         """
-        return await self._within(self._writer, self._writer.submit(work))
+        return await self._within(self._writer, self._writer.submit(work), self.timeout_s)
 
     async def write_patiently(self, work: Callable[[Connection], ResultT]) -> ResultT:
         """`write` for what nobody waits for: there is no limit of time, so the outcome is always known."""
         return await _named(asyncio.wrap_future(self._writer.submit(work)))
 
-    async def _within(self, worker: Worker, future: Future[ResultT]) -> ResultT:
+    async def _within(self, worker: Worker, future: Future[ResultT], timeout_s: float) -> ResultT:
         try:
-            async with asyncio.timeout(self.timeout_s):
+            async with asyncio.timeout(timeout_s):
                 return await _named(asyncio.wrap_future(future))
         except TimeoutError:
             worker.give_up(future)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
@@ -14,7 +15,6 @@ from namel3ss.gateway.store.texts import fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date
 
     from sqlalchemy.engine import Connection
 
@@ -51,6 +51,8 @@ _SUMS: Final = (
     "wait_s",
     "duration_s",
 )
+_DAY_S: Final = 86_400
+_FIRST_DAY: Final = date(1970, 1, 1)
 _LONGEST_VALUE: Final = 512
 _FINE: Final = ("ok", "cancelled")
 # Sessions come and go: what was done in them is one row.
@@ -117,18 +119,31 @@ class UsageRow:
 
 def day_of(at: float) -> str:
     """The day of UTC that a moment belongs to."""
-    return datetime.fromtimestamp(at, UTC).date().isoformat()
+    return _name_of_day(int(at // _DAY_S))
 
 
 def cell_of(event: UsageEvent) -> Cell:
     """The row that an event is added to."""
+    return _cell(
+        int(event.at // _DAY_S), event.user, event.key_id, event.class_name, event.model, event.server or ""
+    )
+
+
+@lru_cache(16)
+def _name_of_day(number: int) -> str:
+    return (_FIRST_DAY + timedelta(days=number)).isoformat()
+
+
+# Asked for each request, and most are like one before.
+@lru_cache(4096)
+def _cell(day: int, user: str, key_id: str, class_name: str, model: str, server: str) -> Cell:
     return Cell(
-        day=day_of(event.at),
-        user_name=fit(event.user, 64),
-        key_id=_SESSION if event.key_id.startswith(_SESSION) else fit(event.key_id, 64),
-        class_name=fit(event.class_name, 64),
-        model=fit(event.model, _LONGEST_VALUE),
-        server=fit(event.server or "", 255),
+        day=_name_of_day(day),
+        user_name=fit(user, 64),
+        key_id=_SESSION if key_id.startswith(_SESSION) else fit(key_id, 64),
+        class_name=fit(class_name, 64),
+        model=fit(model, _LONGEST_VALUE),
+        server=fit(server, 255),
     )
 
 

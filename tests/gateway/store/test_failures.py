@@ -17,6 +17,7 @@ from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.store import Audit, Books, KeyAdministration, KeyGrant, Keyring, Store, StoreError
 from namel3ss.gateway.store import books as books_module
 from namel3ss.gateway.store.keyring import MAX_AGE_S
+from namel3ss.gateway.store.schema import USERS
 from tests.gateway.store.events import NOON, TODAY, event, holder
 from tests.gateway.store.places import CLASSES, DATABASE, database_file, opened
 from tests.support.clock import ManualClock
@@ -39,17 +40,16 @@ ENDLESS = sa.text("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM 
 
 @contextlib.asynccontextmanager
 async def at_work(folder: Path) -> AsyncIterator[tuple[Store, KeyAdministration, Keyring, Books, str]]:
-    """Everything open with the time limit of requests, and a key that is known."""
-    async with await Store.open(DATABASE, folder, timeout_s=10.0) as store:
-        administration = KeyAdministration(store)
-        await administration.users.create("alice", actor=ME)
-        made = await administration.keys.create("alice", KeyGrant(), actor=ME)
+    """Everything open, and a key that is known. Locks are given up soon; for the rest a busy machine has its time."""
     async with (
-        await Store.open(DATABASE, folder) as store,
+        await Store.open(DATABASE, folder, timeout_s=GUARD_S / 2, patience_s=0.1) as store,
         Keyring(store, CLASSES) as keyring,
         Books(store, streams_per_user=8, wall_clock=ManualClock(NOON)) as books,
     ):
-        yield store, KeyAdministration(store), keyring, books, made.token
+        administration = KeyAdministration(store, applied=keyring.refresh)
+        await administration.users.create("alice", actor=ME)
+        made = await administration.keys.create("alice", KeyGrant(), actor=ME)
+        yield store, administration, keyring, books, made.token
 
 
 @contextlib.contextmanager
@@ -81,10 +81,8 @@ async def used_requests(books: Books) -> int:
 async def test_locked_database_refuses_changes_and_serves_on(tmp_path: Path) -> None:
     async with at_work(tmp_path) as (store, administration, keyring, books, token):
         with locked(tmp_path):
-            assert (
-                "another process holds it"
-                in (await refused(administration.users.create("bob", actor=ME))).message
-            )
+            refusal = await refused(administration.users.create("bob", actor=ME))
+            assert "another process holds it" in refusal.message
             await refused(Audit(store).record(ME, "test", "nothing"))
             books.record(event())
             await refused(books.flush())
@@ -139,24 +137,28 @@ async def test_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
 
 
 async def test_endless_work_is_ended_and_the_next_is_done(tmp_path: Path) -> None:
-    async with at_work(tmp_path) as (store, administration, _keyring, _books, _token):
+    async with await Store.open(DATABASE, tmp_path) as store:
+        assert store.timeout_s == 0.25
         await refused(store.read(lambda connection: connection.execute(ENDLESS).all()))
         await refused(store.write(lambda connection: connection.execute(ENDLESS).all()))
 
         async with asyncio.timeout(GUARD_S):
-            assert len(await administration.users.list()) == 1
+            done = await store.write_patiently(
+                lambda connection: connection.execute(sa.text("SELECT 1")).all()
+            )
+            assert len(done) == len(await store.read(read_users, timeout_s=GUARD_S)) + 1
+
+
+def read_users(connection: Connection) -> list[object]:
+    return list(connection.execute(sa.select(USERS)))
 
 
 async def test_requests_are_judged_while_the_database_hangs(tmp_path: Path) -> None:
     released = threading.Event()
     async with at_work(tmp_path) as (store, _administration, keyring, books, token):
+        hanging = asyncio.create_task(store.write_patiently(lambda _: released.wait(GUARD_S)))
         try:
-            hanging = [
-                store.read(lambda _: released.wait(GUARD_S)),
-                store.write(lambda _: released.wait(GUARD_S)),
-            ]
-            for work in hanging:
-                await refused(work)
+            await refused(store.read(lambda _: released.wait(GUARD_S), timeout_s=0.1))
 
             # None of these can wait for anything: they are no coroutines.
             assert keyring.find(token).user == "alice"
@@ -164,6 +166,7 @@ async def test_requests_are_judged_while_the_database_hangs(tmp_path: Path) -> N
             books.record(event())
         finally:
             released.set()
+            await hanging
 
 
 async def test_work_for_a_hanging_database_is_bounded(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,6 +149,19 @@ def test_any_text_is_a_database_or_a_wrong_call(text: str) -> None:
     except UsageError:
         return
     assert url.get_backend_name() in ("sqlite", "postgresql")
+
+
+def test_postgresql_without_its_driver_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from pathlib import Path\n"
+        "from namel3ss.gateway.store.location import locate\n"
+        "try: locate('postgresql://host/name', Path('/'))\n"
+        "except ValueError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "pip install 'namel3ss[postgres]'" in done.stdout
 
 
 async def test_password_of_a_database_is_not_shown(tmp_path: Path) -> None:
