@@ -91,6 +91,12 @@ class Exchange:
         method: str = self.scope["method"]
         return method
 
+    @property
+    def caller(self) -> Principal:
+        """Who asks, on routes that take a key."""
+        assert self.principal is not None  # the front lets nobody else reach them
+        return self.principal
+
     async def read_body(self, limit: int) -> bytes:
         """The whole body. Raises Refusal for one of more than `limit` bytes, CallerLeft."""
         announced = self.headers.get(b"content-length")

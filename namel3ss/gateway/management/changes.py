@@ -30,12 +30,12 @@ from namel3ss.scheduling.errors import SchedulingError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+    from namel3ss.gateway.backends.asking import Answer
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.management.audit import AuditLog
     from namel3ss.gateway.management.fleet import Fleet
     from namel3ss.gateway.management.known_models import KnownModels
     from namel3ss.gateway.plan import GatewayPlan
-    from namel3ss.gateway.principal import Principal
     from namel3ss.scheduling import Scheduler
 
 __all__ = ["LANES", "Changes"]
@@ -102,7 +102,7 @@ class Changes:
         """`/api/copy`, on one server."""
         fields = await read_fields(exchange)
         server = one_server(self._fleet, exchange)
-        source = self._known.named(_principal(exchange), text_field(fields, "source"))
+        source = self._known.named(exchange.caller, text_field(fields, "source"))
         destination = self._own_name(exchange, text_field(fields, "destination"))
         await self._note(exchange, "model.copy", destination, {"source": source, "servers": [server]})
         answer = await ask(
@@ -155,22 +155,24 @@ class Changes:
 
     async def _delete(self, exchange: Exchange, name: str) -> list[str]:
         """Delete a model wherever it is; the servers that had it."""
-        model = self._known.named(_principal(exchange), name)
+        model = self._known.named(exchange.caller, name)
         chosen = chosen_server(self._fleet, exchange)
         servers = usable(self._fleet) if chosen is None else (chosen,)
         shown = str(parse_model_name(model))
         await self._note(exchange, "model.delete", shown, {"servers": list(servers)})
         answers = await asyncio.gather(
-            *(ask(self._fleet, server, "DELETE", "/api/delete", {"model": model}) for server in servers)
+            *(ask(self._fleet, server, "DELETE", "/api/delete", {"model": model}) for server in servers),
+            return_exceptions=True,
         )
         await asyncio.gather(*map(self._fleet.refresh, servers))
-        for server, answer in zip(servers, answers, strict=True):
-            if answer.status not in (200, 404):
+        # Only now: whatever one server says, the others were asked, and have been looked at.
+        statuses = [_status(answer) for answer in answers]
+        for server, status in zip(servers, statuses, strict=True):
+            if status not in (200, 404):
                 raise Refusal(
-                    Reason.bad_upstream,
-                    f"The server {server} could not delete '{name}' (status {answer.status}).",
+                    Reason.bad_upstream, f"The server {server} could not delete '{name}' (status {status})."
                 )
-        had = [server for server, answer in zip(servers, answers, strict=True) if answer.status == 200]
+        had = [server for server, status in zip(servers, statuses, strict=True) if status == 200]
         if not had:
             raise Refusal(Reason.model_not_found, f"model '{name}' not found")
         return had
@@ -178,13 +180,13 @@ class Changes:
     def _own_name(self, exchange: Exchange, name: str) -> str:
         """The name that a model is to have, or to be pushed under. Raises Refusal."""
         asked = str(registry_name(name))
-        if not may_manage(_principal(exchange), asked):
+        if not may_manage(exchange.caller, asked):
             raise Refusal(Reason.model_not_allowed, f"This key may not change the model '{name}'.")
         return asked
 
     async def _base(self, exchange: Exchange, server: str, name: str) -> str:
         """What a new model is made from. The server would pull one that it lacks, so that one must be allowed."""
-        model = self._known.named(_principal(exchange), name)
+        model = self._known.named(exchange.caller, name)
         installed = (await self._known.installed()).get(model_key(model))
         if installed is not None and server in installed.digests:
             return model
@@ -195,7 +197,7 @@ class Changes:
 
     async def _run(self, exchange: Exchange, server: str, path: str, body: Mapping[str, object]) -> None:
         """Have a server do what takes a while, in its turn; it is stopped where the caller leaves."""
-        principal = _principal(exchange)
+        principal = exchange.caller
 
         async def work() -> None:
             async with self._scheduler.admit(model=server, user=principal.user, lane=_LANE):
@@ -233,7 +235,14 @@ class Changes:
                 await self._fleet.refresh(server)
 
     async def _note(self, exchange: Exchange, action: str, subject: str, detail: Mapping[str, Any]) -> None:
-        await self._audit.record(_principal(exchange).user, action, subject, detail)
+        await self._audit.record(exchange.caller.user, action, subject, detail)
+
+
+def _status(answer: Answer | BaseException) -> int:
+    """Raises what was raised instead of an answer."""
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer.status
 
 
 def _checked_files(field: str, files: object) -> dict[str, str]:
@@ -247,8 +256,3 @@ def _checked_files(field: str, files: object) -> dict[str, str]:
         if not _A_FILE.fullmatch(name) or ".." in name:
             raise Refusal(Reason.bad_request, f"{name[:100]!r} is no name of a file of a model.")
     return files
-
-
-def _principal(exchange: Exchange) -> Principal:
-    assert exchange.principal is not None  # the front lets nobody else reach these routes
-    return exchange.principal

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from namel3ss.gateway.authority import Authority
     from namel3ss.gateway.management.fleet import Fleet
     from namel3ss.gateway.management.listing import ListedModel
-    from namel3ss.gateway.plan import ServedModel
+    from namel3ss.gateway.plan import GatewayPlan, ServedModel
     from namel3ss.gateway.principal import Principal
 
 __all__ = ["KnownModels", "manages"]
@@ -30,7 +30,8 @@ def manages(principal: Principal) -> bool:
 class KnownModels:
     """Asks the servers, once for everybody who asks at the same time, and shows each key its part."""
 
-    def __init__(self, authority: Authority, fleet: Fleet) -> None:
+    def __init__(self, plan: GatewayPlan, authority: Authority, fleet: Fleet) -> None:
+        self._cloud_models = plan.settings.cloud_models
         self._authority = authority
         self._fleet = fleet
         self._asking: asyncio.Task[dict[str, ListedModel]] | None = None
@@ -52,7 +53,7 @@ class KnownModels:
         return [
             (model, served[model_key(model.name)])
             for model in found
-            if not model.runs_elsewhere or principal.allows_cloud
+            if not model.runs_elsewhere or (self._cloud_models and principal.allows_cloud)
         ]
 
     async def managed_by(self, principal: Principal) -> list[tuple[ListedModel, list[ServedModel]]]:

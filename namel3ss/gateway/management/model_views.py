@@ -51,7 +51,7 @@ class ModelViews:
 
     async def list_models(self, exchange: Exchange) -> None:
         """`/api/tags` and `/v1/models`: what the key may call, and what a server has."""
-        found = await self._known.callable_by(_principal(exchange))
+        found = await self._known.callable_by(exchange.caller)
         if exchange.route is not None and exchange.route.dialect is Dialect.OPENAI:
             models = [openai_entry(model, model.name) for model, _ in found]
             await _send_openai(exchange, {"object": "list", "data": models})
@@ -61,7 +61,7 @@ class ModelViews:
 
     async def managed_models(self, exchange: Exchange) -> None:
         """The managed list: `models` and how many they are."""
-        found = await self._known.managed_by(_principal(exchange))
+        found = await self._known.managed_by(exchange.caller)
         entries = [tags_entry(model, served, several_servers=self._several) for model, served in found]
         await send_document(exchange, {"models": entries, "total": len(entries)})
 
@@ -71,7 +71,7 @@ class ModelViews:
             await self._show_openai(exchange, exchange.parameters["model"])
             return
         fields = await read_fields(exchange)
-        name, principal = model_field(fields), _principal(exchange)
+        name, principal = model_field(fields), exchange.caller
         server, body = await self._shown(principal, name, verbose=fields.get("verbose") is True)
         if manages(principal):
             await exchange.reply(200, body)
@@ -80,7 +80,7 @@ class ModelViews:
 
     async def managed_model(self, exchange: Exchange) -> None:
         """One model of the managed list, with what `show` tells."""
-        principal, name = _principal(exchange), exchange.parameters["name"]
+        principal, name = exchange.caller, exchange.parameters["name"]
         server, body = await self._shown(principal, name)
         shown = decoded(server, body)
         told = shown if manages(principal) else for_everybody(shown)
@@ -125,7 +125,7 @@ class ModelViews:
         return len(self._fleet.names) > 1
 
     async def _show_openai(self, exchange: Exchange, name: str) -> None:
-        wanted = model_key(self._known.named(_principal(exchange), name))
+        wanted = model_key(self._known.named(exchange.caller, name))
         model = (await self._known.installed()).get(wanted)
         if model is None:
             raise _not_found(name)
@@ -135,16 +135,21 @@ class ModelViews:
         """What the first server that has a model says of it, as it says it."""
         model = self._known.named(principal, name)
         question: dict[str, object] = {"model": model} | ({"verbose": True} if verbose else {})
+        trouble: Refusal | None = None
         for server in usable(self._fleet):
-            answer = await ask(self._fleet, server, "POST", "/api/show", question)
+            try:
+                answer = await ask(self._fleet, server, "POST", "/api/show", question)
+            except Refusal as refusal:
+                trouble = refusal
+                continue
             if answer.status == 200:
                 return server, answer.body
             if answer.status != 404:
-                raise Refusal(
+                trouble = Refusal(
                     Reason.bad_upstream,
                     f"The server {server} could not say what '{name}' is (status {answer.status}).",
                 )
-        raise _not_found(name)
+        raise trouble or _not_found(name)
 
 
 def lowest_version(versions: Iterable[str | None]) -> str | None:
@@ -166,11 +171,6 @@ def cloud_status(plan: GatewayPlan) -> dict[str, object]:
 async def _send_openai(exchange: Exchange, value: object) -> None:
     """As the server writes what is not its own protocol."""
     await exchange.reply(200, line(value), b"application/json")
-
-
-def _principal(exchange: Exchange) -> Principal:
-    assert exchange.principal is not None  # the front lets nobody else reach these routes
-    return exchange.principal
 
 
 def _not_found(name: str) -> Refusal:

@@ -104,17 +104,16 @@ class PullViews:
     async def stop_pull(self, exchange: Exchange) -> None:
         """End a job for everybody who waits for it. What came is kept, so that another pull goes on from there."""
         job = self._pulls.find(exchange.parameters["id"])
-        await self._audit.record(_user(exchange), "model.pull.stop", job.model, {"server": job.server})
+        await self._audit.record(exchange.caller.user, "model.pull.stop", job.model, {"server": job.server})
         await self._pulls.stop(job)
         await send_document(exchange, job.described())
 
     async def _start(self, exchange: Exchange, model: str) -> list[PullJob]:
         asked = check_pullable(model, self._settings.pull.allow, cloud_models=self._settings.cloud_models)
-        principal = exchange.principal
-        if principal is not None and not may_manage(principal, asked):
+        if not may_manage(exchange.caller, asked):
             raise Refusal(Reason.model_not_allowed, f"This key may not pull the model '{model}'.")
         servers = self._targets(exchange, asked)
-        user = _user(exchange)
+        user = exchange.caller.user
         await self._audit.record(user, "model.pull", asked, {"servers": list(servers)})
         return self._pulls.start(servers, asked, user=user)
 
@@ -247,8 +246,3 @@ async def _any_set(news: Sequence[asyncio.Event]) -> None:
         for task in waiting:
             task.cancel()
         await asyncio.wait(waiting)
-
-
-def _user(exchange: Exchange) -> str:
-    assert exchange.principal is not None  # the front lets nobody else reach these routes
-    return exchange.principal.user

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Updates"]
 
+_ITSELF: Final = "(gateway)"
+"""In the audit log; no user can have this name."""
+
 _log: Final = logging.getLogger("namel3ss.gateway.pulls")
 
 
@@ -61,9 +64,7 @@ class Updates:
     async def update_models(self, exchange: Exchange) -> None:
         """Pull what is installed, and tell what was newer."""
         await read_fields(exchange, required=False)
-        principal = exchange.principal
-        assert principal is not None  # the front lets nobody else reach this route
-        jobs = await self._start(principal)
+        jobs = await self._start(exchange.caller)
         if jobs:
             await answer_with_jobs(exchange, jobs, self._settings.wait, outcome_of_update)
         else:
@@ -79,7 +80,9 @@ class Updates:
             except Refusal:
                 continue
             if principal is None or may_manage(principal, asked):
-                await self._audit.record(user, "model.update", asked, {"servers": list(model.digests)})
+                await self._audit.record(
+                    user or _ITSELF, "model.update", asked, {"servers": list(model.digests)}
+                )
                 jobs += self._pulls.start(model.digests, asked, user=user)
         return jobs
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.live import LiveRequest, LiveRequests
-    from namel3ss.gateway.principal import Principal
     from namel3ss.scheduling import Scheduler
 
 __all__ = ["QueueViews"]
@@ -79,7 +78,7 @@ class QueueViews:
 
     async def list_requests(self, exchange: Exchange) -> None:
         """The caller's requests, those that run first; an operator's list holds everybody's."""
-        principal = _principal(exchange)
+        principal = exchange.caller
         sees_all = principal.may(Scope.OPERATOR)
         seen = list(self._live.seen_by(principal, all_users=sees_all))
         under_way = (request for request in seen if request.stage is not Stage.WAITING)
@@ -97,14 +96,14 @@ class QueueViews:
     async def cancel_request(self, exchange: Exchange) -> None:
         """End a request wherever it stands. Its caller is told so."""
         request = self._find(exchange)
-        by = "its user" if request.principal.user == _principal(exchange).user else "an operator"
+        by = "its user" if request.principal.user == exchange.caller.user else "an operator"
         request.interrupt(Refusal(Reason.cancelled, f"The request was cancelled by {by}."))
         await send_document(exchange, {"id": request.id, "cancelled": True})
 
     async def watch_request(self, exchange: Exchange) -> None:
         """Events until the request has ended: `position` at most once a second, `state` at each step, `end`."""
         request = self._find(exchange)
-        user = _principal(exchange).user
+        user = exchange.caller.user
         if self._watchers[user] >= self._watchers_per_user:
             raise Refusal(
                 Reason.too_many_streams,
@@ -142,7 +141,7 @@ class QueueViews:
 
     def _find(self, exchange: Exchange) -> LiveRequest:
         """The request of the address. Another user's is as unknown as none, except to operators."""
-        principal, wanted = _principal(exchange), exchange.parameters["id"]
+        principal, wanted = exchange.caller, exchange.parameters["id"]
         request = self._live.by_id.get(wanted)
         if request is None or not (request.principal.user == principal.user or principal.may(Scope.OPERATOR)):
             raise Refusal(
@@ -174,8 +173,3 @@ async def _news_or_tick(news: asyncio.Event, tick_s: float) -> None:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _principal(exchange: Exchange) -> Principal:
-    assert exchange.principal is not None  # the front lets nobody else reach these routes
-    return exchange.principal

@@ -86,6 +86,23 @@ async def test_a_model_is_deleted_on_the_server_that_is_named_alone():
     ]
 
 
+async def test_a_server_that_fails_is_named_and_the_others_have_deleted(
+    upstream: ScriptedServer, sandbox: SandboxServer
+):
+    upstream.on("/api/delete", document({"error": "open /root/.ollama/x: permission denied"}, 500))
+    async with managing(PROGRAM, {"gpu1": upstream.url, "gpu2": sandbox.url}) as here:
+        refusal = await refused(call(here.handlers, "DELETE", "/api/delete", {"model": "tiny"}, by=WRITER))
+        left = here.servers.installed("gpu2")
+
+    assert (refusal.reason, refusal.message) == (
+        Reason.bad_upstream,
+        "The server gpu1 could not delete 'tiny' (status 500).",
+    )
+    assert left is not None
+    assert "tiny:latest" not in {model.name for model in left}
+    assert set(here.servers.refreshed) == {"gpu1", "gpu2"}
+
+
 async def test_one_who_looks_after_models_deletes_what_nobody_can_call(sandbox: SandboxServer):
     async with managing(PROGRAM, {"gpu1": sandbox.url}) as here:
         answer = await call(here.handlers, "DELETE", "/api/delete", {"model": "tiny-tools"}, by=WRITER)

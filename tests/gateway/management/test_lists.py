@@ -211,10 +211,20 @@ async def test_the_managed_list_counts_and_shows_operators_what_nobody_can_call(
     assert [model["name"] for model in callable_ones.json["models"]] == ["tiny:latest"]
 
 
-async def test_models_that_run_elsewhere_are_listed_to_keys_that_may_use_them_only(upstream: ScriptedServer):
+async def test_models_that_run_elsewhere_are_listed_where_file_and_key_allow_them(upstream: ScriptedServer):
     upstream.on("/api/tags", document({"models": [entry("tiny", remote_host="https://elsewhere.example")]}))
+    may = principal(allows_cloud=True)
     async with managed(upstream) as (handlers, _):
-        assert (await call(handlers, "GET", "/api/tags")).json == {"models": []}
+        the_file_says_no = await call(handlers, "GET", "/api/tags", by=may)
+    async with managed(upstream, settings="cloud_models: true") as (handlers, _):
+        the_key_says_no = await call(handlers, "GET", "/api/tags", by=USER)
+        both_say_yes = await call(handlers, "GET", "/api/tags", by=may)
+
+    assert [len(each.json["models"]) for each in (the_file_says_no, the_key_says_no, both_say_yes)] == [
+        0,
+        0,
+        1,
+    ]
 
 
 async def test_loaded_models_name_their_server(upstream: ScriptedServer, second: ScriptedServer):

@@ -10,8 +10,8 @@ import pytest
 from namel3ss.gateway.errors import Reason
 from namel3ss.gateway.principal import Scope
 from tests.contract.recordings import all_recordings, recording
-from tests.gateway.management.calling import OPERATOR, USER, call, principal, refused
-from tests.gateway.management.test_lists import entry, managed
+from tests.gateway.management.calling import OPERATOR, USER, call, managing, principal, refused
+from tests.gateway.management.test_lists import PROGRAM, entry, managed
 from tests.support.scripted_server import document
 
 if TYPE_CHECKING:
@@ -103,6 +103,21 @@ async def test_the_next_server_is_asked_where_one_does_not_have_the_model(
 
     assert found.json == {"capabilities": ["completion"]}
     assert missing.reason is Reason.model_not_found
+
+
+async def test_a_server_that_fails_is_passed_over_while_another_knows_the_model(
+    upstream: ScriptedServer, second: ScriptedServer
+):
+    upstream.on("/api/show", document({"error": "open /root/.ollama/x: permission denied"}, 500))
+    second.on("/api/show", document({"capabilities": ["completion"]}))
+    async with managing(PROGRAM % "", {"gpu1": upstream.url, "gpu2": second.url}) as here:
+        found = await call(here.handlers, "POST", "/api/show", {"model": "tiny"})
+        here.servers.down.add("gpu2")
+        failed = await refused(call(here.handlers, "POST", "/api/show", {"model": "tiny"}))
+
+    assert found.json == {"capabilities": ["completion"]}
+    assert failed.reason is Reason.bad_upstream
+    assert "/root" not in str(failed)
 
 
 @pytest.mark.parametrize(

@@ -74,4 +74,4 @@ async def test_updates_come_by_themselves_where_the_file_says_so(upstream: Scrip
             while "/api/pull" not in upstream.paths():
                 await upstream.requests_reached(len(upstream.requests) + 1)
 
-    assert here.ledger.acts[0] == ("", "model.update", "llama3:8b", {"servers": ["gpu1"]})
+    assert here.ledger.acts[0] == ("(gateway)", "model.update", "llama3:8b", {"servers": ["gpu1"]})
