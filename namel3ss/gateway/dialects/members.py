@@ -107,14 +107,11 @@ def _is_plain(found: dict[str, msgspec.Raw], body: bytes) -> bool:
     for name in found:
         if name not in KNOWN and name.translate(_FOLDING) in KNOWN:
             return False
-    quoted = [b'"%b"' % name.encode("utf-8", "surrogatepass") for name in found]
-    values = list(found.values())
-    size = len(body) - sum(map(len, quoted)) - sum(len(memoryview(value)) for value in values)
-    for colon, comma in ((b":", b","), (b": ", b", ")):
-        if size == 2 + len(colon) * len(quoted) + len(comma) * (len(quoted) - 1):
-            pairs = [colon.join(pair) for pair in zip(quoted, values, strict=True)]
-            return body == b"{%b}" % comma.join(pairs)
-    return False
+    # Two ways of writing JSON are in use: Python's own with a blank after each mark, and that of everybody else.
+    is_spaced = body[body.find(b'":') + 2 :].startswith(b" ")
+    pair, comma = (b'"%b": %b', b", ") if is_spaced else (b'"%b":%b', b",")
+    written = comma.join([pair % (name.encode(), value) for name, value in found.items()])
+    return len(body) == len(written) + 2 and body == b"{%b}" % written
 
 
 def join_members(members: dict[str, msgspec.Raw]) -> bytes:

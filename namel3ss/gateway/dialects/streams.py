@@ -1,7 +1,8 @@
 r"""Answers that come in pieces: what of them may be sent on, and what they say at their end.
 
 A piece is not decoded. What is complete in it, up to its last line of NDJSON or its last event, goes on at once; the rest
-waits for more. The last piece is kept, and one with an account of what was used, to be read when the stream has ended.
+waits for more. The last two pieces are kept, to be read when the stream has ended: every protocol says what was used in
+its last event or in the one before.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from namel3ss.gateway.routes import Dialect
 from namel3ss.gateway.usage import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from namel3ss.gateway.routes import Route
 
 __all__ = ["MAX_TAIL_BYTES", "StreamReader"]
@@ -25,6 +28,7 @@ MAX_TAIL_BYTES: Final = 8 * 1024 * 1024
 _RESPONSES_PATH: Final = "/v1/responses"
 _SSE_OVERLAP: Final = 3
 _ERROR_MARK: Final = b'"error"'
+_ERROR_LINE: Final = b'{"error"'
 
 
 class StreamReader:
@@ -34,9 +38,9 @@ class StreamReader:
     """
 
     __slots__ = (
-        "_account",
-        "_account_mark",
+        "_before",
         "_content_mark",
+        "_end",
         "_end_marks",
         "_is_lines",
         "_last",
@@ -49,7 +53,7 @@ class StreamReader:
 
     def __init__(self, route: Route) -> None:
         self._is_lines = route.dialect is Dialect.OLLAMA
-        self._account_mark = b'"usage"'
+        self._end = b"\n" if self._is_lines else b"\n\n"
         self._end_marks: tuple[bytes, ...] = ()
         if self._is_lines:
             self._content_mark = b"\n"
@@ -67,8 +71,8 @@ class StreamReader:
         """The end of those parts: an event's end may come in two pieces."""
         self._last = b""
         """The newest piece that was sent on."""
-        self._account = b""
-        """The newest one with an account of what was used."""
+        self._before = b""
+        """The one before."""
         self._marks = 0
         self.error: bytes | None = None
         """The line or event with which the server itself said that something went wrong."""
@@ -85,7 +89,7 @@ class StreamReader:
 
     def feed(self, piece: bytes) -> bytes:
         """What may be sent on now. Raises Refusal for a line or event of more than eight mebibytes."""
-        if not self._parts and piece.endswith(b"\n" if self._is_lines else b"\n\n"):
+        if not self._parts and piece.endswith(self._end):
             return self._release(piece)
         cut = piece.rfind(b"\n") + 1 if self._is_lines else self._event_end(piece)
         if cut <= 0:
@@ -104,20 +108,21 @@ class StreamReader:
         rest = b"".join(self._parts)
         self._parts.clear()
         self._size = 0
-        if not rest.strip():
-            return rest
-        data = rest if self._is_lines else _data(rest)
-        if data == b"[DONE]" or read_report(data) is not None:
-            return self._release(rest)
-        return b""
+        if rest.strip():
+            data = rest if self._is_lines else _data(rest)
+            is_whole = data == b"[DONE]" or read_report(data) is not None
+            rest = self._release(rest) if is_whole else b""
+        if self.error is None and _ERROR_MARK in self._last:
+            self._look_for_error(self._last)
+        return rest
 
     @property
     def usage(self) -> Usage | None:
         """What the server said it used; None where it did not say, or not yet."""
-        piece = self._last if self._is_lines else self._account
-        said = [used for report in _reports(piece) if (used := report.used()) is not None]
+        reports = _newest_reports(self._last if self._is_lines else self._before + self._last)
+        said = next((used for report in reports if (used := report.used()) is not None), None)
         # Some begin with an account of nothing, which counts only if nothing came after it.
-        return said[-1] if said and (said[-1].completion_tokens or self.ended_well) else None
+        return said if said is not None and (said.completion_tokens or self.ended_well) else None
 
     def charged(self, prompt_tokens: int) -> Usage:
         """What to put on the account: the server's word, or an estimate from the prompt and what has come."""
@@ -127,18 +132,18 @@ class StreamReader:
     def ended_well(self) -> bool:
         """Whether the answer came to the end that its protocol prescribes."""
         if self._is_lines:
-            reports = _reports(self._last)
-            return bool(reports) and reports[-1].done
+            newest = next(_newest_reports(self._last), None)
+            return newest is not None and newest.done
         # Text of the model cannot look like this: within JSON a line's end is escaped.
         lines = b"\n" + self._last.replace(b"\r\n", b"\n")
         return any(b"\n" + mark in lines for mark in self._end_marks)
 
     def _release(self, whole: bytes) -> bytes:
-        self._last = whole
-        self._marks += whole.count(self._content_mark)
-        if self._account_mark in whole:
-            self._account = whole
-        if _ERROR_MARK in whole:
+        self._before, self._last = self._last, whole
+        count = whole.count(self._content_mark)
+        self._marks += count
+        is_one_line = count == 1 and self._is_lines
+        if whole.startswith(_ERROR_LINE) if is_one_line else _ERROR_MARK in whole:
             return self._look_for_error(whole)
         return whole
 
@@ -172,14 +177,12 @@ class StreamReader:
             )
 
 
-def _reports(piece: bytes) -> list[UsageReport]:
-    """Every line or event of a piece that has an object in it."""
-    found: list[UsageReport] = []
-    for line in piece.split(b"\n"):
+def _newest_reports(piece: bytes) -> Iterator[UsageReport]:
+    """The lines or events of a piece that have an object in them, from the end: a piece may hold hundreds."""
+    for line in reversed(piece.split(b"\n")):
         report = read_report(line.removeprefix(b"data:")) if line.strip() else None
         if report is not None:
-            found.append(report)
-    return found
+            yield report
 
 
 def _data(event: bytes) -> bytes:
