@@ -273,7 +273,10 @@ class Backends:
 
         `cold`: the model has to be loaded first. `whole`: the answer is generated, and comes in one piece.
         """
-        backend = self._get(server)
+        prober = self._prober(server)
+        backend = prober.backend
+        if not backend.is_busy:
+            prober.wake()
         if self._wedges is not None and on_wedged is not None:
             self._wedges.sent()
         return Attempt(

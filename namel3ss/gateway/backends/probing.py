@@ -73,6 +73,7 @@ class Prober:
         self._clock = clock
         self._timing = timing
         self._alarm: Alarm | None = None
+        self._alarm_at = math.inf
         self._running: asyncio.Task[None] | None = None
         self._again = False
         self._closed = False
@@ -96,6 +97,14 @@ class Prober:
             self._running = asyncio.create_task(self._round())
             self._running.add_done_callback(self._ended)
 
+    def wake(self) -> None:
+        """It comes into use: probe as often as that asks for, and not when it was to be at rest."""
+        if self._alarm is not None:
+            due = self._clock.now() + self.backend.health.next_probe_s(busy=True)
+            if due < self._alarm_at:
+                self._alarm.cancel()
+                self._set_alarm(due)
+
     async def probed(self) -> None:
         """Wait for the end of the probe that runs, if one does."""
         if self._running is not None:
@@ -115,7 +124,10 @@ class Prober:
             self.probe_soon()
             return
         pause_s = self.backend.health.next_probe_s(busy=self.backend.is_busy)
-        self._alarm = self._clock.call_at(self._clock.now() + pause_s, self._ring)
+        self._set_alarm(self._clock.now() + pause_s)
+
+    def _set_alarm(self, when: float) -> None:
+        self._alarm, self._alarm_at = self._clock.call_at(when, self._ring), when
 
     def _ring(self) -> None:
         self._alarm = None

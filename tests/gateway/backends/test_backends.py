@@ -556,6 +556,21 @@ async def test_gateway_at_rest_asks_two_questions_a_minute(first: ScriptedServer
     assert {request.path for request in asked} == {"/api/version"}
 
 
+async def test_server_that_comes_into_use_is_probed_as_often_as_one_in_use(
+    first: ScriptedServer, clock: ManualClock
+) -> None:
+    async with looked_after(plan(first), clock) as fleet:
+        started = len(first.requests)
+        clock.advance(10.0)
+        at_rest = len(first.requests) - started
+
+        running = fleet.backends.note_sent("gpu1", "tiny")
+        await again(fleet, first, 5.5)
+        running.ok()
+
+    assert at_rest == 0
+
+
 @pytest.mark.fault(60)
 async def test_many_failures_at_once_lead_to_one_probe_at_a_time(
     first: ScriptedServer, clock: ManualClock
