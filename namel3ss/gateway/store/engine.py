@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
     from sqlalchemy.pool import ConnectionPoolEntry
 
-__all__ = ["Access", "interrupt", "is_sqlite", "lock_for_migration", "make_engine"]
+__all__ = [
+    "Access",
+    "StaleConnectionError",
+    "interrupt",
+    "is_sqlite",
+    "lock_for_migration",
+    "make_engine",
+    "require_alive",
+]
 
 # libpq takes no shorter time.
 _CONNECT_TIMEOUT_S: Final = 2
@@ -90,6 +99,28 @@ def lock_for_migration(connection: Connection) -> None:
     """Until the transaction ends, no other process changes tables. SQLite's own lock is held already."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
+
+
+class StaleConnectionError(Exception):
+    """The server has closed the connection since it was last used. `reason` is how the driver said so."""
+
+    def __init__(self, reason: DBAPIError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def require_alive(connection: Connection) -> None:
+    """Raises StaleConnectionError for a connection that is none any more. A file has no such.
+
+    Not left to the pool, whose own look cannot be interrupted where the server stands still.
+    """
+    if connection.dialect.name == "postgresql":
+        try:
+            connection.exec_driver_sql("SELECT 1")
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise StaleConnectionError(error) from error
+            raise
 
 
 def interrupt(connection: Any) -> None:

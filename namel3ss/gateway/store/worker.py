@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from namel3ss.gateway.store.engine import interrupt
+from namel3ss.gateway.store.engine import StaleConnectionError, interrupt, require_alive
 from namel3ss.gateway.store.errors import store_down
 
 if TYPE_CHECKING:
@@ -99,11 +100,21 @@ class Worker:
             future.set_result(result)
 
     def _in_transaction(self, future: Future[Any], work: Callable[[Connection], Any]) -> Any:
+        with contextlib.suppress(StaleConnectionError):
+            return self._once(future, work)
+        # The server was started anew since the last work. Nothing of this one was done.
+        try:
+            return self._once(future, work)
+        except StaleConnectionError as error:
+            raise error.reason from error
+
+    def _once(self, future: Future[Any], work: Callable[[Connection], Any]) -> Any:
         with self._engine.connect() as connection:
             with self._changed:
                 self._running = (future, connection.connection.driver_connection)
             try:
                 with connection.begin():
+                    require_alive(connection)
                     return work(connection)
             finally:
                 with self._changed:

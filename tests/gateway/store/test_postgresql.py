@@ -209,6 +209,12 @@ async def test_server_that_goes_and_comes_back_loses_nothing(own_server: Postgre
         assert [row.requests for row in rows] == [1]
         await keyring.refresh()
 
+        # A restart that nobody asked anything during is not noticed at all.
+        server.stop()
+        server.start()
+        assert await Audit(store).entries(limit=1)
+        await administration.users.create("bob", actor=ME)
+
 
 @pytest.mark.fault(73)
 async def test_server_that_stands_still_hangs_nobody(own_server: PostgreSql, tmp_path: Path) -> None:
