@@ -127,7 +127,8 @@ class _Answer(UpstreamAnswer):
         """False where more should not come before somebody has read."""
         self._pieces.append(piece)
         self._size += len(piece)
-        self._wake()
+        if len(self._pieces) == 1:  # else whoever reads has been woken
+            self._wake()
         return self._size <= _BUFFER_BYTES
 
     def end(self) -> None:

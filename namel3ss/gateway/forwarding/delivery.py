@@ -273,7 +273,8 @@ class Delivery:
             if answer is not None:
                 answer.close()
             lease.drain(attempt.left())
-            lease.settle(self._usage_so_far().total_tokens)
+            self._usage = self._usage_so_far()
+            lease.settle(self._usage.total_tokens)
 
     def _look_elsewhere(self, blame: Blame, server: str) -> None:
         """Leave for another attempt, if there may be one and another server may do better."""
