@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 import os
 import tempfile
-import threading
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.leftovers import nothing_left_behind
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 # How long a generated example takes says something of the machine (the first text of a fresh checkout builds
 # Hypothesis's tables, for one), nothing of the code: no time decides a test.
@@ -57,16 +55,8 @@ def _nothing_left_behind(request: pytest.FixtureRequest, _private_environment: N
     """After a test there are no more tasks, sockets, threads, child processes or temporary files than before."""
     if inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
         request.getfixturevalue("_no_leaked_tasks")
-    before = {name: look() for name, look in _RESOURCES.items()}
-    yield
-    leaked = _grown(before)
-    deadline = time.monotonic() + 2.0
-    while leaked and time.monotonic() < deadline:
-        # A closed socket or a finished thread may need a moment to disappear from the kernel's lists.
-        gc.collect()
-        time.sleep(0.01)
-        leaked = _grown(before)
-    assert not leaked, f"left behind by the test: {leaked}"
+    with nothing_left_behind():
+        yield
 
 
 @pytest.fixture
@@ -82,43 +72,3 @@ async def _no_leaked_tasks() -> AsyncIterator[None]:
 
 def _new_tasks(before: set[asyncio.Task[object]]) -> set[asyncio.Task[object]]:
     return {task for task in asyncio.all_tasks() - before if task is not asyncio.current_task()}
-
-
-def _grown(before: dict[str, set[str]]) -> dict[str, list[str]]:
-    now = {name: look() for name, look in _RESOURCES.items()}
-    return {name: sorted(now[name] - before[name]) for name in now if now[name] - before[name]}
-
-
-def _sockets() -> set[str]:
-    found = set()
-    for descriptor in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{descriptor}")
-        except OSError:
-            continue
-        if target.startswith(("socket:", "pipe:")):
-            found.add(target)
-    return found
-
-
-def _threads() -> set[str]:
-    return {f"{thread.name} ({thread.ident})" for thread in threading.enumerate()}
-
-
-def _children() -> set[str]:
-    found = set()
-    for listing in Path("/proc/self/task").glob("*/children"):
-        try:
-            found.update(listing.read_text().split())
-        except OSError:
-            continue
-    return found
-
-
-def _temporary_files() -> set[str]:
-    return set(os.listdir(tempfile.gettempdir()))
-
-
-_EVERYWHERE: dict[str, Callable[[], set[str]]] = {"threads": _threads, "temporary files": _temporary_files}
-_ON_LINUX: dict[str, Callable[[], set[str]]] = {"sockets and pipes": _sockets, "child processes": _children}
-_RESOURCES = _EVERYWHERE | (_ON_LINUX if Path("/proc/self/fd").is_dir() else {})

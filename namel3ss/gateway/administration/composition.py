@@ -14,6 +14,7 @@ from namel3ss.gateway.administration.gauges import Gauges
 from namel3ss.gateway.administration.keys import KeyOperations
 from namel3ss.gateway.administration.login import LoginDesk, PanelLogin
 from namel3ss.gateway.administration.main_login import LoginHandlers
+from namel3ss.gateway.administration.main_openapi import OpenApi
 from namel3ss.gateway.administration.panel_sessions import PanelSessions
 from namel3ss.gateway.administration.reports import ReportOperations
 from namel3ss.gateway.administration.roster import Roster
@@ -21,6 +22,7 @@ from namel3ss.gateway.administration.servers import ServerOperations
 from namel3ss.gateway.administration.users import UserOperations
 from namel3ss.gateway.administration.whitelist import WhitelistOperations
 from namel3ss.gateway.front.credentials import Credentials
+from namel3ss.gateway.routes import Action
 from namel3ss.gateway.store import Audit, Classes
 
 if TYPE_CHECKING:
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from namel3ss.gateway.live import LiveRequests
     from namel3ss.gateway.metrics import GatewayMetrics
     from namel3ss.gateway.plan import GatewayPlan
-    from namel3ss.gateway.routes import Action
     from namel3ss.gateway.store import Books, KeyAdministration, Keyring, Store
     from namel3ss.scheduling import Scheduler
 
@@ -87,6 +88,7 @@ class Administration:
             Gauges(plan, live=live, scheduler=scheduler, backends=backends, keyring=keyring, books=books)
         )
         self._handlers = LoginHandlers(desk, authority).handlers()
+        self._handlers[Action.OPENAPI] = OpenApi().handle
         self.application = make_application(
             plan,
             [operation for room in rooms for operation in room.operations()],
@@ -103,5 +105,5 @@ class Administration:
         await self._roster.__aexit__()
 
     def handlers(self) -> dict[Action, Callable[[Exchange], Awaitable[None]]]:
-        """Of LOGIN, LOGOUT and WHO_AM_I."""
+        """Of LOGIN, LOGOUT, WHO_AM_I and OPENAPI."""
         return self._handlers

@@ -8,14 +8,13 @@ import logging
 from typing import TYPE_CHECKING, Final, Self
 
 from namel3ss.gateway.errors import Refusal
-from namel3ss.gateway.plan import BackendPlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from namel3ss.gateway.backends.backends import Backends
-    from namel3ss.gateway.plan import GatewayPlan
-    from namel3ss.gateway.store import Keyring, StoredServer
+    from namel3ss.gateway.plan import BackendPlan, GatewayPlan
+    from namel3ss.gateway.store import Keyring
 
 __all__ = ["Roster"]
 
@@ -62,7 +61,7 @@ class Roster:
     def _wanted(self) -> Mapping[str, BackendPlan]:
         # A name that the file has taken since counts as the file says.
         stored = self._keyring.snapshot.servers
-        return {server.name: _plan(server) for server in stored if server.name not in self._declared}
+        return {server.name: server.backend for server in stored if server.name not in self._declared}
 
     async def _follow_on(self) -> None:
         while True:
@@ -72,14 +71,3 @@ class Roster:
                 await self.follow()
             except Refusal as refusal:
                 _logger.warning("The stored servers are not followed: %s", refusal.message)
-
-
-def _plan(server: StoredServer) -> BackendPlan:
-    return BackendPlan(
-        name=server.name,
-        base_url=server.base_url,
-        slots=server.slots,
-        max_loaded_models=server.max_loaded_models,
-        weight=server.weight,
-        shared=server.shared,
-    )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.gateway.administration.office import open_office
+from tests.support.leftovers import nothing_left_behind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,17 @@ SETTINGS = """
     priorities: { coding: 0, chat: 5, default: 7, batch: 9 }
     whitelist: { batch: ["10.1.0.0/16"] }
 """
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> None:
+    """An office lives for a module, and its connections to its servers come and go: the module leaves nothing behind."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_left_behind_by_module(_private_environment: None) -> Iterator[None]:
+    with nothing_left_behind():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,7 @@ PASSWORD: Final = "correct horse battery staple"
 
 
 def _client(url: str) -> httpx.Client:
-    """Keeps no connection: an office may outlive a test, and its sockets must not."""
-    limits = httpx.Limits(max_keepalive_connections=0)
-    return httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False, limits=limits)
+    return httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False)
 
 
 class Browser:

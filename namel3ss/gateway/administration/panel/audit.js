@@ -52,6 +52,11 @@ function row(entry) {
 function detailOf(detail) {
   return Object.entries(detail)
     .filter(([, value]) => value !== null)
-    .map(([name, value]) => `${name} ${Array.isArray(value) ? value.join(", ") : value}`)
+    .map(([name, value]) => `${name.replaceAll("_", " ")} ${told(name, value)}`)
     .join("; ");
+}
+
+function told(name, value) {
+  if (Array.isArray(value)) return value.join(", ");
+  return name.endsWith("_at") && typeof value === "number" ? when(value) : String(value);
 }

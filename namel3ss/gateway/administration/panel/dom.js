@@ -1,5 +1,7 @@
 // Elements, without ever reading text as markup: names, models and errors come from others.
 
+import { shortPlace } from "./words.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(node, properties, children) {
@@ -79,4 +81,9 @@ export function tag(text, kind) {
 
 export function tags(texts) {
   return el("span", { class: "tags" }, texts.map((text) => tag(text)));
+}
+
+/** Where in the file something is declared, in short. */
+export function place(declaredAt) {
+  return el("span", { class: "mono", title: declaredAt }, shortPlace(declaredAt));
 }

@@ -15,11 +15,6 @@ const FIGURES = [
     "Servers up",
     ({ servers }) => [String(servers.filter((server) => server.state === "up").length), `of ${servers.length}`],
   ],
-  [
-    "slots",
-    "Slots busy",
-    ({ servers }) => [String(servers.reduce((sum, server) => sum + server.in_flight, 0)), slotTotal(servers)],
-  ],
 ];
 
 function longestWait(entries) {
@@ -27,17 +22,12 @@ function longestWait(entries) {
   return waiting.length ? Math.max(...waiting) : null;
 }
 
-function slotTotal(servers) {
-  const total = servers.filter((server) => server.state === "up").reduce((sum, server) => sum + server.slots, 0);
-  return total ? `of ${total} for one model` : "";
-}
-
 export function liveView(container, { refresh }) {
   const figures = el("dl", { class: "figures" });
   const servers = table("Servers", [
     { label: "Server" },
     { label: "State" },
-    { label: "Busy" },
+    { label: "Requests" },
     { label: "Loaded models" },
   ]);
   const requests = table("Requests", [
@@ -106,7 +96,7 @@ function makeFigure([, label]) {
 }
 
 function makeServer(server) {
-  return el("tr", {}, cell("Server", server.name), cell("State"), cell("Busy"), cell("Models"));
+  return el("tr", {}, cell("Server", server.name), cell("State"), cell("Requests"), cell("Models"));
 }
 
 function updateServer(row, server) {

@@ -42,7 +42,7 @@ function showLogin(problem) {
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   at("login").hidden = false;
   tellLogin(problem);
-  at("login-key").focus();
+  at("login").querySelector("form:not([hidden]) input").focus();
 }
 
 function tellLogin(problem) {
@@ -51,25 +51,26 @@ function tellLogin(problem) {
 }
 
 function chooseWay() {
-  const way = at("login-form").elements.way.value;
-  for (const field of document.querySelectorAll("[data-way]")) field.hidden = field.dataset.way !== way;
+  const way = at("login-way").querySelector(":checked").value;
+  at("login-with-key").hidden = way !== "key";
+  at("login-with-password").hidden = way !== "password";
+  tellLogin();
 }
 
 async function logIn(event) {
   event.preventDefault();
-  const { way, key, user, password } = at("login-form").elements;
-  const button = at("login-form").querySelector("button");
+  const form = event.target;
+  const given = Object.fromEntries(new FormData(form));
+  const button = form.querySelector("button");
   button.disabled = true;
   tellLogin();
   try {
-    const credentials =
-      way.value === "key" ? { key: key.value.trim() } : { user: user.value.trim(), password: password.value };
-    enter(await api.logIn(credentials));
+    enter(await api.logIn("key" in given ? { key: given.key.trim() } : { ...given, user: given.user.trim() }));
+    form.reset();
   } catch (error) {
     tellLogin(error.message);
+    form.querySelector('[type="password"]').value = "";
   } finally {
-    key.value = "";
-    password.value = "";
     button.disabled = false;
   }
 }
@@ -171,8 +172,9 @@ function tellConnection(problem) {
 
 async function begin() {
   at("nav").replaceChildren(...SECTIONS.map(([id, title]) => el("a", { href: `#${id}` }, title)));
-  at("login-form").addEventListener("submit", logIn);
-  at("login-form").addEventListener("change", chooseWay);
+  at("login-with-key").addEventListener("submit", logIn);
+  at("login-with-password").addEventListener("submit", logIn);
+  at("login-way").addEventListener("change", chooseWay);
   at("logout").addEventListener("click", logOut);
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault();
@@ -180,7 +182,8 @@ async function begin() {
   });
   window.addEventListener("hashchange", () => {
     navigate();
-    at("view").focus();
+    at("view").focus({ preventScroll: true });
+    scrollTo(0, 0);
   });
   window.addEventListener("logged-out", () => {
     if (state.session) showLogin("You are no longer logged in.");

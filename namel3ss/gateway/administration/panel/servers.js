@@ -2,7 +2,8 @@
 
 import { api } from "./api.js";
 import { ask, confirm, field, input, notice } from "./dialogs.js";
-import { cell, el, empty, reconcile, skeleton, table, tag, tags } from "./dom.js";
+import { cell, el, empty, place, reconcile, skeleton, table, tag, tags } from "./dom.js";
+import { count, plural } from "./words.js";
 
 const KINDS = { up: "is-good", down: "is-bad", suspected: "is-warn", resting: "is-warn", drained: "is-warn" };
 const MOST_MARKS = 16;
@@ -13,13 +14,13 @@ export function stateOf(server) {
   return el("div", {}, tag(server.state, KINDS[server.state]), why.map((text) => el("span", { class: "under" }, text)));
 }
 
-/** Its slots as marks; only a number where they are many. */
+/** Its requests as marks beside the slots that one model has; only a number where they are many. */
 export function slotsOf(server) {
-  const text = `${server.in_flight} of ${server.slots}`;
+  const text = `${plural(server.in_flight, "request")}, ${plural(server.slots, "slot")} for each model`;
   const total = Math.max(server.slots, server.in_flight);
-  if (total > MOST_MARKS) return el("span", {}, text);
+  if (total > MOST_MARKS) return el("span", { title: text }, count(server.in_flight));
   const marks = Array.from({ length: total }, (_, index) => el("i", { class: index < server.in_flight ? "is-busy" : "" }));
-  return el("span", { class: "slots", role: "img", "aria-label": `${text} slots busy`, title: text }, marks);
+  return el("span", { class: "slots", role: "img", "aria-label": text, title: text }, marks);
 }
 
 /** What it has loaded, and what it is loading. */
@@ -33,7 +34,7 @@ export function serversView(container, { refresh }) {
   const list = table("Servers", [
     { label: "Server" },
     { label: "State" },
-    { label: "Slots" },
+    { label: "Requests" },
     { label: "Loaded models" },
     { label: "From" },
     {},
@@ -69,7 +70,7 @@ function makeRow(server) {
     {},
     el("td", { "data-label": "Server" }, el("div", {}, server.name, el("span", { class: "under mono" }, server.base_url))),
     cell("State"),
-    cell("Slots"),
+    cell("Requests"),
     cell("Models"),
     cell("From"),
     el("td", { class: "actions" }),
@@ -86,7 +87,7 @@ function updateRow(row, server, refresh) {
   slots.replaceChildren(slotsOf(server));
   models.replaceChildren(modelsOf(server));
   from.replaceChildren(
-    server.declared_at ? el("span", { class: "mono" }, server.declared_at) : "stored",
+    server.declared_at ? place(server.declared_at) : "stored",
     el("span", { class: "under" }, server.version ? `Ollama ${server.version}` : ""),
   );
   if (actions.dataset.state === server.state) return;

@@ -2,15 +2,15 @@
 
 import { api } from "./api.js";
 import { ask, confirm, field, input, notice, select } from "./dialogs.js";
-import { cell, el, empty, table, tag } from "./dom.js";
+import { cell, el, empty, place, table, tag } from "./dom.js";
 import { loaded } from "./loading.js";
 
 export function whitelistView(container) {
-  const place = el("div");
+  const content = el("div");
   const add = el("button", { type: "button", class: "primary", onclick: () => create() }, "Add address");
-  container.append(el("div", { class: "view-head" }, el("h1", {}, "Whitelist"), el("span", { class: "spacer" }), add), place);
-  const again = loaded(place, api.whitelist, (content) => {
-    if (!content.entries.length) {
+  container.append(el("div", { class: "view-head" }, el("h1", {}, "Whitelist"), el("span", { class: "spacer" }), add), content);
+  const again = loaded(content, api.whitelist, ({ entries }) => {
+    if (!entries.length) {
       return el(
         "div",
         { class: "panel" },
@@ -18,7 +18,7 @@ export function whitelistView(container) {
       );
     }
     const { whole, body } = table("Whitelist", [{ label: "Class" }, { label: "Address" }, { label: "Note" }, { label: "From" }, {}]);
-    body.append(...content.entries.map(row));
+    body.append(...entries.map(row));
     return el("div", { class: "panel" }, whole);
   });
 
@@ -30,7 +30,7 @@ export function whitelistView(container) {
       el("td", { "data-label": "Address", class: "mono" }, entry.network),
       cell("Note", entry.note),
       entry.declared_at
-        ? el("td", { "data-label": "From", class: "mono" }, entry.declared_at)
+        ? cell("From", place(entry.declared_at))
         : cell("From", "stored"),
       el(
         "td",

@@ -39,3 +39,6 @@ export function listOf(text) {
   const items = text.split(/[\s,]+/).filter(Boolean);
   return items.length ? items : null;
 }
+
+/** "team.ai:5:8" of a whole path: what is left out is in the tooltip. */
+export const shortPlace = (place) => place.split(/[\\/]/).at(-1);
