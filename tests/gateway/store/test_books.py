@@ -127,6 +127,24 @@ async def test_what_another_process_wrote_counts_for_the_day(tmp_path: Path) -> 
         second.reserve(limited, 40)
 
 
+@pytest.mark.fault(72)
+@pytest.mark.parametrize("jump", [-7200.0, 7200.0])
+async def test_minutes_do_not_follow_a_wall_clock_that_jumps(tmp_path: Path, jump: float) -> None:
+    clock, wall_clock = ManualClock(), ManualClock(NOON)
+    limited = holder(tokens_per_minute=100, tokens_per_day=200)
+    async with books_of(tmp_path, clock=clock, wall_clock=wall_clock) as books:
+        books.reserve(limited, 100).settle(used(100, 0))
+
+        wall_clock.advance(jump)
+        with pytest.raises(Refusal, match="a minute"):
+            books.reserve(limited, 1)
+        clock.advance(61.0)
+        books.reserve(limited, 100).settle(used(100, 0))
+        clock.advance(61.0)
+        with pytest.raises(Refusal, match="a day"):
+            books.reserve(limited, 1)
+
+
 @pytest.mark.security(27)
 async def test_user_receives_as_many_answers_as_it_may_and_not_one_more(tmp_path: Path) -> None:
     async with books_of(tmp_path, streams=2) as books:
