@@ -52,6 +52,21 @@ async def start_stream(exchange: Exchange, content_type: bytes) -> None:
     await exchange.start(200, [(b"content-type", content_type), *_NOT_BUFFERED])
 
 
+async def stream(exchange: Exchange, content_type: bytes, work: Coroutine[object, object, None]) -> None:
+    """A whole answer in pieces, which `work` sends. It ends early where the caller leaves.
+
+    Where the gateway itself ends it (it is being stopped, the key was revoked), an error is the last that is said.
+    """
+    await start_stream(exchange, content_type)
+    try:
+        await while_connected(exchange, work)
+    except asyncio.CancelledError:
+        cut = {"error": "The gateway ended this answer."}
+        await exchange.finish(line(cut) if content_type == LINES_TYPE else event("error", cut))
+        raise
+    await exchange.finish()
+
+
 def line(value: object) -> bytes:
     """One line of NDJSON."""
     return msgspec.json.encode(value) + b"\n"

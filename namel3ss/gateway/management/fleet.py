@@ -161,6 +161,12 @@ def failed(server: str, error: UpstreamError) -> Refusal:
     """The refusal for a server that could not be asked. The error's own words may hold an address; these do not."""
     if error.kind in _TIMEOUTS:
         return _too_slow(server)
+    if error.is_answering:
+        return Refusal(
+            Reason.bad_upstream,
+            f"The server {server} ended its answer before it was complete.",
+            retry_after_s=5.0,
+        )
     if error.kind is Failure.INVALID:
         return Refusal(Reason.bad_upstream, f"What answers as the server {server} is not Ollama.")
     return Refusal(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from namel3ss.gateway.answering import LINES_TYPE, send_empty, start_stream
+from namel3ss.gateway.answering import LINES_TYPE, line, send_empty, start_stream
 from namel3ss.gateway.dialects.cleaning import clean_error
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.exchange import CallerLeft
@@ -73,18 +73,20 @@ async def pass_answer(exchange: Exchange, server: str, answer: UpstreamAnswer) -
 
 
 async def _pass_lines(exchange: Exchange, server: str, answer: UpstreamAnswer) -> None:
-    """Whole lines; what a server that dies has begun is dropped, and an error line ends the answer."""
+    """Whole lines. What a server that dies has begun is dropped, and an error line ends the answer instead."""
     await start_stream(exchange, LINES_TYPE)
     held = b""
     try:
         while piece := await answer.read_piece():
             lines, newline, held = (held + piece).rpartition(b"\n")
-            if len(held) > _LONGEST_LINE:
-                raise Refusal(Reason.bad_upstream, f"The server {server} sends a line without end.")
             if newline:
                 await exchange.send_piece(_clean(lines + newline))
+            if len(held) > _LONGEST_LINE:
+                raise Refusal(Reason.bad_upstream, f"The server {server} sends a line without end.")
     except UpstreamError as error:
-        raise failed(server, error) from error
+        held = line({"error": failed(server, error).message})
+    except Refusal as refusal:
+        held = line({"error": refusal.message})
     await exchange.finish(_clean(held))
 
 

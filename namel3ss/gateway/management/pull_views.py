@@ -11,7 +11,7 @@ from namel3ss.gateway.answering import (
     event,
     line,
     send_document,
-    start_stream,
+    stream,
     while_connected,
 )
 from namel3ss.gateway.errors import Reason, Refusal
@@ -62,9 +62,7 @@ class PullViews:
         streamed = is_streamed(fields, by_default=True)
         jobs = await self._start(exchange, text_field(fields, "model") or text_field(fields, "name"))
         if streamed:
-            await start_stream(exchange, LINES_TYPE)
-            await while_connected(exchange, self._relay(exchange, jobs))
-            await exchange.finish()
+            await stream(exchange, LINES_TYPE, self._relay(exchange, jobs))
             return
         await while_connected(exchange, _all_ended(jobs))
         if (refusal := first_failure(jobs)) is not None:
@@ -85,9 +83,7 @@ class PullViews:
         elif wants_events:
             await self._send_events(exchange, jobs)
         else:
-            await start_stream(exchange, LINES_TYPE)
-            await while_connected(exchange, self._report(exchange, jobs))
-            await exchange.finish()
+            await stream(exchange, LINES_TYPE, self._report(exchange, jobs))
 
     async def list_pulls(self, exchange: Exchange) -> None:
         """The jobs that are under way, and those that have ended lately."""
@@ -118,14 +114,19 @@ class PullViews:
         return self._pulls.start(servers, asked, user=user)
 
     def _targets(self, exchange: Exchange, model: str) -> tuple[str, ...]:
-        """The servers that a model is pulled to: the one that is named, or all that run and are for this model."""
-        running = usable(self._fleet)
+        """The servers that a model is pulled to: the one that is named, or all that run and are for this model.
+
+        By its name one that is drained can be reached as well, to be made ready for use.
+        """
         chosen = chosen_server(self._fleet, exchange)
-        if chosen is not None:
-            if chosen not in running:
-                raise Refusal(Reason.server_down, f"The server {chosen} is not running.", retry_after_s=5.0)
-            return (chosen,)
-        return tuple(server for server in running if self._is_for(server, model)) or running
+        if chosen is None:
+            running = usable(self._fleet)
+            return tuple(server for server in running if self._is_for(server, model)) or running
+        if not self._fleet.is_usable(chosen) and (state := self._fleet.status(chosen).state) != "drained":
+            raise Refusal(
+                Reason.server_down, f"The server {chosen} cannot be used: it is {state}.", retry_after_s=5.0
+            )
+        return (chosen,)
 
     def _is_for(self, server: str, model: str) -> bool:
         models = self._fleet.upstream(server).plan.models
@@ -154,9 +155,7 @@ class PullViews:
             for job in jobs:
                 await exchange.send_piece(event("end", job.described()))
 
-        await start_stream(exchange, EVENTS_TYPE)
-        await while_connected(exchange, tell())
-        await exchange.finish()
+        await stream(exchange, EVENTS_TYPE, tell())
 
 
 async def followed(jobs: Sequence[PullJob]) -> AsyncIterator[tuple[PullJob, dict[str, Any]]]:

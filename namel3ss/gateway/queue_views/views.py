@@ -8,7 +8,7 @@ from collections import Counter
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from namel3ss.gateway.answering import EVENTS_TYPE, event, send_document, start_stream, while_connected
+from namel3ss.gateway.answering import EVENTS_TYPE, event, send_document, stream
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.live import Stage
 from namel3ss.gateway.principal import Scope
@@ -113,9 +113,7 @@ class QueueViews:
             )
         self._watchers[user] += 1
         try:
-            await start_stream(exchange, EVENTS_TYPE)
-            await while_connected(exchange, self._tell(exchange, request))
-            await exchange.finish()
+            await stream(exchange, EVENTS_TYPE, self._tell(exchange, request))
         finally:
             self._watchers[user] -= 1
             if not self._watchers[user]:

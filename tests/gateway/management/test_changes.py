@@ -280,12 +280,21 @@ async def test_lines_pass_whole_and_a_server_that_dies_ends_them_with_an_error(u
     upstream.on("/api/create", script).on("/api/tags", document({"models": []}))
     async with managing(PROGRAM, {"gpu1": upstream.url}) as here:
         body = {"model": "made", "files": {"m.gguf": DIGEST}}
-        making = start_call(here.handlers, "POST", "/api/create", body, by=WRITER)
-        refusal = await refused(making.answered())
+        answer = await call(here.handlers, "POST", "/api/create", body, by=WRITER)
 
-    # The front ends an answer that has begun with the refusal as its protocol's error.
-    assert refusal.reason is Reason.server_down
-    assert making.lines == [{"status": "parsing GGUF"}]
+    error = {"error": "The server gpu1 ended its answer before it was complete."}
+    assert answer.lines == [{"status": "parsing GGUF"}, error]
+
+
+async def test_a_line_without_end_is_not_kept(upstream: ScriptedServer):
+    endless = [Send(chunk(bytes(256 * 1024))) for _ in range(5)]
+    upstream.on("/api/create", [Send(head(chunked=True)), *endless, Gate()])
+    upstream.on("/api/tags", document({"models": []}))
+    async with managing(PROGRAM, {"gpu1": upstream.url}) as here:
+        body = {"model": "made", "files": {"m.gguf": DIGEST}}
+        answer = await call(here.handlers, "POST", "/api/create", body, by=WRITER)
+
+    assert answer.lines == [{"error": "The server gpu1 sends a line without end."}]
 
 
 async def test_a_caller_that_leaves_ends_what_it_had_made(upstream: ScriptedServer):

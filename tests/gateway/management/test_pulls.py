@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -454,6 +455,32 @@ async def test_leaving_the_gateway_ends_its_pulls(upstream: ScriptedServer):
         await leaving.answered()
 
     assert here.management.pulls_running == 0
+
+
+async def test_an_answer_that_the_gateway_ends_says_so(upstream: ScriptedServer):
+    gate = Gate()
+    upstream.on("/api/pull", held_pull(gate)).on("/api/tags", listing("llama3:8b"))
+    async with managing(ALLOWING, {"gpu1": upstream.url}) as here:
+        lines_of_it = start_call(here.handlers, "POST", "/api/pull", {"model": "llama3:8b"}, by=OPERATOR)
+        events_of_it = start_call(
+            here.handlers,
+            "POST",
+            MANAGED,
+            {"model": "llama3:8b"},
+            by=OPERATOR,
+            headers={"Accept": "text/event-stream"},
+        )
+        await gate.arrived.reached()
+        for each in (lines_of_it, events_of_it):
+            await each.until(lambda seen: len(seen.pieces) >= 2)
+            each.task.cancel()
+            await asyncio.wait([each.task])
+
+    said = {"error": "The gateway ended this answer."}
+    assert lines_of_it.lines[-1] == said
+    assert events_of_it.events[-1] == ("error", said)
+    assert lines_of_it.ended
+    assert events_of_it.ended
 
 
 # -- several servers ------------------------------------------------------------------------------------------
