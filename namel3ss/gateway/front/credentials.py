@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
     from namel3ss.gateway.plan import GatewayPlan
 
-__all__ = ["CHALLENGE", "Credentials", "KeySource"]
-
-CHALLENGE: Final = ((b"www-authenticate", b"Bearer"),)
+__all__ = ["Credentials", "KeySource"]
 
 _LONGEST_KEY: Final = 512
 _HOW: Final = "Send `Authorization: Bearer KEY` or `x-api-key: KEY`."
@@ -47,7 +45,7 @@ class Credentials:
         if token is None:
             if self.anonymous is not None:
                 return self.anonymous
-            raise Refusal(Reason.no_key, "This needs a key.", suggestion=_HOW, headers=CHALLENGE)
+            raise Refusal(Reason.no_key, "This needs a key.", suggestion=_HOW)
         if not token or len(token) > _LONGEST_KEY:
             raise _bad_key("The key is not one of this gateway's.")
         principal = self._keys.find(token)
@@ -78,7 +76,7 @@ def _bearer(written: bytes | None) -> str | None:
 
 
 def _bad_key(message: str) -> Refusal:
-    return Refusal(Reason.bad_key, message, suggestion=_HOW, headers=CHALLENGE)
+    return Refusal(Reason.bad_key, message, suggestion=_HOW)
 
 
 def _nobody(plan: GatewayPlan) -> Principal | None:

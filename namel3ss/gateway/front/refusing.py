@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import logging
 import math
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,8 @@ _logger: Final = logging.getLogger("namel3ss.gateway")
 def _refusal_headers(refusal: Refusal) -> list[tuple[bytes, bytes]]:
     """What a refusal says beside its body."""
     headers = [(b"x-namel3ss-error", refusal.reason.name.encode()), *refusal.headers]
+    if refusal.status == http.HTTPStatus.UNAUTHORIZED:
+        headers.append((b"www-authenticate", b"Bearer"))
     if refusal.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(refusal.retry_after_s))))
     return headers

@@ -48,11 +48,16 @@ class Running:
                 request.interrupt(refusal)
         for exchange, task in list(self._tasks.items()):
             principal = exchange.principal
-            if exchange.id in self._live.by_id or task is None or exchange in self._interrupted:
+            if task is None or exchange in self._interrupted or self._is_live(exchange):
                 continue
             if key_id is None or (principal is not None and principal.key_id == key_id):
                 self._interrupted[exchange] = refusal
                 task.cancel()
+
+    def _is_live(self, exchange: Exchange) -> bool:
+        """Whether it has a stream or a place in the queue to end by itself. Another may go by the same id."""
+        live = self._live.by_id.get(exchange.id)
+        return live is not None and exchange.route is not None and live.route == exchange.route.path
 
     def interruption(self, exchange: Exchange) -> Refusal | None:
         """Why a cancelled request was cancelled; None where it was not done here. Its task may go on."""

@@ -64,6 +64,7 @@ async def test_what_is_no_key_is_answered_401_with_a_challenge(headers: list[tup
         answer = await door.ask("GET", "/api/tags", key=None, headers=headers)
 
     assert (answer.status, answer.reason) == (401, "bad_key")
+    assert answer.header("www-authenticate") == "Bearer"
     assert door.handled.exchanges == []
 
 

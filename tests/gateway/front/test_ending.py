@@ -110,6 +110,32 @@ async def test_what_is_in_the_queue_is_told_and_not_cancelled() -> None:
     assert held.cancelled == 0
 
 
+@pytest.mark.security(6)
+async def test_what_goes_by_the_id_of_a_request_in_the_queue_is_ended_all_the_same() -> None:
+    held = Held(starts=True)
+    async with open_door(WATCH_REQUEST=held) as door, door.wire() as wire:
+        door.live.add(
+            LiveRequest(
+                id="mine",
+                principal=holder(),
+                source="default",
+                client="127.0.0.1",
+                model="tiny",
+                route="/api/chat",
+                arrived_at=0.0,
+                interrupt=lambda _: None,
+            )
+        )
+        wire.send(
+            b"GET /requests/x/events HTTP/1.1\r\nHost: localhost\r\nx-api-key: secret\r\nX-Request-Id: mine\r\n\r\n"
+        )
+        await held.reached.wait()
+        door.front.interrupt(REVOKED, key_id="key-ann")
+        await wire.rest()
+
+    assert held.cancelled == 1
+
+
 async def test_everything_can_be_ended_when_the_gateway_stops() -> None:
     held = Held(starts=False, wanted=3)
     async with open_door(CHAT=held) as door:
