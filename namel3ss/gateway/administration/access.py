@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.front.addresses import network_list
-from namel3ss.gateway.front.credentials import CHALLENGE
 from namel3ss.gateway.principal import Scope
 
 if TYPE_CHECKING:
@@ -75,7 +74,6 @@ class Access:
                 Reason.no_key,
                 "This needs an administrator's key, or to be logged in.",
                 suggestion="Send `Authorization: Bearer KEY`.",
-                headers=CHALLENGE,
             )
         if request.method not in _SAFE:
             check_origin(request)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import secrets
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -44,6 +45,7 @@ _HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
     (b"cache-control", b"no-store"),
 )
+_SMALL: Final = 65_536
 _INTERNAL: Final = Refusal(
     Reason.internal, "The gateway failed here.", suggestion="Its log says more under this request's id."
 )
@@ -61,6 +63,8 @@ def error_answer(refusal: Refusal, request_id: str) -> tuple[int, list[tuple[byt
         (b"x-namel3ss-error", refusal.reason.name.encode()),
         *refusal.headers,
     ]
+    if refusal.status == HTTPStatus.UNAUTHORIZED:
+        headers.append((b"www-authenticate", b"Bearer"))
     if refusal.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(refusal.retry_after_s))))
     return refusal.status, headers, body
@@ -95,6 +99,7 @@ class Guard:
             raise RuntimeError(f"The administration address does not speak {scope['type']}.")
         request_id = secrets.token_hex(16)
         has_started = False
+        body = _Body(scope, receive)
 
         async def send_guarded(message: Message) -> None:
             nonlocal has_started
@@ -107,19 +112,19 @@ class Guard:
             scope["namel3ss.caller"] = self._check(scope)
             if self._is_behind_tls(scope):
                 scope["scheme"] = "https"
-            await self._application(scope, receive, send_guarded)
+            await self._application(scope, body.receive, send_guarded)
         except CallerLeft:
             return
         except Refusal as refusal:
             if has_started:
                 raise
-            await self._refuse(refusal, request_id, send_guarded)
+            await self._refuse(refusal, request_id, body, send_guarded)
         except Exception:
             # The log gets the trace under the request's id; the caller learns nothing but the id.
             logger.exception("request %s to the administration address failed", request_id)
             if has_started:
                 raise
-            await self._refuse(_INTERNAL, request_id, send_guarded)
+            await self._refuse(_INTERNAL, request_id, body, send_guarded)
 
     def _check(self, scope: Scope) -> Caller:
         headers = scope["headers"]
@@ -135,11 +140,39 @@ class Guard:
             return False
         return parse_address(scope["client"][0].partition("%")[0]) in self._trusted_proxies
 
-    async def _refuse(self, refusal: Refusal, request_id: str, send: Send) -> None:
+    async def _refuse(self, refusal: Refusal, request_id: str, body: _Body, send: Send) -> None:
         self._metrics.refused(refusal.reason)
-        status, headers, body = error_answer(refusal, request_id)
+        status, headers, content = error_answer(refusal, request_id)
+        if not await body.is_read():
+            # The server ends the connection after an answer that came before the end of its request: say so.
+            headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": content})
+
+
+class _Body:
+    """A request's body on its way to whoever reads it, and what is to be done with the rest if nobody does."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+        is_chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
+        self._is_small = not is_chunked and all(
+            len(length) <= 6 and length.isdigit() and int(length) <= _SMALL for length in lengths
+        )
+        self._has_ended = not is_chunked and (not lengths or lengths == [b"0"])
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            self._has_ended = True
+        return message
+
+    async def is_read(self) -> bool:
+        """Whether all of it has come. A small one is waited for, so that its connection can be used again."""
+        while not self._has_ended and self._is_small:
+            await self.receive()
+        return self._has_ended
 
 
 def _with_policy(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
