@@ -31,6 +31,7 @@ from namel3ss.gateway.forwarding.refusals import (
 )
 from namel3ss.gateway.forwarding.waiting import (
     AT_ONCE,
+    NO_WAIT,
     STREAM_HEADERS,
     WaitNews,
     headers_at_arrival,
@@ -224,9 +225,14 @@ class Delivery:
     async def _wait(self) -> None:
         """There is no slot yet."""
         self._look.listen()
-        position = await self._forwarder.scheduler.position(self._exchange.id)
-        if position is None or self._place_headers is not None:
+        if self._place_headers is not None:
             return
+        async with self._forwarder.looking:
+            position = await self._forwarder.scheduler.position(self._exchange.id)
+            # One look in each turn of the event loop, because hundreds may arrive in one.
+            await asyncio.sleep(0)
+        if position is None:
+            return  # its slot has come meanwhile
         self._place_headers = headers_at_arrival(position)
         if position.wait is not None:
             self._expected_s = max(1.0, position.wait.expected_s)
@@ -374,9 +380,9 @@ class Delivery:
         return _WholeAnswer(status, clean_error(body), answer.content_type, headers)
 
     def _queue_headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        if self._place_headers is None:
-            return AT_ONCE
-        return (*self._place_headers, wait_header(self._waited_s))
+        if self._place_headers is not None:
+            return (*self._place_headers, wait_header(self._waited_s))
+        return (*AT_ONCE, wait_header(self._waited_s)) if self._waited_s else NO_WAIT
 
     async def _send_rest(self, rest: _WholeAnswer | bytes) -> None:
         """The server has done its part, and others have its slot."""

@@ -61,6 +61,8 @@ class Forwarder:
         self.live = live
         self.limits = limits or ForwardingLimits()
         self.watch = Watch()
+        self.looking = asyncio.Lock()
+        """Held for each look at a position."""
         self.now = asyncio.get_running_loop().time
         self.budget = RetryBudget(clock=self.now)
         self.metrics = metrics
@@ -77,16 +79,15 @@ class Forwarder:
         body = await exchange.read_body(self.plan.settings.limits.body)
         self.budget.request_made()
         job = self.job_of(exchange, body)
-
-        async def deliver(to: Exchange) -> bool:
-            return await self._deliver(to, job, arrived_at)
-
         cache = self.cache
         key = cache.key_of(exchange, job, self.backends.digest(job.model)) if cache is not None else None
-        if cache is None or key is None:
-            await deliver(exchange)
+        if cache is not None and key is not None:
+            await cache.answer(exchange, job, key, lambda to: self._deliver(to, job, arrived_at))
+        elif self._fallback is not None:
+            await self._deliver(exchange, job, arrived_at)
         else:
-            await cache.answer(exchange, job, key, deliver)
+            # The usual way without a step more than it needs: thousands may wait on it.
+            await Delivery(self, exchange, job, arrived_at).run()
 
     async def _deliver(self, exchange: Exchange, job: Job, arrived_at: float) -> bool:
         """Answer a request. True: the answer is a server's, and whole."""

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.scheduling import Position, Scheduler
 
-__all__ = ["AT_ONCE", "STREAM_HEADERS", "WaitNews", "headers_at_arrival", "wait_header"]
+__all__ = ["AT_ONCE", "NO_WAIT", "STREAM_HEADERS", "WaitNews", "headers_at_arrival", "wait_header"]
 
 STREAM_HEADERS: Final = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
-AT_ONCE: Final = ((b"x-queue-position", b"0"), (b"x-queue-eta", b"0"), (b"x-queue-wait", b"0"))
-"""For a request that found a slot."""
+AT_ONCE: Final = ((b"x-queue-position", b"0"), (b"x-queue-eta", b"0"))
+"""For a request that found a slot, or had it before anybody could look."""
+NO_WAIT: Final = (*AT_ONCE, (b"x-queue-wait", b"0"))
 
 
 def headers_at_arrival(position: Position) -> tuple[tuple[bytes, bytes], ...]:
