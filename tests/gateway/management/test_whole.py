@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+import httpx
 import ollama
 import pytest
 
@@ -113,6 +114,52 @@ def test_a_request_is_followed_and_cancelled_by_its_name(gateway: RunningGateway
     assert cancelled.json() == {"id": "mine", "cancelled": True}
     assert json.loads(last)["error"].startswith("The request was cancelled by its user.")
     assert gateway.get("/requests/mine", key=key).status_code == 404
+
+
+def test_events_follow_a_request_while_it_runs(gateway: RunningGateway):
+    key = gateway.key("ada")
+    headers = {"Authorization": f"Bearer {key}"}
+    body = {"model": "endless", "messages": [{"role": "user", "content": "hi"}]}
+    with (
+        gateway.stream("/api/chat", body, key=key, headers={"X-Request-Id": "mine"}) as answer,
+        httpx.stream(
+            "GET", f"{gateway.url}/requests/mine/events", headers=headers, trust_env=False
+        ) as events,
+    ):
+        next(answer.iter_lines())
+        lines = events.iter_lines()
+        first = [next(lines), next(lines), next(lines)]
+        gateway.request("DELETE", "/requests/mine", key=key)
+        rest = list(lines)
+
+    assert events.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert first[0] == "event: state"
+    assert json.loads(first[1].removeprefix("data: "))["state"] in ("sent", "streaming")
+    assert rest[-3] == "event: end"
+    assert json.loads(rest[-2].removeprefix("data: ")) == {"id": "mine", "outcome": "cancelled"}
+
+
+def test_a_revoked_key_watches_no_more(gateway: RunningGateway):
+    key, watching = gateway.key("ada"), gateway.key("ada")
+    headers = {"Authorization": f"Bearer {watching}"}
+    body = {"model": "endless", "messages": [{"role": "user", "content": "hi"}]}
+    with (
+        gateway.stream("/api/chat", body, key=key, headers={"X-Request-Id": "mine"}) as answer,
+        httpx.stream(
+            "GET", f"{gateway.url}/requests/mine/events", headers=headers, trust_env=False
+        ) as events,
+    ):
+        lines = events.iter_lines()
+        next(lines)
+        [revoked] = [
+            known for known in gateway.run(gateway.gateway.administration.keys.list()) if known.id in watching
+        ]
+        gateway.run(gateway.gateway.administration.keys.revoke(revoked.id, actor="test"))
+        rest = list(lines)
+        still_runs = next(answer.iter_lines())
+
+    assert rest[-3:-1] == ["event: error", 'data: {"error":"The gateway ended this answer."}']
+    assert still_runs
 
 
 def test_the_status_counts_what_has_ended(gateway: RunningGateway):
