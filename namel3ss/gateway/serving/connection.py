@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.exchange import DEPARTURE
+from namel3ss.gateway.serving.chunks import ChunkLines, behind_head
 from namel3ss.gateway.serving.refusals import plain_answer, refuse_all
 
 if TYPE_CHECKING:
@@ -108,6 +109,9 @@ class Connection(HttpToolsProtocol):
         self._refused: Refusal | None = None
         self._awaits_body = False
         """The request offered another protocol and has a body, which the parser has not come to."""
+        self._chunks: ChunkLines | None = None
+        self._head_end = b""
+        """Of what has come of a head, so that its end is found in whatever pieces it comes."""
         self._head_bytes = 0
         self._body_bytes = 0
         self._head_deadline: asyncio.TimerHandle | None = None
@@ -147,7 +151,10 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._room.idle.pop(self, None)
         self._parse(data)
+        if self._chunks is not None and not self._is_deaf:
+            self._follow_chunks(data, before)
         if self._stage is _Stage.HEAD and not self._is_deaf:
+            self._head_end = (self._head_end + data)[-3:]
             self._head_bytes += len(data) if before is not _Stage.BODY else 0
             if self._head_bytes > self._room.limits.head_bytes:
                 self._refuse(self._too_much_head())
@@ -164,6 +171,13 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserError:
             if not self._is_deaf:
                 self._refuse(self._refused or _NOT_HTTP)
+
+    def _follow_chunks(self, data: bytes, before: _Stage) -> None:
+        if before is not _Stage.BODY:
+            # Empty lines may stand before a request.
+            data = behind_head(data.lstrip() if before is _Stage.BETWEEN else self._head_end + data)
+        if self._chunks is not None and not self._chunks.feed(data):
+            self._refuse(_NOT_HTTP)
 
     def _decline_upgrade(self, rest: bytes) -> None:
         """Go on in HTTP/1.1, as a server may. The parser left off before the body; another one is put in front of it."""
@@ -201,6 +215,8 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._stage = _Stage.HEAD
         self._head_bytes = 0
+        self._head_end = b""
+        self._chunks = None
 
     def on_url(self, url: bytes) -> None:
         if not self._awaits_body:
@@ -228,11 +244,13 @@ class Connection(HttpToolsProtocol):
         if b"#" in self.url:
             raise self._refusing(Refusal(Reason.bad_framing, "The request's target holds a `#`."))
         version = self.parser.get_http_version()
-        if version != "1.1" and (version != "1.0" or any(name == _CHUNKED for name, _ in self.headers)):
+        is_chunked = any(name == _CHUNKED for name, _ in self.headers)
+        if version != "1.1" and (version != "1.0" or is_chunked):
             # Before 1.1 there were no chunks: whoever stands between may have seen another end of the body.
             raise self._refusing(_NOT_HTTP)
         self._stage = _Stage.BODY
         self._body_bytes = 0
+        self._chunks = ChunkLines() if is_chunked else None
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None

@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from namel3ss.gateway.administration.composition import Administration
 from namel3ss.gateway.authority import Authority
@@ -19,7 +19,7 @@ from namel3ss.gateway.live import LiveRequests
 from namel3ss.gateway.management.composition import LANES, Management
 from namel3ss.gateway.metrics.recording import GatewayMetrics
 from namel3ss.gateway.queue_views.views import QueueViews
-from namel3ss.gateway.routes import ROUTES, Action
+from namel3ss.gateway.routes import Action
 from namel3ss.gateway.serving.limits import ConnectionLimits
 from namel3ss.gateway.serving.listening import Endpoint, bind
 from namel3ss.gateway.serving.stopping import Course, stop_serving
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from namel3ss.gateway.administration.shapes import ConfigurationValue
-    from namel3ss.gateway.exchange import Exchange
-    from namel3ss.gateway.front.front import Handler
     from namel3ss.gateway.plan import GatewayPlan
     from namel3ss.gateway.store.records import NewKey
 
@@ -119,21 +117,7 @@ async def open_gateway(
             _bound(stack, bind(settings.listen, "listen")),
             _bound(stack, bind(settings.admin_listen, "admin_listen")),
         ]
-        store = await stack.enter_async_context(
-            await Store.open(settings.database, plan.path.parent, timeout_s=store_timeout_s)
-        )
-        # Nobody waits yet, and a machine that has just started is slow.
-        store.timeout_s = max(store_timeout_s, _OPENING_S)
-        keyring = Keyring(store, Classes.of(settings.priorities))
-        administration = KeyAdministration(store, plan, applied=keyring.refresh)
-        await administration.make_first_key(
-            lambda made: deliver_first_key(made, _private_folder(store, plan))
-        )
-        await stack.enter_async_context(keyring)
-        books = await stack.enter_async_context(
-            Books(store, streams_per_user=settings.limits.streams_per_user)
-        )
-        store.timeout_s = store_timeout_s
+        kept = await _open_kept(stack, plan, deliver_first_key, store_timeout_s)
         metrics = GatewayMetrics({model.model for model in plan.models})
         scheduler = await stack.enter_async_context(Scheduler(policy=policy_of(plan)))
         backends = await stack.enter_async_context(Backends(plan, scheduler, metrics))
@@ -144,7 +128,7 @@ async def open_gateway(
                 authority,
                 backends,
                 scheduler,
-                audit=Audit(store),
+                audit=Audit(kept.store),
                 events=metrics,
                 is_stopping=lambda: course.is_stopping,
             )
@@ -161,16 +145,16 @@ async def open_gateway(
         fallback = open_fallback(plan, os.environ if environ is None else environ)
         if fallback is not None:
             await stack.enter_async_context(fallback)
-        forwarder = Forwarder(plan, authority, scheduler, backends, books, live, metrics, fallback=fallback)
-        handlers: dict[Action, Handler] = {route.action: _absent for route in ROUTES}
-        handlers |= dict.fromkeys((Action.CHAT, Action.GENERATE, Action.EMBED), forwarder)
-        rooms = await stack.enter_async_context(
+        forwarder = Forwarder(
+            plan, authority, scheduler, backends, kept.books, live, metrics, fallback=fallback
+        )
+        administration = await stack.enter_async_context(
             Administration(
                 plan,
-                store=store,
-                administration=administration,
-                keyring=keyring,
-                books=books,
+                store=kept.store,
+                administration=kept.administration,
+                keyring=kept.keyring,
+                books=kept.books,
                 authority=authority,
                 backends=backends,
                 scheduler=scheduler,
@@ -179,23 +163,53 @@ async def open_gateway(
                 configuration=configuration,
             )
         )
-        handlers |= {**management.handlers(), **views.handlers(), **rooms.handlers()}
         front = Front(
             plan,
-            keyring,
-            handlers,
+            kept.keyring,
+            {
+                **dict.fromkeys((Action.CHAT, Action.GENERATE, Action.EMBED), forwarder),
+                **management.handlers(),
+                **views.handlers(),
+                **administration.handlers(),
+            },
             live=live,
             metrics=metrics,
-            stored=lambda name: keyring.snapshot.whitelist.get(name, ()),
+            stored=lambda name: kept.keyring.snapshot.whitelist.get(name, ()),
         )
-        keyring.on_revoked(lambda key_id: front.interrupt(_REVOKED, key_id=key_id))
+        kept.keyring.on_revoked(lambda key_id: front.interrupt(_REVOKED, key_id=key_id))
         endpoint = await _listen(stack, Endpoint(front, sockets[0], limits, tls))
-        admin_endpoint = await _listen(stack, Endpoint(rooms.application, sockets[1], limits, tls))
-        yield Gateway(plan, front, live, course, administration, endpoint, admin_endpoint)
+        admin_endpoint = await _listen(stack, Endpoint(administration.application, sockets[1], limits, tls))
+        yield Gateway(plan, front, live, course, kept.administration, endpoint, admin_endpoint)
 
 
-async def _absent(exchange: Exchange) -> None:
-    raise Refusal(Reason.not_found, "This part of the gateway is not there yet.")
+class _Kept(NamedTuple):
+    """What is in the database, and those who look after it."""
+
+    store: Store
+    keyring: Keyring
+    administration: KeyAdministration
+    books: Books
+
+
+async def _open_kept(
+    stack: contextlib.AsyncExitStack,
+    plan: GatewayPlan,
+    deliver_first_key: Callable[[NewKey, Path], None],
+    timeout_s: float,
+) -> _Kept:
+    settings = plan.settings
+    store = await stack.enter_async_context(
+        await Store.open(settings.database, plan.path.parent, timeout_s=timeout_s)
+    )
+    # Nobody waits yet, and a machine that has just started is slow.
+    store.timeout_s = max(timeout_s, _OPENING_S)
+    keyring = Keyring(store, Classes.of(settings.priorities))
+    administration = KeyAdministration(store, plan, applied=keyring.refresh)
+    await administration.make_first_key(lambda made: deliver_first_key(made, _private_folder(store, plan)))
+    await stack.enter_async_context(keyring)
+    books = await stack.enter_async_context(Books(store, streams_per_user=settings.limits.streams_per_user))
+    store.timeout_s = timeout_s
+    return _Kept(store, keyring, administration, books)
 
 
 def _private_folder(store: Store, plan: GatewayPlan) -> Path:
