@@ -103,15 +103,26 @@ def read_members(body: bytes, go_type: str) -> Members:
 
 
 def _is_plain(found: dict[str, msgspec.Raw], body: bytes) -> bool:
-    """Whether the body is exactly these members, once each, and no key is another spelling of a known one."""
-    for name in found:
+    """Whether the body is exactly these members, once each, and no key is another spelling of a known one.
+
+    It is walked through and not built again: of an image there is no copy.
+    """
+    at = 1
+    for name, value in found.items():
         if name not in KNOWN and name.translate(_FOLDING) in KNOWN:
             return False
-    # Two ways of writing JSON are in use: Python's own with a blank after each mark, and that of everybody else.
-    is_spaced = body[body.find(b'":') + 2 :].startswith(b" ")
-    pair, comma = (b'"%b": %b', b", ") if is_spaced else (b'"%b":%b', b",")
-    written = comma.join([pair % (name.encode(), value) for name, value in found.items()])
-    return len(body) == len(written) + 2 and body == b"{%b}" % written
+        key = b'"%b":' % name.encode()
+        if not body.startswith(key, at):
+            return False
+        at += len(key)
+        if body.startswith(b" ", at):
+            at += 1
+        if not body.startswith(value, at):
+            return False
+        at += len(memoryview(value))
+        if body.startswith(b",", at):
+            at += 2 if body.startswith(b" ", at + 1) else 1
+    return at == len(body) - 1
 
 
 def join_members(members: dict[str, msgspec.Raw]) -> bytes:
@@ -182,6 +193,8 @@ def _put(members: dict[str, msgspec.Raw], name: str, value: msgspec.Raw) -> None
         members[name] = value
     elif bytes(value) == _NULL and name in _SCALARS:
         return
+    elif name == "model" and bytes(memoryview(earlier)[:1]) not in {b'"', b"n"}:
+        return  # the server refuses the first that is no text
     elif name == "options" and bytes(earlier).startswith(b"{") and bytes(value).startswith(b"{"):
         members[name] = msgspec.Raw(
             join_members(_DECODER.decode(bytes(earlier)) | _DECODER.decode(bytes(value)))

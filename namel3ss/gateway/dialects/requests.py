@@ -114,7 +114,7 @@ def read_request(route: Route, body: bytes) -> InferenceRequest:
 def _read(route: Route, body: bytes) -> InferenceRequest:
     kind = body_kind(route)
     is_native = route.dialect is Dialect.OLLAMA
-    if is_native and not body.strip():
+    if is_native and (not body or body.isspace()):
         raise Refusal(Reason.bad_request, "missing request body")
     members, body = read_members(body, kind.go_type)
     is_simple = route.path == SIMPLE_CHAT_PATH and _is_simple_chat(members)

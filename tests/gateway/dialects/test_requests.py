@@ -140,6 +140,10 @@ def test_bytes_that_are_no_text_become_what_the_server_makes_of_them() -> None:
             b'{"model":true}',
             "json: cannot unmarshal bool into Go struct field ChatRequest.model of type string",
         ),
+        (
+            b'{"model":7,"MODEL":"m","model":[]}',
+            "json: cannot unmarshal number into Go struct field ChatRequest.model of type string",
+        ),
         (b" \n", "missing request body"),
     ],
 )
