@@ -293,6 +293,7 @@ async def managing(
     is_stopping: bool = False,
     lanes: Mapping[str, int] = LANES,
     api_key: str | None = None,
+    stall_limit_s: float = 120.0,
 ) -> AsyncIterator[Managed]:
     """Everything of management, open, with a queue of its own."""
     plan = plan_of(program)
@@ -308,7 +309,7 @@ async def managing(
             audit=ledger,
             events=ledger,
             is_stopping=lambda: is_stopping,
-            pull_policy=PullPolicy(first_pause_s=0.001),
+            pull_policy=PullPolicy(first_pause_s=0.001, stall_limit_s=stall_limit_s),
         ) as management,
     ):
         yield Managed(management.handlers(), servers, ledger, management, scheduler)

@@ -350,6 +350,18 @@ async def test_a_full_disk_is_not_tried_again(upstream: ScriptedServer):
 
 
 @pytest.mark.fault(69)
+async def test_a_download_that_stands_still_fails_and_says_so(upstream: ScriptedServer):
+    upstream.on("/api/pull", held_pull(Gate())).on("/api/tags", listing())
+    async with managing(ALLOWING, {"gpu1": upstream.url}, stall_limit_s=0.05) as here:
+        answer = await call(here.handlers, "POST", MANAGED, {"model": "llama3:8b"}, by=OPERATOR)
+        [job] = (await call(here.handlers, "GET", PULLS, by=OPERATOR)).json["pulls"]
+
+    assert answer.status == 500
+    assert "has stalled: no byte arrived" in answer.json["message"]
+    assert (job["state"], job["phase"], job["completed"]) == ("failed", "download", 100)
+
+
+@pytest.mark.fault(69)
 async def test_success_without_the_model_in_the_list_is_none(upstream: ScriptedServer):
     upstream.on("/api/pull", lines({"status": "success"})).on("/api/tags", listing("another:1b"))
     async with managing(ALLOWING, {"gpu1": upstream.url}) as here:
