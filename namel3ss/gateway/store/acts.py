@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from namel3ss.gateway.errors import Refusal
 from namel3ss.gateway.store.audit import write_audit
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Acts"]
 
 ResultT = TypeVar("ResultT")
+
+_APPLYING_S: Final = 1.0
 
 
 class Acts:
@@ -56,6 +59,7 @@ class Acts:
         result = await self.store.write(whole)
         if self._applied is not None:
             # The change is stored. Where it cannot be read just now, it is when the database answers again.
-            with contextlib.suppress(Refusal):
-                await self._applied()
+            with contextlib.suppress(Refusal, TimeoutError):
+                async with asyncio.timeout(_APPLYING_S):
+                    await self._applied()
         return result

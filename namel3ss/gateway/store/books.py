@@ -128,6 +128,8 @@ class Books:
             if task is not None and not task.done():
                 task.cancel()
                 await asyncio.wait([task])
+        if self._task is not None and not self._task.cancelled():
+            self._task.result()
         if self._waiting:
             count = sum(tally.requests for tally in self._waiting.values())
             _logger.error("The usage of %d requests could not be written.", count)
@@ -215,9 +217,13 @@ class Books:
 
     async def flush(self) -> None:
         """Write what was recorded so far. Raises Refusal where the database does not take it; then it is kept."""
-        while self._waiting:
+        # What is being written already may have been begun before the last was recorded.
+        for _ in range(2):
             if self._writing is None or self._writing.done():
+                if not self._waiting:
+                    return
                 self._writing = asyncio.create_task(self._write(), name="gateway books writing")
+                self._writing.add_done_callback(_look_at)
             # Whoever waits may leave; what is being written is written, and known to be.
             await asyncio.shield(self._writing)
 
@@ -231,8 +237,9 @@ class Books:
         limit: int = 10_000,
     ) -> tuple[UsageRow, ...]:
         """Sums of whole days, up to the last second. See `read_usage`. Raises Refusal."""
-        with contextlib.suppress(Refusal):
-            await self.flush()
+        with contextlib.suppress(Refusal, TimeoutError):
+            async with asyncio.timeout(self._store.timeout_s):
+                await self.flush()
         return await self._store.read(
             lambda connection: read_usage(
                 connection, since=since, until=until, by=by, only=only or {}, limit=limit
@@ -269,14 +276,16 @@ class Books:
             if meter is not None and meter.day == day:
                 meter.note_books(total)
 
-    def _keep(self, cells: Mapping[Cell, Tally]) -> None:
-        """Take back what was not written."""
-        for cell, tally in cells.items():
-            newer = self._waiting.get(cell)
-            if newer is not None:
-                newer.merge(tally)
+    def _keep(self, cells: dict[Cell, Tally]) -> None:
+        """Take back what was not written, before what came since: what is too much is the newest."""
+        newer, self._waiting = self._waiting, cells
+        for cell, tally in newer.items():
+            if (kept := cells.get(cell)) is not None:
+                kept.merge(tally)
+            elif len(cells) < MOST_CELLS:
+                cells[cell] = tally
             else:
-                self._waiting[cell] = tally
+                self.lost_events += tally.requests
         self._has_news.set()
 
     async def _write_on(self) -> None:
@@ -298,6 +307,12 @@ class Books:
                 if is_failing:
                     _logger.warning("Usage is written again.")
                 is_failing = False
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    """Whoever waited has been told of a failure; where nobody did any more, what was not written is kept all the same."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _too_many(message: str) -> Refusal:

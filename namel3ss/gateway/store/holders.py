@@ -50,6 +50,11 @@ class Holder:
     stored_use_at: float = 0.0
     problem: str | None = None
 
+    @property
+    def is_mortal(self) -> bool:
+        """Whether it ends by itself."""
+        return self.expires_at != math.inf or self.idle_s != math.inf
+
     def is_usable(self, now: float) -> bool:
         return self.problem is None and now < self.expires_at and now - self.last_used_at <= self.idle_s
 

@@ -69,7 +69,8 @@ class Keyring:
         self._snapshot: Snapshot | None = None
         self._confirmed_at = -MAX_AGE_S
         self._loaded_at = self._noted_at = clock()
-        self._usable: dict[str, Holder] = {}
+        self._usable: set[str] = set()
+        self._mortal: dict[str, Holder] = {}
         self._revoked_callbacks: list[Callable[[str], None]] = []
         self._changed_callbacks: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -152,7 +153,7 @@ class Keyring:
                 if self._is_failing:
                     _logger.warning("Keys are read again.")
                 self._is_failing = False
-            self._announce_unusable()
+            self._announce_ended()
 
     async def _look(self) -> None:
         asked_at = self._clock()
@@ -175,21 +176,31 @@ class Keyring:
         self._snapshot = snapshot
         self._holders = snapshot.holders
         self._confirmed_at = self._loaded_at = asked_at
-        self._announce_unusable()
-        if is_changed:
-            for callback in self._changed_callbacks:
-                callback()
-
-    def _announce_unusable(self) -> None:
         now = self._wall_clock()
         usable = {
             holder.principal.key_id: holder for holder in self._holders.values() if holder.is_usable(now)
         }
-        ended = self._usable.keys() - usable.keys()
-        self._usable = usable
+        ended = self._usable - usable.keys()
+        self._usable = set(usable)
+        self._mortal = {key_id: holder for key_id, holder in usable.items() if holder.is_mortal}
         for key_id in ended:
-            for callback in self._revoked_callbacks:
-                callback(key_id)
+            self._tell(key_id)
+        if is_changed:
+            for callback in self._changed_callbacks:
+                callback()
+
+    def _announce_ended(self) -> None:
+        """Tell of what can be used no more, because it was taken away or because its time is over."""
+        now = self._wall_clock()
+        for key_id, holder in list(self._mortal.items()):
+            if not holder.is_usable(now):
+                self._usable.discard(key_id)
+                del self._mortal[key_id]
+                self._tell(key_id)
+
+    def _tell(self, key_id: str) -> None:
+        for callback in self._revoked_callbacks:
+            callback(key_id)
 
     async def _note_use(self) -> None:
         """Write down when keys and sessions were used; not a change that anybody must be told of."""

@@ -29,6 +29,7 @@ ResultT = TypeVar("ResultT")
 
 _OPENING_PATIENCE_S: Final = 10.0
 _RETRY_S: Final = 0.05
+_PATIENT_S: Final = 30.0
 _CLOSING_GRACE_S: Final = 5.0
 
 
@@ -106,8 +107,16 @@ class Store:
         return await self._within(self._writer, self._writer.submit(work), self.timeout_s)
 
     async def write_patiently(self, work: Callable[[Connection], ResultT]) -> ResultT:
-        """`write` for what nobody waits for: there is no limit of time, so the outcome is always known."""
-        return await _named(asyncio.wrap_future(self._writer.submit(work)))
+        """`write` for what no request waits for: it has half a minute, and its outcome is always known."""
+        future = self._writer.submit(work)
+        done = asyncio.wrap_future(future)
+        await asyncio.wait([done], timeout=_PATIENT_S)
+        if not done.done():
+            self._writer.give_up(future)
+            await asyncio.wait([done])
+        if done.cancelled():
+            raise store_down("it took too long")
+        return await _named(done)
 
     async def _within(self, worker: Worker, future: Future[ResultT], timeout_s: float) -> ResultT:
         try:

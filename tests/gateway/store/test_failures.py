@@ -209,8 +209,13 @@ async def test_usage_waits_in_bounded_memory(tmp_path: Path) -> None:
             for number in range(books_module.MOST_CELLS + 5):
                 books.record(event(model=f"model{number}"))
             books.record(event(model="model0"))
+            assert books.lost_events == 5
 
-        assert books.lost_events == 5
+            # What fails to be written goes back among what came meanwhile, and no more is kept for that.
+            await refused(books.flush())
+            books.record(event(model="one more"))
+            assert books.lost_events == 6
+
         assert await used_requests(books) == books_module.MOST_CELLS + 1
 
 
