@@ -82,11 +82,6 @@ class Management:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    @property
-    def pulls_running(self) -> int:
-        """Downloads that have not ended."""
-        return self._pulls.running
-
     def pull_declared(self, server: str, models: Iterable[str]) -> None:
         """Have a server get models that the file wants it to have, in the background."""
         for model in models:

@@ -71,11 +71,6 @@ class Pulls:
         self._under_way: dict[tuple[str, str], PullJob] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    @property
-    def running(self) -> int:
-        """Jobs that have not ended."""
-        return len(self._under_way)
-
     def start(self, servers: Iterable[str], model: str, *, user: str) -> list[PullJob]:
         """A job for each server: the one that is under way there for this model, or a new one."""
         return [self._start(server, model, user) for server in servers]

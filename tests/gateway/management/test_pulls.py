@@ -231,7 +231,6 @@ async def test_two_pulls_run_at_a_time_and_others_wait_their_turn(upstream: Scri
         await gates[1].arrived.reached()
         jobs = (await call(here.handlers, "GET", PULLS, by=OPERATOR)).json["pulls"]
         at_first = {job["model"]: job["state"] for job in jobs}
-        running = here.management.pulls_running
         gates[0].open()
         await gates[2].arrived.reached()
         for gate in gates[1:]:
@@ -240,8 +239,8 @@ async def test_two_pulls_run_at_a_time_and_others_wait_their_turn(upstream: Scri
             await each.answered()
 
     assert at_first == {"llama3:1b": "pulling", "llama3:2b": "pulling", "llama3:3b": "waiting"}
-    assert running == 3
-    assert here.management.pulls_running == 0
+    statistics = await here.scheduler.statistics("pulls")
+    assert (statistics.running, statistics.waiting, statistics.finished) == (0, 0, 3)
 
 
 # -- the managed route ----------------------------------------------------------------------------------------
@@ -466,7 +465,8 @@ async def test_leaving_the_gateway_ends_its_pulls(upstream: ScriptedServer):
         leaving.leave()
         await leaving.answered()
 
-    assert here.management.pulls_running == 0
+    [request] = [request for request in upstream.requests if request.path == "/api/pull"]
+    await request.aborted.reached()
 
 
 async def test_an_answer_that_the_gateway_ends_says_so(upstream: ScriptedServer):
