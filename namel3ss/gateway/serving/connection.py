@@ -151,7 +151,7 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._room.idle.pop(self, None)
         self._parse(data)
-        if self._chunks is not None and not self._is_deaf:
+        if self._chunks is not None:
             self._follow_chunks(data, before)
         if self._stage is _Stage.HEAD and not self._is_deaf:
             self._head_end = (self._head_end + data)[-3:]
@@ -173,6 +173,8 @@ class Connection(HttpToolsProtocol):
                 self._refuse(self._refused or _NOT_HTTP)
 
     def _follow_chunks(self, data: bytes, before: _Stage) -> None:
+        if self._is_deaf and not self._was_sent_ahead:
+            return
         if before is not _Stage.BODY:
             # Empty lines may stand before a request.
             data = behind_head(data.lstrip() if before is _Stage.BETWEEN else self._head_end + data)

@@ -76,6 +76,11 @@ AMBIGUOUS: Final[dict[str, bytes]] = {
     "a size that ends in a line feed": post(_TE, body=b"3\nabc\r\n0\r\n\r\n" + HIDDEN),
     "a size with a blank before it": post(_TE, body=b" 3\r\nabc\r\n0\r\n\r\n" + HIDDEN),
     "a size with a bare return": post(_TE, body=b"3\rX\r\nabc\r\n0\r\n\r\n" + HIDDEN),
+    "an extension of a chunk": post(_TE, body=b'3;a=b;c="d"\r\nabc\r\n0\r\n\r\n' + HIDDEN),
+    "an extension of the last chunk": post(_TE, body=b"3\r\nabc\r\n0;x\r\n\r\n" + HIDDEN),
+    "an extension with a line feed": post(_TE, body=b"3;\n\r\nabc\r\n0\r\n\r\n" + HIDDEN),
+    "an endless size": post(_TE, body=b"0" * 500),
+    "a blank behind a size": post(_TE, body=b"3 \r\nabc\r\n0\r\n\r\n" + HIDDEN),
     "a broken trailer": post(_TE, body=b"3\r\nabc\r\n0\r\nbroken\r\n\r\n" + HIDDEN),
     "a length in the trailers": post(_TE, body=b"3\r\nabc\r\n0\r\nContent-Length: 9\r\n\r\n" + HIDDEN),
     "an offer of HTTP/2 with a coding that is none": post(
@@ -102,7 +107,6 @@ SENSIBLE: Final[dict[str, tuple[bytes, list[bytes]]]] = {
     "capital letters": (post(b"TRANSFER-ENCODING: CHUNKED", body=chunked(HIDDEN)), [HIDDEN]),
     "zeros before a size": (post(_TE, body=b"0003\r\nabc\r\n000\r\n\r\n"), [b"abc"]),
     "zeros before a length": (post(b"Content-Length: 0003", body=b"abc"), [b"abc"]),
-    "an extension of a chunk": (post(_TE, body=b'3;a=b;c="d"\r\nabc\r\n0;x\r\n\r\n'), [b"abc"]),
     "trailers": (post(_TE, body=b"3\r\nabc\r\n0\r\nX-A: b\r\nx-api-key: other\r\n\r\n"), [b"abc"]),
     "line ends before the request": (b"\r\n\r\n" + post(b"Content-Length: 3", body=b"abc"), [b"abc"]),
     "an offer of HTTP/2 with a body": (

@@ -163,9 +163,9 @@ async def test_the_same_id_twice_makes_two_requests_that_know_nothing_of_each_ot
         (b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nX-A: ", "header_timeout"),
         (post(b"Content-Length: 1000", body=b"x"), "body_timeout"),
         (post(b"Transfer-Encoding: chunked", body=b"3\r\nab"), "body_timeout"),
-        (post(b"Transfer-Encoding: chunked", body=b"3;" + b"x" * 500), "body_timeout"),
+        (post(b"Transfer-Encoding: chunked", body=b"0" * 20), "body_timeout"),
     ],
-    ids=["nothing", "a byte", "half a head", "half a body", "half a chunk", "an endless extension"],
+    ids=["nothing", "a byte", "half a head", "half a body", "half a chunk", "half a size"],
 )
 async def test_who_draws_out_a_request_is_given_up_and_others_are_served_meanwhile(
     begun: bytes, reason: str | None
