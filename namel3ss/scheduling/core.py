@@ -17,7 +17,7 @@ The rules:
     A model that the class still waits for is not pushed out until the first request has been passed over for
     `batch_wait_s`. Nobody of a worse class takes a server that a better one waits for. (`selection`)
  7. A request that would exceed a cap on waiting requests (user, class, total) is refused, unless it can start at
-    once. One whose model no accepting server offers is refused.
+    once. One whose model no accepting server offers is refused, unless such a server is expected back.
  8. A request that waited until its deadline ends. A running one keeps its slot until its owner releases it, or
     until its lease expires; a released slot may drain for a while before it is free.
  9. A lease is released once. Whoever comes later, or with an old token, changes nothing.
@@ -80,7 +80,7 @@ class SchedulerCore(CoreState):
             raise self.policy.no_such_class(priority)
         name, user, request_id = request.model, request.user, request.id
         model = self._pool.models.get(name) or self._pool.model(name)
-        if not model.servers:
+        if not model.servers and not model.is_awaited:
             self._refused += 1
             raise NoServerError(name, self._pace.retry_after_s)
         reached = self._caps.enter(user, level)

@@ -194,7 +194,7 @@ class Order:
         Then only the queue decides. None if it depends on the servers as well.
         """
         waiting = {model for tier in self._outlook.queue.tiers for model in tier.buckets}
-        unserved = {model for model in waiting if not self._outlook.pool.models[model].servers}
+        unserved = {model for model in waiting if not self._outlook.pool.models[model].is_offered}
         served = waiting - unserved
         if len(served) > 1 and not all(self._outlook.pool.models[model].residencies for model in served):
             return None

@@ -59,6 +59,9 @@ class ServerState:
     def serves(self, model: str) -> bool:
         return self.spec.accepting and not self.dropped and self.spec.offers(model)
 
+    def is_awaited_for(self, model: str) -> bool:
+        return self.spec.expected_back and not self.dropped and self.spec.offers(model)
+
     @property
     def has_room(self) -> bool:
         return len(self.residencies) < self.spec.max_loaded_models
@@ -73,6 +76,7 @@ class Model:
     """A model as the scheduler sees it, over all servers."""
 
     __slots__ = (
+        "is_awaited",
         "name",
         "ordinary_busy",
         "ordinary_limit",
@@ -89,12 +93,19 @@ class Model:
         # On servers that accept work; and those servers that offer the model at all.
         self.residencies: list[Residency] = []
         self.servers: list[ServerState] = []
+        # Whether a server that offers it is expected back.
+        self.is_awaited = False
         self.waiting = 0
         # Slots held by other classes than the top one, and how many they may hold.
         self.ordinary_busy = 0
         self.ordinary_limit = 1
         # Since when a request for it, being first, has been passed over in favour of loaded models.
         self.passed_at: float | None = None
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether requests for it may wait: a server offers it now, or will in a moment."""
+        return bool(self.servers) or self.is_awaited
 
     @property
     def is_reserved(self) -> bool:
@@ -242,6 +253,7 @@ class Pool:
     def _relate(self, model: Model) -> None:
         name = model.name
         model.servers = [state for state in self.servers.values() if state.serves(name)]
+        model.is_awaited = any(state.is_awaited_for(name) for state in self.servers.values())
         model.residencies = [state.residencies[name] for state in model.servers if name in state.residencies]
         total = sum(state.spec.slots_for(name) for state in model.servers)
         # Without a reserve nothing is kept back, also while requests still run on servers that take no more.

@@ -160,7 +160,7 @@ class CoreState:
 
     def _marks(self, ticket: Ticket, sums: Sums) -> Marks:
         # Worse classes get ahead of it only while no server offers its model.
-        servable = self._pool.models[ticket.model].servers
+        servable = self._pool.models[ticket.model].is_offered
         rank = ticket.account.tier.rank.index if servable else -1
         return Marks(
             arrivals=sums.arrivals[rank],
@@ -174,7 +174,7 @@ class CoreState:
         return model.passed_at is not None and model.passed_at <= now - self.policy.batch_wait_s
 
     def _is_served(self, name: str) -> bool:
-        return bool(self._pool.models[name].servers)
+        return self._pool.models[name].is_offered
 
 
 def _is_wanted(when: float, item: Ticket | Drain) -> bool:

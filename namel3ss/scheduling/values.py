@@ -97,6 +97,8 @@ class Server:
     """Model → slots, where they differ (1 for embedding models, for example)."""
     accepting: bool = True
     """False while it is down or being drained: what runs there runs on, nothing new is sent."""
+    expected_back: bool = False
+    """While it accepts nothing: it is taken to come back in a moment, so requests may wait for it."""
 
     def __post_init__(self) -> None:
         for name, count in (("slots", self.slots), ("max_loaded_models", self.max_loaded_models)):

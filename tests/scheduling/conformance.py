@@ -307,6 +307,22 @@ class EngineConformance(abc.ABC):
         assert (harness.lease("a").server, harness.lease("b").server) == ("gpu1", "gpu2")
         await self.close(harness)
 
+    async def test_requests_wait_for_a_server_that_is_expected_back_and_for_no_other(self) -> None:
+        away = Server(name="gpu1", accepting=False, expected_back=True)
+        harness = await self.open(Policy(), away)
+        await harness.submit("a")
+        await harness.submit("b")
+        places = [await harness.engine.position(name) for name in ("a", "b")]
+
+        await harness.engine.put_server(Server(name="gpu1", accepting=False))
+        with pytest.raises(NoServerError):
+            await harness.submit("c")
+        await harness.engine.put_server(Server(name="gpu1"))
+
+        assert [place.at_least for place in places if place is not None] == [0, 1]
+        assert harness.lease("a").server == "gpu1"
+        await self.close(harness)
+
     async def test_request_goes_where_its_model_is_loaded(self) -> None:
         harness = await self.open(Policy(), Server(name="gpu1"), Server(name="gpu2"))
         await harness.engine.report_loaded("gpu2", ["m"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from namel3ss.gateway.backends.health import ServerState
 from namel3ss.scheduling import Server
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def _server(
             if slots > 1 and (_is_tried(backend, key) or any(map(backend.catalogue.one_at_a_time, names)))
         },
         accepting=accepting,
+        expected_back=backend.enabled and backend.health.state is ServerState.SUSPECTED,
     )
 
 

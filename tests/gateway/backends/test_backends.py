@@ -194,6 +194,26 @@ async def test_nothing_is_sent_to_a_suspected_server_until_a_probe_clears_it(
     assert while_asked == set()
 
 
+async def test_requests_may_wait_while_the_only_server_is_suspected(
+    first: ScriptedServer, clock: ManualClock
+) -> None:
+    async with looked_after(plan(first), clock) as fleet:
+        gate = Gate()
+        first.on("/api/version", [gate, *document({"version": "0.24.0"})])
+        await fleet.backends.note_sent("gpu1", "tiny").failed(broken())
+        assert fleet.queue.accepting == set()
+
+        async def wait() -> str:
+            async with fleet.queue.admit(model="tiny") as lease:
+                return lease.server
+
+        waiting = asyncio.create_task(wait())
+        await gate.arrived.reached()
+        gate.open()
+
+        assert await waiting == "gpu1"
+
+
 @pytest.mark.fault(58)
 async def test_killed_server_is_left_at_the_first_request_and_comes_back_slowly(clock: ManualClock) -> None:
     with ScriptedServer() as server:
