@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -27,7 +28,9 @@ gateway_option: Callable[[click.decorators.FC], click.decorators.FC] = click.opt
 
 
 def gateway_extra() -> None:
-    """Raises UsageError where what the gateway needs is not installed."""
+    """Raises UsageError where the gateway cannot run, or what it needs is not installed."""
+    if sys.platform == "win32":
+        raise UsageError("The gateway runs on Linux and macOS; on Windows, inside WSL2.")
     for package in (
         "alembic",
         "argon2",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "bind"]
 
+_logger: Final = logging.getLogger("namel3ss.gateway")
+
 _YEAR_S: Final = 31_536_000
+_CLOSING_S: Final = 5.0
 
 
 def bind(listener: Listener, setting: str) -> socket.socket:
@@ -134,8 +138,20 @@ class Endpoint:
         await self._room.is_empty.wait()
 
     async def aclose(self) -> None:
-        """Cut what is left, and wait until each request has noticed."""
+        """Cut what is left, and wait until each request has noticed: for a while, since a process must be able to end."""
         self.stop_accepting()
+        try:
+            async with asyncio.timeout(_CLOSING_S):
+                await self._cut()
+        except TimeoutError:
+            _logger.error(
+                "%d connections and %d requests did not end", self.connections, len(self._state.tasks)
+            )
+        if self._clock is not None:
+            self._clock.cancel()
+        self._socket.close()
+
+    async def _cut(self) -> None:
         # A connection that was accepted a moment ago appears on the loop's next turns.
         for _ in range(3):
             for connection in list(self._state.connections):
@@ -146,9 +162,6 @@ class Endpoint:
             await asyncio.wait(self._state.tasks)
         if self._server is not None:
             await self._server.wait_closed()
-        if self._clock is not None:
-            self._clock.cancel()
-        self._socket.close()
 
     def _tell_time(self, loop: asyncio.AbstractEventLoop) -> None:
         """The headers of every answer: the date, which HTTP asks for, and for TLS that it stays so."""
