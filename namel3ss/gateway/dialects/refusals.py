@@ -89,7 +89,9 @@ def _kind(kinds: dict[int, str], refusal: Refusal) -> str:
 
 
 def _words(refusal: Refusal) -> str:
-    return f"{refusal.message} {refusal.suggestion}" if refusal.suggestion else refusal.message
+    text = f"{refusal.message} {refusal.suggestion}" if refusal.suggestion else refusal.message
+    # A name that a caller made up may hold halves of characters, which no JSON can.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _is_translated(dialect: Dialect, refusal: Refusal) -> bool:

@@ -150,7 +150,7 @@ def _is_simple_chat(members: dict[str, msgspec.Raw]) -> bool:
     message = members.get("message")
     if message is None or not isinstance(read_value(message), str):
         return False
-    if "messages" in members:
+    if read_value(members.get("messages", b"null")) is not None:
         raise Refusal(
             Reason.bad_request,
             "The request has both `message` and `messages`.",

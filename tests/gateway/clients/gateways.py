@@ -16,9 +16,18 @@ if TYPE_CHECKING:
 
     from namel3ss.sandbox import Fault
 
-__all__ = ["EMBEDDED", "HELLO", "WEATHER", "ClientGateway", "client_gateway"]
+__all__ = [
+    "EMBEDDED",
+    "HELLO",
+    "SCRIPTED",
+    "WEATHER",
+    "ClientGateway",
+    "client_gateway",
+    "gateway_without_servers",
+]
 
 HELLO = "Hello from a tiny model."
+SCRIPTED = "An answer of another model."
 EMBEDDED = 32
 """How wide the vectors of `tiny-embed` are."""
 
@@ -72,3 +81,14 @@ def client_gateway(
         running_gateway(folder, {"gpu1": server.url}, models=_MODELS) as running,
     ):
         yield ClientGateway(running, running.key("ada"))
+
+
+@contextlib.contextmanager
+def gateway_without_servers(folder: Path) -> Iterator[ClientGateway]:
+    """Serve one whose only server is down, while inside: its fallback says `SCRIPTED`."""
+    cloud = f'ai model cloud {{ provider: scripted  model: "big"  config: {{ answers: ["{SCRIPTED}"] }} }}\n'
+    # No server listens at the port of `discard`.
+    servers = {"gpu1": "http://127.0.0.1:9"}
+    models, settings = _MODELS + cloud, "fallback: cloud"
+    with running_gateway(folder, servers, models=models, settings=settings) as running:
+        yield ClientGateway(running, running.key("ada", allows_fallback=True))

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.gateway.clients.gateways import HELLO, WEATHER, ClientGateway, client_gateway
+from tests.gateway.clients.gateways import (
+    HELLO,
+    SCRIPTED,
+    WEATHER,
+    ClientGateway,
+    client_gateway,
+    gateway_without_servers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +87,16 @@ def test_stream_that_breaks_off_raises_instead_of_ending(tmp_path: Path, fault: 
         stream = client.messages.create(model="tiny", max_tokens=20, messages=[USER], stream=True)
         with pytest.raises(anthropic.APIStatusError, match="ended its answer"):
             list(stream)
+
+
+def test_answers_of_the_fallback_are_the_protocols_own(tmp_path: Path) -> None:
+    with gateway_without_servers(tmp_path) as gateway, client_of(gateway) as client:
+        answer = client.messages.create(model="tiny", max_tokens=20, messages=[USER])
+        texts = [block.text for block in answer.content if block.type == "text"]
+        assert (answer.model, texts, answer.stop_reason) == ("big", [SCRIPTED], "end_turn")
+        with client.messages.stream(model="tiny", max_tokens=20, messages=[USER]) as stream:
+            assert "".join(stream.text_stream) == SCRIPTED
+            assert stream.get_final_message().stop_reason == "end_turn"
 
 
 def test_client_that_leaves_a_stream_stops_the_server(tmp_path: Path) -> None:

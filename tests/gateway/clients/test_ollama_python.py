@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.gateway.clients.gateways import EMBEDDED, HELLO, WEATHER, ClientGateway, client_gateway
+from tests.gateway.clients.gateways import (
+    EMBEDDED,
+    HELLO,
+    SCRIPTED,
+    WEATHER,
+    ClientGateway,
+    client_gateway,
+    gateway_without_servers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,6 +104,15 @@ def test_stream_that_breaks_off_raises_instead_of_ending(tmp_path: Path, fault: 
         stream = client.generate("tiny", "hi", stream=True)
         with pytest.raises(ollama.ResponseError, match="ended its answer"):
             list(stream)
+
+
+def test_answers_of_the_fallback_are_the_protocols_own(tmp_path: Path) -> None:
+    with gateway_without_servers(tmp_path) as gateway, client_of(gateway) as client:
+        answer = client.chat("tiny", [USER])
+        assert (answer.model, answer.message.content, answer.done) == ("big", SCRIPTED, True)
+        parts = list(client.generate("tiny", "hi", stream=True))
+        assert "".join(part.response or "" for part in parts) == SCRIPTED
+        assert parts[-1].done_reason == "stop"
 
 
 def test_client_that_leaves_a_stream_stops_the_server(tmp_path: Path) -> None:

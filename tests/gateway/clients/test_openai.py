@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.gateway.clients.gateways import EMBEDDED, HELLO, WEATHER, ClientGateway, client_gateway
+from tests.gateway.clients.gateways import (
+    EMBEDDED,
+    HELLO,
+    SCRIPTED,
+    WEATHER,
+    ClientGateway,
+    client_gateway,
+    gateway_without_servers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +109,17 @@ def test_stream_that_breaks_off_raises_instead_of_ending(tmp_path: Path, fault: 
         stream = client.chat.completions.create(model="tiny", messages=[USER], stream=True)
         with pytest.raises(openai.APIError, match="ended its answer"):
             list(stream)
+
+
+def test_answers_of_the_fallback_are_the_protocols_own(tmp_path: Path) -> None:
+    with gateway_without_servers(tmp_path) as gateway, client_of(gateway) as client:
+        ask = client.chat.completions.create
+        answer = ask(model="tiny", messages=[USER])
+        assert (answer.model, answer.choices[0].message.content) == ("big", SCRIPTED)
+        chunks = list(ask(model="tiny", messages=[USER], stream=True, stream_options={"include_usage": True}))
+        assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == SCRIPTED
+        assert chunks[-1].usage is not None
+        assert client.completions.create(model="tiny", prompt="hi").choices[0].text == SCRIPTED
 
 
 def test_client_that_leaves_a_stream_stops_the_server(tmp_path: Path) -> None:

@@ -43,6 +43,11 @@ def test_refusal_has_the_shape_of_its_protocol(reason: Reason) -> None:
     assert b"<" not in error_body(Dialect.OLLAMA, refusal, "id")
 
 
+def test_half_a_character_in_a_name_does_not_break_the_refusal() -> None:
+    refusal = Refusal(Reason.model_not_found, "model 'a\ud800b\u00e9' not found")
+    assert json.loads(error_body(Dialect.OLLAMA, refusal, "id")) == {"error": "model 'a?b\u00e9' not found"}
+
+
 @pytest.mark.parametrize("name", ["chat/not-found", "openai/chat-not-found", "anthropic/not-found"])
 def test_missing_model_is_told_byte_for_byte_as_the_server_tells_it(name: str) -> None:
     [each] = [each for each in all_recordings() if each.name == f"ollama-0.24.0/{name}"]

@@ -377,6 +377,7 @@ def test_text_as_message_is_a_simple_chat_which_needs_no_model_and_is_not_stream
         False,
     )
     assert read({"message": "hi", "stream": True}).stream
+    assert read({"message": "hi", "messages": None}).is_simple_chat
 
 
 def test_message_beside_messages_is_refused() -> None:
