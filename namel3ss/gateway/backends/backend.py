@@ -37,7 +37,7 @@ class Backend:
         *,
         now: Callable[[], float],
         draw: Callable[[], float],
-        changed: Callable[[Backend], None],
+        changed: Callable[[], None],
     ) -> None:
         self.plan = plan
         self.upstream = upstream
@@ -120,7 +120,7 @@ class Backend:
         if breaker is not None and breaker.succeeded(now):
             changed = True
         if changed:
-            self._changed(self)
+            self._changed()
 
     def request_failed(self, attempt: Attempt, blame: Blame, reason: str) -> bool:
         """Take in what a failed request says; whether that changes what the server may be given."""
@@ -163,11 +163,6 @@ class Backend:
     def silent(self, key: str) -> list[Attempt]:
         """The requests for a model of which nothing has come back."""
         return [attempt for attempt in self.attempts if attempt.key == key and attempt.first_at is None]
-
-    def keep_only(self, keys: frozenset[str]) -> None:
-        """Forget what is known of models that are served no more."""
-        self._breakers = {key: known for key, known in self._breakers.items() if key in keys}
-        self._draining = {key: until for key, until in self._draining.items() if key in keys}
 
     def next_opening(self, now: float) -> float:
         """When the next rest of something here ends."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from namel3ss.gateway.backends.asking import Answer, ask
@@ -14,16 +12,13 @@ from namel3ss.gateway.backends.attempts import Attempt
 from namel3ss.gateway.backends.backend import Backend
 from namel3ss.gateway.backends.evidence import Blame
 from namel3ss.gateway.backends.first_tokens import Silence
-from namel3ss.gateway.backends.grouping import group_models
 from namel3ss.gateway.backends.health import ServerState
-from namel3ss.gateway.backends.placing import place
 from namel3ss.gateway.backends.probing import Prober, Timing
 from namel3ss.gateway.backends.status import ServerStatus, status_of
+from namel3ss.gateway.backends.telling import Teller
 from namel3ss.gateway.backends.wedges import WedgeWatch
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.upstream import Upstream
-from namel3ss.providers.local.ollama import model_key
-from namel3ss.scheduling import SchedulerClosedError
 from namel3ss.scheduling.engine import LoopClock
 
 if TYPE_CHECKING:
@@ -33,8 +28,8 @@ if TYPE_CHECKING:
     from namel3ss.gateway.backends.catalogue import Installed
     from namel3ss.gateway.metrics.families import EventName
     from namel3ss.gateway.plan import BackendPlan, GatewayPlan
-    from namel3ss.scheduling import Scheduler, Server
-    from namel3ss.scheduling.engine import Alarm, Clock
+    from namel3ss.scheduling import Scheduler
+    from namel3ss.scheduling.engine import Clock
 
 __all__ = ["Backends", "Events"]
 
@@ -65,30 +60,24 @@ class Backends:
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._plan = plan
-        self._scheduler = scheduler
         self._events = events
         self._clock = clock
         self._timing = timing or Timing()
         self._draw = draw
         self._models = tuple(dict.fromkeys(served.model for served in plan.models))
         self._probers: dict[str, Prober] = {}
-        self._spelt = {name: model_key(name) for name in self._models}
-        self._keys: dict[str, str] = {self._spelt[name]: name for name in reversed(self._models)}
-        self._groups: dict[str, list[str]] = {}
-        self._told: dict[str, Server] = {}
-        self._telling: asyncio.Task[None] | None = None
-        self._wake: Alarm | None = None
-        self._lock = asyncio.Lock()
+        self._teller = Teller(scheduler, self._models, self._all)
         self._wedges: WedgeWatch | None = None
         self._up_listeners: list[Callable[[str], None]] = []
         self._removing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._clock = self._clock or LoopClock()
+        self._teller.clock = self._clock
         wedge_after_s = self._plan.settings.wedge_after
         if wedge_after_s is not None:
             self._wedges = WedgeWatch(
-                lambda: [prober.backend for prober in self._probers.values()],
+                self._all,
                 self._hear_of_wedge,
                 clock=self._clock,
                 wedge_after_s=wedge_after_s,
@@ -105,18 +94,16 @@ class Backends:
 
     async def aclose(self) -> None:
         """Watch no more, and close every connection. Idempotent."""
-        if self._wake is not None:
-            self._wake.cancel()
-            self._wake = None
-        tasks = [task for task in (self._telling, *self._removing) if task is not None]
-        for task in tasks:
+        for task in self._removing:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._removing, return_exceptions=True)
         if self._wedges is not None:
             await self._wedges.aclose()
         for prober in list(self._probers.values()):
-            await self._end(prober)
+            await prober.aclose()
+            await prober.backend.upstream.aclose()
         self._probers.clear()
+        await self._teller.aclose()
 
     # -- the servers ------------------------------------------------------------------------------------------
 
@@ -151,10 +138,8 @@ class Backends:
         prober = self._prober(server)
         del self._probers[server]
         prober.backend.enabled = False
-        self._told.pop(server, None)
-        await self._scheduler.drop_server(server)
+        await self._teller.drop(server)
         await prober.aclose()
-        await self._tell()
         task = asyncio.create_task(self._close_when_idle(prober.backend))
         self._removing.add(task)
         task.add_done_callback(self._removing.discard)
@@ -162,14 +147,14 @@ class Backends:
     async def drain(self, server: str) -> None:
         """Send nothing new there, from now on; what is running there goes on."""
         self._get(server).enabled = False
-        await self._tell()
+        await self._teller.tell()
 
     async def resume(self, server: str) -> None:
         """Use a drained server again, once it has been seen to answer."""
         prober = self._prober(server)
         prober.backend.enabled = True
         prober.probe_soon()
-        await self._tell()
+        await self._teller.tell()
 
     async def refresh(self, server: str) -> None:
         """Look again which models it has: they were changed."""
@@ -208,11 +193,7 @@ class Backends:
 
     def model_key(self, model: str) -> str:
         """What the queue counts slots by: equal for two names that one runner answers for."""
-        key = self._keys.get(model)
-        if key is not None:
-            return key
-        # By the spelling of the plan, which is asked for with every request; any other is read anew.
-        return self._keys.get(self._spelt.get(model) or model_key(model), model)
+        return self._teller.model_key(model)
 
     def installed(self, server: str) -> tuple[Installed, ...] | None:
         """The models of a server; None until it has said."""
@@ -241,7 +222,7 @@ class Backends:
 
     def why_nowhere(self, model: str) -> Refusal:
         """The refusal for a model that no server can be asked for now."""
-        backends = [prober.backend for prober in self._probers.values()]
+        backends = self._all()
         up = [backend for backend in backends if backend.is_up]
         if up and all(backend.catalogue.lacks(model) for backend in up):
             return Refusal(
@@ -304,7 +285,7 @@ class Backends:
             if blame is Blame.MISSING:
                 prober.list_soon()
             prober.probe_soon()
-        await self._tell()
+        await self._teller.tell()
 
     async def _hear_of_wedge(self, backend: Backend, attempt: Attempt, is_cured: bool) -> None:
         self._events.event("wedged", server=backend.name, model=attempt.model)
@@ -318,28 +299,14 @@ class Backends:
             backend.rest_model(attempt.key, at_once=True)
         await self._changed(backend)
 
-    # -- the queue --------------------------------------------------------------------------------------------
-
     async def _changed(self, backend: Backend) -> None:
         """Something about a server is known anew."""
         if backend.health.state is ServerState.DOWN:
             backend.restarted()
-        await self._tell()
-        if backend.name in self._told:
-            loaded = {self._key_of(backend, model) for model in backend.catalogue.loaded}
-            with suppress(SchedulerClosedError):
-                await self._scheduler.report_loaded(backend.name, loaded)
-
-    def _key_of(self, backend: Backend, loaded: Installed) -> str:
-        """What the queue counts a loaded model by, be it loaded under a name that is not served."""
-        key = self._keys.get(model_key(loaded.name))
-        if key is not None:
-            return key
-        for name in self._models:
-            known = backend.catalogue.find(name)
-            if known is not None and known.digest == loaded.digest:
-                return self.model_key(name)
-        return loaded.name
+        await self._teller.tell()
+        prober = self._probers.get(backend.name)
+        if prober is not None and prober.backend is backend:
+            await self._teller.tell_loaded(backend)
 
     def _became(self, backend: Backend) -> None:
         self._events.event("server_health", server=backend.name, health=str(backend.health.state))
@@ -347,68 +314,27 @@ class Backends:
             for listener in self._up_listeners:
                 listener(backend.name)
 
-    def _tell_soon(self, _: Backend | None = None) -> None:
-        """The same from where nothing can be awaited."""
-        if self._telling is None:
-            self._telling = asyncio.create_task(self._tell())
-            self._telling.add_done_callback(self._told_so)
-
-    def _told_so(self, task: asyncio.Task[None]) -> None:
-        self._telling = None
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("The queue could not be told of the servers", exc_info=error)
-
-    async def _tell(self) -> None:
-        """Have the queue see the servers as they are now."""
-        async with self._lock:
-            assert self._clock is not None  # set on entering
-            backends = [prober.backend for prober in self._probers.values()]
-            self._group(backends)
-            now = self._clock.now()
-            with suppress(SchedulerClosedError):
-                for name, server in place(backends, self._groups, now).items():
-                    if self._told.get(name) != server:
-                        self._told[name] = server
-                        await self._scheduler.put_server(server)
-            self._wake_at(min((backend.next_opening(now) for backend in backends), default=math.inf))
-
-    def _group(self, backends: list[Backend]) -> None:
-        keys = group_models(self._models, backends)
-        if keys == self._keys and self._groups:
-            return
-        self._keys = keys
-        self._groups = {}
-        for name, key in keys.items():
-            self._groups.setdefault(key, []).append(name)
-
-    def _wake_at(self, when: float) -> None:
-        """Tell again when the next rest of something ends."""
-        if self._wake is not None:
-            self._wake.cancel()
-            self._wake = None
-        if when < math.inf and self._clock is not None:
-            self._wake = self._clock.call_at(when, self._tell_soon)
-
     # -- the probers ------------------------------------------------------------------------------------------
 
     async def _begin(self, plan: BackendPlan) -> None:
         assert self._clock is not None  # set on entering
         upstream = await Upstream(plan).__aenter__()
-        backend = Backend(plan, upstream, now=self._clock.now, draw=self._draw, changed=self._tell_soon)
+        backend = Backend(
+            plan, upstream, now=self._clock.now, draw=self._draw, changed=self._teller.tell_soon
+        )
         prober = Prober(backend, lambda: self._models, self._changed, self._became, self._clock, self._timing)
         self._probers[plan.name] = prober
-        await self._tell()
+        await self._teller.tell()
         prober.probe_soon()
-
-    async def _end(self, prober: Prober) -> None:
-        await prober.aclose()
-        await prober.backend.upstream.aclose()
 
     async def _close_when_idle(self, backend: Backend) -> None:
         try:
             await backend.idle()
         finally:
             await backend.upstream.aclose()
+
+    def _all(self) -> list[Backend]:
+        return [prober.backend for prober in self._probers.values()]
 
     def _prober(self, server: str) -> Prober:
         try:
