@@ -284,6 +284,7 @@ def test_certificates_that_cannot_be_used_are_named(
 # -- the end --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.fault(71)
 def test_sigterm_refuses_who_waits_and_ends_what_runs_too_long_in_its_own_protocol(program: Path) -> None:
     with served(program) as gateway:

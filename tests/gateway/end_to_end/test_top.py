@@ -98,6 +98,7 @@ def test_an_operator_sees_everybody_and_others_see_themselves(
     assert document["status"]["queue_stats"]["queue_size"] == 1
 
 
+@pytest.mark.long
 def test_on_a_terminal_it_follows_the_queue_until_ctrl_c(gateway: RunningGateway, callers: Callers) -> None:
     key = gateway.key("operator", Scope.OPERATOR, Scope.USE)
     environ = {**os.environ, "NAMEL3SS_GATEWAY_KEY": key, "TERM": "xterm"}
