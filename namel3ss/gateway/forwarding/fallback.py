@@ -109,9 +109,9 @@ class Fallback:
                 return None
             stream = self._provider.stream(self._messages(conversation, job), **conversation.overrides)
         except N3Error as error:
-            logger.warning(
-                "The fallback %s cannot take a request: %s.", self._declaration.name, error.message
-            )
+            # Not the words: they quote the caller's.
+            kind = type(error).__name__
+            logger.warning("The fallback %s cannot take a request: %s.", self._declaration.name, kind)
             return None
         return FallbackAnswer(forwarder, exchange, job, speaker, stream, self._declaration)
 

@@ -213,6 +213,8 @@ def test_what_is_sent_on_is_read_as_what_was_received(pairs: list[tuple[str, str
     if not isinstance(found, Refusal):
         again = read(found.body)
         assert (again.model, again.stream, again.options) == (found.model, found.stream, found.options)
+        names = [name for name, _ in json.loads(found.body, object_pairs_hook=list) if name != "other"]
+        assert sorted(names) == sorted({name.lower() for name in names})
 
 
 @pytest.mark.fault(53)

@@ -103,6 +103,17 @@ async def test_simple_chat_names_the_provider_that_answered() -> None:
     assert lines[-1]["usage"]["total_tokens"] > 0
 
 
+@pytest.mark.security(24)
+async def test_logs_of_the_fallback_hold_nothing_of_the_request(caplog: pytest.LogCaptureFixture) -> None:
+    canary = "canary-in-a-prompt"
+    for role, cloud in ((canary, SCRIPTED), ("user", cloud_at(NOWHERE, "ollama"))):
+        messages = [{"role": role, "content": canary}]
+        await ask("/api/chat", {"model": "local", "messages": messages}, cloud=cloud)
+    assert "cannot take a request" in caplog.text
+    assert "failed" in caplog.text
+    assert canary not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
