@@ -111,7 +111,7 @@ class StoredServer:
 
     @property
     def backend(self) -> BackendPlan:
-        """The same as what a file declares; no place of its own tells the two apart."""
+        """As the rest of the gateway knows servers: like one of the file, but for the place of its declaration."""
         return BackendPlan(
             name=self.name,
             base_url=self.base_url,
