@@ -55,7 +55,7 @@ def _server(
         slots=slots,
         max_loaded_models=min(backend.max_loaded_models, allowance),
         weight=backend.plan.weight,
-        models=frozenset(groups),
+        # All but what it lacks: a request may still wait under a key that is none any more, since names were put together.
         missing=missing,
         model_slots={
             key: 1

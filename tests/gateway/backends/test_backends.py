@@ -157,6 +157,20 @@ async def test_names_of_one_model_file_share_its_slots(first: ScriptedServer, cl
     assert keys == ["tiny", "tiny", "other", "unknown"]
 
 
+async def test_request_that_waits_under_an_earlier_key_is_still_served(
+    first: ScriptedServer, clock: ManualClock
+) -> None:
+    well(first, "tiny", "coder").on("/api/show", shown(blob="a"), shown(blob="b"))
+    async with looked_after(plan(first, models=("tiny", "coder")), clock) as fleet:
+        earlier = fleet.backends.model_key("coder")
+        first.on("/api/tags", listing(listed("tiny", digest="x"), listed("coder", digest="x")))
+        await fleet.backends.refresh("gpu1")
+
+        async with fleet.queue.admit(model=earlier, max_wait_s=5.0) as lease:
+            assert lease.server == "gpu1"
+        assert (earlier, fleet.backends.model_key("coder")) == ("coder", "tiny")
+
+
 async def test_loaded_models_are_told_by_the_key_that_counts(
     first: ScriptedServer, clock: ManualClock
 ) -> None:
