@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from namel3ss.bridge.conversation import to_messages, to_system_text, to_tools
+from namel3ss.errors import UsageError
 from namel3ss.gateway.dialects.members import read_value
 from namel3ss.gateway.routes import Action, Dialect
+from namel3ss.providers.conversation import check_items
 
 if TYPE_CHECKING:
     from namel3ss.gateway.dialects.requests import InferenceRequest
@@ -43,7 +46,22 @@ def conversation_of(route: Route, request: InferenceRequest) -> Conversation | N
     if request.is_load or any(values.get(name) for name in _ONLY_OLLAMAS):
         return None
     messages = _messages(route, values)
-    return None if messages is None else Conversation(messages, _overrides(route, request, values))
+    if messages is None:
+        return None
+    for message in messages:
+        if isinstance(message, dict) and message.get("images"):
+            message["images"] = [_image(image) for image in check_items(message["images"], "images")]
+    return Conversation(messages, _overrides(route, request, values))
+
+
+def _image(image: object) -> bytes | str:
+    """What a provider never takes for a path: these images come from somebody else, and the files here are not theirs."""
+    if isinstance(image, str) and image.startswith("data:"):
+        return image
+    try:
+        return base64.b64decode(image, validate=True) if isinstance(image, str) else b""
+    except ValueError:
+        raise UsageError("An image is no base64.") from None
 
 
 _READ: Final = frozenset(

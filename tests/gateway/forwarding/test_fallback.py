@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import json
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,12 @@ from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.principal import Scope
 from tests.gateway.dialects.routes import post
 from tests.gateway.forwarding.play import calling, eventually, key_of, open_gateway
-from tests.gateway.forwarding.sayings import DONE, END_OF_CHAT, delta, event, pieces, stream, token
+from tests.gateway.forwarding.sayings import DONE, END_OF_CHAT, STOP, delta, event, pieces, stream, token
 from tests.support.scripted_server import LAST_CHUNK, Gate, ScriptedServer, Send, chunk
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.gateway.front.door import Answer
 
 
@@ -101,6 +104,38 @@ async def test_simple_chat_names_the_provider_that_answered() -> None:
     assert "".join(line["response"] for line in lines) == "Hello there"
     assert lines[-1]["done"] is True
     assert lines[-1]["usage"]["total_tokens"] > 0
+
+
+@pytest.mark.security(37)
+@pytest.mark.parametrize("prefix", ["", "file://", "http://127.0.0.1:9"])
+async def test_image_is_never_a_path_of_the_gateways_machine(tmp_path: Path, prefix: str) -> None:
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"canary")
+    path = f"{prefix}{secret}"
+    source = {"type": "base64", "media_type": "image/png", "data": path}
+    part = {"type": "image_url", "image_url": {"url": path}}
+    with ScriptedServer() as other:
+        other.on("/v1/chat/completions", stream(delta("Seen"), END_OF_CHAT, sse=True))
+        for route, body in (
+            ("/api/chat", {"messages": [USER | {"images": [path]}]}),
+            ("/api/generate", {"prompt": "hi", "images": [path]}),
+            ("/v1/chat/completions", {"messages": [USER | {"images": [path]}]}),
+            ("/v1/chat/completions", {"messages": [USER | {"content": [part]}]}),
+            ("/v1/messages", {"messages": [USER | {"content": [{"type": "image", "source": source}]}]}),
+        ):
+            answer = await ask(route, {"model": "local", "max_tokens": 5} | body, cloud=cloud_at(other.url))
+            assert answer.status == 503, (route, body)
+        assert not other.requests
+
+
+async def test_images_go_with_the_request() -> None:
+    image = base64.b64encode(b"\x89PNG\r\n\x1a\nrest").decode()
+    with ScriptedServer() as other:
+        other.on("/v1/chat/completions", stream(delta("Seen"), STOP, END_OF_CHAT, sse=True))
+        body = {"model": "local", "stream": False, "messages": [USER | {"images": [image]}]}
+        answer = await ask("/api/chat", body, cloud=cloud_at(other.url))
+        assert json.loads(answer.body)["message"]["content"] == "Seen"
+        assert image in other.requests[-1].body.decode()
 
 
 @pytest.mark.security(24)
