@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -182,3 +183,41 @@ async def test_half_of_many_callers_vanish_and_the_others_are_all_served() -> No
                 writer.close()
 
             assert generations(server) == 30
+
+
+@pytest.mark.long
+@pytest.mark.fault(55)
+async def test_thousand_callers_that_leave_anywhere_leak_no_slot_and_no_connection() -> None:
+    chance = random.Random(7)
+    said = stream(*(token(str(number)) for number in range(20)), DONE)
+    with ScriptedServer() as server:
+        server.on("/api/generate", said)
+        settings = "queue: { max_waiting_per_user: 500 }"
+        async with open_gateway(server, slots=4, settings=settings) as gateway:
+            # So that it is known how soon the model begins, and no slot drains for long.
+            for streamed in (True, False, True, False):
+                await gateway.ask("/api/generate", {**PROMPT, "stream": streamed})
+
+            async def come_and_go() -> None:
+                for _ in range(50):
+                    body = {**PROMPT, "stream": chance.random() < 0.8}
+                    last = [("Connection", "close")]
+                    async with calling(gateway, "/api/generate", body, headers=last) as client:
+                        for _ in range(chance.randrange(4)):
+                            await client.reader.read(chance.randrange(1, 2000))
+                        if chance.random() < 0.5:
+                            client.leave_at_once()
+
+            async with asyncio.timeout(50), asyncio.TaskGroup() as callers:
+                for _ in range(20):
+                    callers.create_task(come_and_go())
+
+            await eventually(gateway.is_at_rest)
+            await eventually(lambda: is_free(gateway))
+            assert len(gateway.books.events) >= 900  # some were gone before their request was read
+            assert {event.outcome for event in gateway.books.events} <= {"ok", "cancelled"}
+            assert (await gateway.ask("/api/generate", PROMPT)).body.endswith(DONE)
+
+
+async def is_free(gateway: Gateway) -> bool:
+    return await free_slots(gateway) == (0, 0, 0)
