@@ -1,7 +1,7 @@
 """The faults of servers, networks and programs that a client has to live with, by number.
 
 A test that proves a row carries ``@pytest.mark.fault(row)``; `test_catalogue.py` fails when a row has none, and
-``python -m tests.faults.matrix`` writes the rows, their tests and the results into docs/reliability.md.
+``python -m tests.proof_tables`` writes the rows, their tests and the results into docs/reliability.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The security checklist of the gateway and of the programs behind it, by number.
 
 A test that proves a row carries ``@pytest.mark.security(row)``; `test_security_rows.py` fails when a row has none, and
-``python -m tests.gateway.security_matrix`` writes the rows, their tests and the results into docs/security.md.
+``python -m tests.proof_tables`` writes the rows, their tests and the results into docs/security.md.
 """
 
 from __future__ import annotations

@@ -86,30 +86,32 @@ def _rows(decorators: list[ast.expr], mark: str) -> set[int]:
 
 
 class _Results:
-    """A pytest plugin: which tests prove which row, and how they ended."""
+    """A pytest plugin: which tests prove which row of each list, and how they ended."""
 
-    def __init__(self, mark: str) -> None:
-        self.tests: defaultdict[int, dict[str, Counter[str]]] = defaultdict(dict)
-        self._mark = mark
-        self._rows: dict[str, set[int]] = {}
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        for item in session.items:
-            self._rows[item.nodeid] = {row for mark in item.iter_markers(self._mark) for row in mark.args}
+    def __init__(self, marks: tuple[str, ...]) -> None:
+        self.outcomes: dict[str, defaultdict[int, dict[str, Counter[str]]]] = {
+            mark: defaultdict(dict) for mark in marks
+        }
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call" and report.passed:
             return
         test = report.nodeid.partition("[")[0]
-        for row in self._rows[report.nodeid]:
-            self.tests[row].setdefault(test, Counter())[report.outcome] += 1
+        for mark, rows in report.user_properties:
+            if mark not in self.outcomes or not isinstance(rows, list):
+                continue
+            for row in rows:
+                self.outcomes[mark][row].setdefault(test, Counter())[report.outcome] += 1
 
 
-def prove(mark: str) -> Outcomes:
-    """Run every test with the mark."""
-    results = _Results(mark)
-    pytest.main(["-q", "-m", mark, "--no-header", str(TESTS)], plugins=[results])
-    return results.tests
+def prove(*marks: str) -> dict[str, Outcomes]:
+    """Run every test with one of the marks, in two processes; the outcomes by mark. Ends the program if the run is broken off."""
+    results = _Results(marks)
+    arguments = ["-q", "-n", "2", "-m", " or ".join(marks), "-p", "tests.support.proof_marks", "--no-header"]
+    code = pytest.main([*arguments, str(TESTS)], plugins=[results])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise SystemExit(code)
+    return {mark: results.outcomes[mark] for mark in marks}
 
 
 def tables(groups: Groups, outcomes: Outcomes, what: str) -> list[str]:
