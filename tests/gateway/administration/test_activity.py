@@ -117,7 +117,7 @@ def test_usage_is_shown_by_day_user_and_model(own_office: Office) -> None:
         {"first": "yesterday"},
         {"first": "2026-02-02", "last": "2026-02-01"},
         {"first": "0001-01-01"},
-        {"frist": "2026-02-02"},
+        {"begin": "2026-02-02"},
         {"limit": "5"},
     ],
 )
