@@ -292,11 +292,13 @@ class Delivery:
             and forwarder.budget.take()
         ):
             self._reader = None
+            forwarder.metrics.event("retry", reason=blame.value)
             raise _SendAgainError
 
     def _send_when_cured(self, cured: asyncio.Future[bool]) -> None:
         """The model hangs on that server."""
         if self._first_token_s is None and self._attempts < self._forwarder.limits.attempts:
+            self._forwarder.metrics.event("retry", reason="wedged")
             self._interruption.interrupt(_SendAgainError(cured))
 
     # -- answers ------------------------------------------------------------------------------------------------

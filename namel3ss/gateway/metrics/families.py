@@ -86,8 +86,6 @@ EventName: TypeAlias = Literal[
     "wedged",
     "ejected",
     "server_health",
-    "interrupted",
-    "client_gone",
     "login",
     "key",
 ]
@@ -102,10 +100,6 @@ EVENTS: Final[dict[EventName, Family]] = {
     ),
     "ejected": _counter("servers_ejected", "Times that a server was given nothing more.", "server", "reason"),
     "server_health": _counter("server_health_changes", "Changes of a server's health.", "server", "health"),
-    "interrupted": _counter(
-        "answers_interrupted", "Answers that broke off after they had begun.", "dialect", "reason"
-    ),
-    "client_gone": _counter("clients_gone", "Requests whose client left.", "stage"),
     "login": _counter("logins", "Attempts to log in.", "outcome"),
     "key": _counter("key_changes", "Keys created, revoked and rotated.", "change"),
 }
