@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from pydantic import SecretStr
 
@@ -59,6 +61,8 @@ async def test_connection_that_the_server_closed_meanwhile_is_not_used() -> None
                 await answer.read(100)
                 answer.close()
                 await server.connections_reached(0)
+                # The server's loop tells of a lost connection just before it closes the socket.
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asyncio.sleep(0), server._loop))
 
         assert server.connections_made == 2
 
