@@ -34,7 +34,7 @@ async def test_migrations_make_the_tables_that_the_code_knows(tmp_path: Path) ->
 
 
 async def test_stores_that_open_at_once_find_the_tables_made_once(tmp_path: Path) -> None:
-    stores = await asyncio.gather(*(Store.open(DATABASE, tmp_path) for _ in range(4)))
+    stores = await asyncio.gather(*(Store.open(DATABASE, tmp_path, timeout_s=10.0) for _ in range(4)))
     try:
         assert await stores[3].read(differences) == []
     finally:
