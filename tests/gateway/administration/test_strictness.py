@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -126,3 +128,28 @@ def test_the_document_describes_every_operation_and_its_refusals(office: Office)
             assert "no_key" in named
     reasons = document["components"]["schemas"]["Refusal"]["properties"]["error"]["properties"]["reason"]
     assert set(reasons["enum"]) == set(Reason.__members__)
+
+
+def _send_in_two(connection: socket.socket, head: str, body: bytes) -> bytes:
+    """The head of a request, and its body in a packet of its own; the head of the answer."""
+    connection.sendall(head.encode())
+    connection.sendall(body)
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += connection.recv(65536)
+    return answer.lower()
+
+
+def test_a_connection_is_used_again_after_a_refusal_and_ends_only_where_that_was_said(office: Office) -> None:
+    place = urlsplit(office.url)
+    head = f"POST /api/users HTTP/1.1\r\nhost: {place.netloc}\r\ncontent-length: "
+
+    with socket.create_connection((place.hostname, place.port), timeout=10) as connection:
+        answers = [_send_in_two(connection, f"{head}2\r\n\r\n", b"{}") for _ in range(3)]
+        large = _send_in_two(connection, f"{head}200000\r\n\r\n", b"{")
+
+    for answer in answers:
+        assert b" 401 " in answer
+        assert b"connection: close" not in answer
+    assert b" 401 " in large
+    assert b"connection: close" in large
