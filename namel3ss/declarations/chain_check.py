@@ -6,7 +6,7 @@ import bisect
 import functools
 import itertools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from namel3ss.declarations.chains import ChainDeclaration
 from namel3ss.declarations.model import Location
@@ -26,7 +26,7 @@ from namel3ss.language import BareWord, Label, Step
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from namel3ss.declarations.findings import Findings
     from namel3ss.declarations.parts import DeclaredPart, Models
@@ -46,38 +46,40 @@ class ChainCheck:
 
     models: Models
     prompts: Mapping[str, PromptDeclaration]
-    prompt_names: Collection[str]
+    prompt_names: tuple[str, ...]
     findings: Findings
 
     def check(self, parts: Mapping[str, DeclaredPart]) -> dict[str, ChainDeclaration]:
         """The chains that can be used, by name."""
-        found: dict[str, ChainDeclaration] = {}
-        for name, part in parts.items():
-            if self.findings.is_full:
-                break
-            work = functools.partial(
-                check_apart, part, self.findings, functools.partial(self._check_one, name, part)
-            )
-            chain = self.findings.recall("chain", *self._depends_on(part), work)
-            if chain is not None:
-                found[name] = chain
-        return found
+        every_part = parts.values()
+        references = self.findings.recall_all(
+            "chain names", [(part,) for part in every_part], None, _references
+        )
+        find = self.prompts.get
+        items = [
+            (part, each, *map(find, each.prompts)) for part, each in zip(every_part, references, strict=True)
+        ]
+        names = (self.models.names, self.prompt_names)
+        chains = self.findings.recall_all("chains", items, names, self._read)
+        return {chain.name: chain for chain in chains if chain is not None}
 
-    def _depends_on(self, part: DeclaredPart) -> tuple[tuple[object, ...], Hashable]:
-        """What the check of a chain depends on: its blocks and the prompts it names, and what other names matter."""
-        blocks = tuple(layer.block for layer in part.layers)
-        work = functools.partial(_steps_and_prompts, blocks)
-        steps, names = self.findings.recall("chain names", blocks, None, work)
-        are_known = all(name in self.prompt_names for name in names)
-        detail = (len(blocks), self.models.matter_to(steps), None if are_known else tuple(self.prompt_names))
-        return (*blocks, *(self.prompts.get(name) for name in names)), detail
+    def _read(
+        self, part: DeclaredPart, references: _References, *prompts: PromptDeclaration | None
+    ) -> ChainDeclaration | None:
+        """The chain, from the memory while it, the prompts it names and what it means by other names are the same."""
+        if self.findings.is_full:
+            return None
+        are_known = all(name in self.prompt_names for name in references.prompts)
+        detail = (self.models.matter_to(references.steps), None if are_known else self.prompt_names)
+        work = functools.partial(check_apart, part, self.findings, functools.partial(self._check_one, part))
+        return self.findings.recall("chain", (part, *prompts), detail, work)
 
-    def _check_one(self, name: str, part: DeclaredPart, findings: Findings) -> ChainDeclaration | None:
-        return replace(self, findings=findings)._chain(name, part)
+    def _check_one(self, part: DeclaredPart, findings: Findings) -> ChainDeclaration | None:
+        return replace(self, findings=findings)._chain(part)
 
-    def _chain(self, name: str, declared: DeclaredPart) -> ChainDeclaration | None:
+    def _chain(self, declared: DeclaredPart) -> ChainDeclaration | None:
         errors_before = self.findings.errors
-        place = declared.place
+        name, place = declared.name, declared.place
         part = Part("a chain", declared.layers, self.findings)
         for key in part.keys_other_than(CHAIN_KEYS):
             part.report_unknown_key("N3607", key, CHAIN_KEYS)
@@ -236,11 +238,18 @@ class ChainCheck:
                 )
 
 
-def _steps_and_prompts(blocks: Iterable[Block]) -> tuple[list[Block], list[str]]:
-    """The blocks of all steps, and the names of prompts in them."""
-    steps = [entry.block for block in blocks for entry in block.entries if isinstance(entry, Step)]
+class _References(NamedTuple):
+    """The blocks of all steps of a chain, and the names of prompts in them."""
+
+    steps: tuple[Block, ...]
+    prompts: tuple[str, ...]
+
+
+def _references(part: DeclaredPart) -> _References:
+    entries = [entry for layer in part.layers for entry in layer.block.entries]
+    steps = tuple(entry.block for entry in entries if isinstance(entry, Step))
     named = [pair.value for block in steps if (pair := block.get("prompt")) is not None]
-    return steps, [value.value for value in named if isinstance(value, BareWord)]
+    return _References(steps, tuple(value.value for value in named if isinstance(value, BareWord)))
 
 
 def _scope(inputs: ObjectType, drafts: Sequence[StepDraft]) -> dict[str, ValueType | None]:

@@ -21,7 +21,7 @@ from namel3ss.language.suppression import without_ignored
 from namel3ss.providers.registry import installed_providers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from namel3ss.declarations.drafts import Draft
     from namel3ss.declarations.imports import FileParser, Files, ImportReader
@@ -68,39 +68,41 @@ def check_program(
     """
     findings = Findings(memory=memory)
     files = gather(main, read_import, findings, profile, parse_file)
-    trees = tuple(parsed.tree for parsed in files.all())
-    own_drafts, declared_again = draft_models(files.parsed, findings)
+    own_drafts, declared_again = draft_models(files.parts, findings)
     laid_over, laid_over_again = draft_models(files.profile, findings)
-    drafts = lay_over(own_drafts, laid_over)
+    drafts = lay_over(own_drafts, laid_over, findings)
     extended = parent_names(drafts)
     check = ModelCheck(registry or installed_providers(), environ, findings, drafts)
     models: dict[str, ModelDeclaration] = {}
     broken: dict[str, None] = {}  # in order, each once
     resolved = resolve_extends(drafts, findings, is_whole=files.is_whole)
-    for name, draft in resolved.items():
-        if findings.is_full:
-            findings.report_stop(draft.place)
-            broken.update(dict.fromkeys(other for other in resolved if other not in models))
-            break
-        work = functools.partial(check.declare, draft, is_extended=name in extended)
-        others = tuple(drafts) if "fallback" in draft.keys else None
-        declaration = findings.recall("declare", (draft,), (name in extended, others), work)
+    names = tuple(drafts)
+    declare = functools.partial(_declare, check, names, extended, findings)
+    each = [(draft,) for draft in resolved.values()]
+    declared = findings.recall_all("declare all", each, (names, frozenset(extended)), declare)
+    for draft, declaration in zip(resolved.values(), declared, strict=True):
         if declaration is not None:
-            models[name] = declaration
-        elif name not in extended or draft.is_broken:
-            broken[name] = None
+            models[draft.name] = declaration
+        elif draft.name not in extended or draft.is_broken:
+            broken[draft.name] = None
+    if findings.has_stopped:
+        broken.update(dict.fromkeys([other for other in resolved if other not in models]))
     report_reloads(models.values(), findings)
     broken.update(dict.fromkeys((*declared_again, *laid_over_again)))
     parts = _check_parts(files, ProgramModels(models, _places(drafts), broken, extended), environ, findings)
-    report_literal_looks([tree.source for tree in trees], findings)
+    every_part = files.all()
+    report_literal_looks(every_part, findings)
     if any(found.severity is Severity.ERROR for part in files.profile for found in part.diagnostics):
         broken.update(dict.fromkeys(models))
         models.clear()
         parts = ProgramParts(written=parts.written)
+    found = findings.sorted()
+    if [part for part in every_part if part.ignores]:
+        found = without_ignored(found, [part.source for part in every_part])
     return ProgramFile(
         main.path,
         MappingProxyType(models),
-        without_ignored(findings.sorted(), [tree.source for tree in trees]),
+        found,
         tuple(broken),
         parts.prompts,
         parts.chains,
@@ -114,6 +116,19 @@ def check_program(
     )
 
 
+def _declare(
+    check: ModelCheck, names: tuple[str, ...], extended: Collection[str], findings: Findings, draft: Draft
+) -> ModelDeclaration | None:
+    if findings.is_full:
+        findings.report_stop(draft.place)
+        return None
+    is_extended = draft.name in extended
+    work = functools.partial(check.declare, draft, is_extended=is_extended)
+    return findings.recall(
+        "declare", (draft,), (is_extended, names if "fallback" in draft.keys else None), work
+    )
+
+
 def _places(drafts: Mapping[str, Draft]) -> dict[str, Location]:
     return {name: draft.place for name, draft in drafts.items()}
 
@@ -122,7 +137,7 @@ def _check_parts(
     files: Files, models: ProgramModels, environ: Mapping[str, str], findings: Findings
 ) -> ProgramParts:
     """Everything but the models. Files without such declarations import nothing for them."""
-    if all(item.kind == "ai model" for file in files.all() for item in file.tree.declarations()):
+    if not [part for part in files.all() if part.others]:
         return ProgramParts()
     from namel3ss.declarations.part_check import check_parts
 

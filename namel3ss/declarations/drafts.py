@@ -5,26 +5,27 @@ A draft is made for every declaration, also for a broken one, so that the rest c
 
 from __future__ import annotations
 
-import bisect
 import functools
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from namel3ss.declarations.contents import DEFAULT_NAME
 from namel3ss.declarations.model import Location
 from namel3ss.declarations.written import read_pairs, shortened
-from namel3ss.language import Label, Severity, Step
+from namel3ss.language import Label, Step
 from namel3ss.providers.setting_problems import same_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Sequence
 
+    from namel3ss.declarations.contents import Contents, ModelHead
     from namel3ss.declarations.findings import Findings
     from namel3ss.declarations.written import Written
-    from namel3ss.language import Block, Declaration, Diagnostic, ParseResult, Source, Span
+    from namel3ss.language import Block
 
 __all__ = ["BLOCKS", "DEFAULT_NAME", "MODEL_KEYS", "Draft", "draft_models"]
 
-DEFAULT_NAME = "default"
 BLOCKS = ("config", "deployment_config")
 MODEL_KEYS = (
     "provider",
@@ -54,36 +55,21 @@ class Draft:
     has_gaps: bool = False
 
 
-def draft_models(
-    files: Iterable[ParseResult], findings: Findings
-) -> tuple[dict[str, Draft], tuple[str, ...]]:
+def draft_models(files: Sequence[Contents], findings: Findings) -> tuple[dict[str, Draft], tuple[str, ...]]:
     """The drafts by name, and the names that are declared again. Of several with one name the first counts."""
-    drafts: dict[str, Draft] = {}
-    unnamed: Declaration | None = None
-    again: list[str] = []
-    for declaration, source, faults in _model_declarations(files):
-        name = declaration.name.text if declaration.name is not None else DEFAULT_NAME
-        place = Location(source, declaration.name.span if declaration.name else declaration.keyword)
-        known = drafts.get(name)
-        if known is None:
-            work = functools.partial(_draft, name, place, declaration, source, faults, findings)
-            drafts[name] = findings.recall("draft", (declaration,), None, work)
-        else:
-            both_unnamed = declaration.name is None and unnamed is not None
-            _report_again(name, place, known.place, findings, both_unnamed=both_unnamed)
-            again.append(name)
-        if declaration.name is None and unnamed is None:
-            unnamed = declaration
-    return drafts, tuple(again)
-
-
-def _model_declarations(files: Iterable[ParseResult]) -> Iterator[tuple[Declaration, Source, _Faults]]:
-    for file in files:
-        faults = None
-        for declaration in file.tree.declarations():
-            if declaration.kind == "ai model":
-                faults = faults or _Faults(file.diagnostics)
-                yield declaration, file.tree.source, faults
+    first: dict[str, ModelHead] = {}
+    has_unnamed = False
+    again: list[tuple[ModelHead, bool]] = []
+    for head in itertools.chain.from_iterable([part.models for part in files]):
+        is_unnamed = head.declaration.name is None
+        if first.setdefault(head.name, head) is not head:
+            again.append((head, is_unnamed and has_unnamed))
+        has_unnamed = has_unnamed or is_unnamed
+    work = functools.partial(_draft, findings=findings)
+    drafts = findings.recall_all("draft", [(head,) for head in first.values()], None, work)
+    for head, both_unnamed in again:
+        _report_again(head.name, head.place, first[head.name].place, findings, both_unnamed=both_unnamed)
+    return dict(zip(first, drafts, strict=True)), tuple([head.name for head, _ in again])
 
 
 def _report_again(
@@ -113,16 +99,14 @@ def _report_again(
         )
 
 
-def _draft(
-    name: str, place: Location, declaration: Declaration, source: Source, faults: _Faults, findings: Findings
-) -> Draft:
-    errors_before = findings.errors
+def _draft(head: ModelHead, findings: Findings) -> Draft:
+    name, place, declaration, has_gaps = head
+    source, errors_before = place.source, findings.errors
     written = read_pairs(declaration.block, source, findings)
     for entry in declaration.block.entries:
         if isinstance(entry, Step):
             findings.report("N3108", "A step belongs in a chain.", Location(source, entry.keyword))
     keys = {key: value for key, value in written.items() if key in MODEL_KEYS and key not in BLOCKS}
-    has_gaps = faults.touch(declaration.span)
     home = None if has_gaps else declaration.block  # in a block with errors nothing is moved
     settings = {key: replace(value, home=home) for key, value in written.items() if key not in MODEL_KEYS}
     for block in BLOCKS:
@@ -154,14 +138,3 @@ def _add_block(
                 labels=(Label((first.key or first.place).span, "one value here"),),
                 help="Keep one of the two.",
             )
-
-
-class _Faults:
-    """Where the syntax check found errors, to ask about spans."""
-
-    def __init__(self, syntax: Iterable[Diagnostic]) -> None:
-        self._starts = sorted(found.span.start for found in syntax if found.severity is Severity.ERROR)
-
-    def touch(self, span: Span) -> bool:
-        index = bisect.bisect_left(self._starts, span.start)
-        return index < len(self._starts) and self._starts[index] <= span.end

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from namel3ss.declarations.memory import Noted, Outcome
+from namel3ss.declarations.memory import Claim, Noted, Outcome
 from namel3ss.language import Diagnostic, Severity
 from namel3ss.language.codes import CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from namel3ss.declarations.memory import CheckMemory
     from namel3ss.declarations.model import Location
@@ -19,10 +21,26 @@ __all__ = ["Findings"]
 
 _MOST_FINDINGS = 500
 _MOST_SUGGESTIONS = 50
+_FAN_OUT = 4  # parts that a long run of steps is divided into
 # What is reported of a thing that is there twice.
 _TWICE = frozenset({"N3104", "N3105", "N3203", "N3610"})
 
 ValueT = TypeVar("ValueT")
+
+
+class _Step:
+    """What happens while a step is being done."""
+
+    def __init__(self) -> None:
+        self.notes: list[Noted] = []
+        self.claims: list[Claim] = []
+        self.looked_for_names = False
+        self.asked_if_full = False
+
+    def add(self, other: Outcome | _Step) -> None:
+        """Count in what a step inside this one did, but for its findings and claims, which come by themselves."""
+        self.looked_for_names = self.looked_for_names or other.looked_for_names
+        self.asked_if_full = self.asked_if_full or other.asked_if_full
 
 
 class Findings:
@@ -40,8 +58,8 @@ class Findings:
         self._found: dict[tuple[str, Source, int, int, str], Diagnostic] = {}
         self._owners: dict[Hashable, Hashable] = {}
         self._memory = memory
-        self._notes: list[Noted] | None = None  # what the step that is being done finds
-        self._looked_for_names = False
+        self._step: _Step | None = None
+        self._has_stopped = False
         if memory is not None:
             memory.begin()
         self.add(found)
@@ -58,12 +76,20 @@ class Findings:
     @property
     def is_full(self) -> bool:
         """Whether so much is wrong that looking further helps nobody."""
+        if self._step is not None:
+            self._step.asked_if_full = True
         return len(self._found) >= _MOST_FINDINGS
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether the check ended before its end."""
+        return self._has_stopped
 
     @property
     def is_short(self) -> bool:
         """Whether there is still time to look for what somebody may have meant."""
-        self._looked_for_names = True
+        if self._step is not None:
+            self._step.looked_for_names = True
         return len(self._found) < _MOST_SUGGESTIONS
 
     def recall(
@@ -77,31 +103,92 @@ class Findings:
             return work()
         key = (step, detail, *map(id, made_from))
         known = self._memory.get(key)
-        if known is not None and (not known.looked_for_names or self._stays_short(known)):
+        if known is not None and self._would_come_again(known):
             self._memory.keep(key, known)
+            if self._step is not None:
+                self._step.add(known)
             for noted in known.findings:
                 self._enter(*noted)
             return cast("ValueT", known.value)
-        outer = self._notes, self._looked_for_names
-        self._notes, self._looked_for_names = [], False
+        outer, self._step = self._step, _Step()
+        outer_steps = self._memory.begin_step()
         try:
             value = work()
         finally:
-            notes, looked = self._notes, self._looked_for_names
-            self._notes, self._looked_for_names = outer[0], outer[1] or looked
-            if self._notes is not None:
-                self._notes.extend(notes)
-        if not looked or len(self._found) < _MOST_SUGGESTIONS:
-            self._memory.keep(key, Outcome(value, tuple(notes), looked, made_from))
+            done, self._step = self._step, outer
+            inner = self._memory.end_step(outer_steps)
+            if outer is not None:
+                outer.add(done)
+                outer.notes += done.notes
+                outer.claims += done.claims
+        outcome = Outcome(
+            value,
+            tuple(done.notes),
+            tuple(done.claims),
+            done.looked_for_names,
+            done.asked_if_full,
+            made_from,
+            inner,
+        )
+        if self._stays_below(outcome, len(self._found)):
+            self._memory.keep(key, outcome)
         return value
 
-    def _stays_short(self, known: Outcome) -> bool:
-        """Whether an outcome with suggestions would come about again: names are only looked for among few findings."""
-        return len(self._found) + len(known.findings) < _MOST_SUGGESTIONS
+    def recall_all(
+        self,
+        step: str,
+        items: Sequence[tuple[object, ...]],
+        detail: Hashable,
+        work: Callable[..., ValueT],
+    ) -> tuple[ValueT, ...]:
+        """The value of `work(*item)` for each item, as `recall` gives it for the objects of an item.
+
+        Where nothing has changed in a whole run of items, they are recalled at once: what one change costs does not grow
+        with the number of items. `detail` is whatever else any of them depends on; an item that depends on less of it is
+        recalled once more by `work`.
+        """
+        if self._memory is None or not items:
+            return tuple([work(*item) for item in items])
+        made_from = tuple(itertools.chain.from_iterable(items))
+        shape = tuple(map(len, items))
+        run = functools.partial(self._do_all, step, items, detail, work)
+        return self.recall(step, made_from, (shape, detail), run)
+
+    def _do_all(
+        self,
+        step: str,
+        items: Sequence[tuple[object, ...]],
+        detail: Hashable,
+        work: Callable[..., ValueT],
+    ) -> tuple[ValueT, ...]:
+        if len(items) == 1:
+            return (work(*items[0]),)
+        size = -(-len(items) // _FAN_OUT)
+        runs = [items[start : start + size] for start in range(0, len(items), size)]
+        return tuple(
+            itertools.chain.from_iterable([self.recall_all(step, run, detail, work) for run in runs])
+        )
+
+    def _would_come_again(self, known: Outcome) -> bool:
+        """Whether a step would give the same in this check."""
+        return self._stays_below(known, len(self._found) + len(known.findings)) and all(
+            self.claim(claim.thing, claim.owner) == claim.was_first for claim in known.claims
+        )
+
+    @staticmethod
+    def _stays_below(outcome: Outcome, count: int) -> bool:
+        """Whether so many findings leave a step as it is: it may stop, and names are only looked for among few."""
+        return not (
+            (outcome.looked_for_names and count >= _MOST_SUGGESTIONS)
+            or (outcome.asked_if_full and count >= _MOST_FINDINGS)
+        )
 
     def claim(self, thing: Hashable, owner: Hashable) -> bool:
         """Whether `owner` was the first to ask for `thing`: of several fixes that make one thing, one is enough."""
-        return self._owners.setdefault(thing, owner) == owner
+        was_first = self._owners.setdefault(thing, owner) == owner
+        if self._step is not None:
+            self._step.claims.append(Claim(thing, owner, was_first))
+        return was_first
 
     def report(
         self,
@@ -139,7 +226,10 @@ class Findings:
             self._enter(found, is_adopted=True)
 
     def report_stop(self, place: Location) -> None:
-        """Say that the check ended here because the list is full."""
+        """Say that the check ended here because the list is full; where it did so already, nothing."""
+        if self._has_stopped:
+            return
+        self._has_stopped = True
         self.errors += 1
         self._keep(
             Diagnostic(
@@ -163,12 +253,13 @@ class Findings:
         )
 
     def _enter(self, found: Diagnostic, is_adopted: bool) -> None:
-        if self._notes is not None:
-            self._notes.append(Noted(found, is_adopted))
+        if self._step is not None:
+            self._step.notes.append(Noted(found, is_adopted))
         self.errors += found.severity is Severity.ERROR
         # What the syntax check says of a place is enough.
         is_known = not is_adopted and (found.source, found.span.start) in self._syntax
-        if not self.is_full and not is_known and not self._is_of_doubled_line(found):
+        is_full = len(self._found) >= _MOST_FINDINGS
+        if not is_full and not is_known and not self._is_of_doubled_line(found):
             self._keep(found)
 
     def _is_of_doubled_line(self, found: Diagnostic) -> bool:

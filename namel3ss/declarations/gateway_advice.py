@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,25 @@ def advise(
     is_whole: bool,
 ) -> None:
     """Warn of what is probably not meant in a gateway. Without the whole program nothing is said of what is missing."""
+    declaration = gateway.declaration
+    used = [servers[name] for name in declaration.servers if name in servers]
+    work = functools.partial(_advise_alone, gateway, used, environ, findings, is_whole=is_whole)
+    findings.recall("advice", (gateway, *used), is_whole, work)
+    if declaration.servers:
+        served = [models.get(name) for name in declaration.models]
+        hint = functools.partial(_hint_at_addresses, declaration, models, findings)
+        findings.recall("addresses", (gateway, *served), None, hint)
+
+
+def _advise_alone(
+    gateway: ReadGateway,
+    servers: Sequence[ServerDeclaration],
+    environ: Mapping[str, str],
+    findings: Findings,
+    *,
+    is_whole: bool,
+) -> None:
+    """Warn of what does not depend on the models; `servers` are those it uses."""
     declaration, settings = gateway.declaration, gateway.settings
     _report_closed_listener(declaration, settings, findings)
     if not declaration.models and is_whole:
@@ -49,11 +69,7 @@ def advise(
             declaration.location,
             help="Declare one: `ai model NAME { provider: ollama  model: … }`",
         )
-    slots = [
-        servers[name].settings(environ).slots
-        for name in declaration.servers
-        if name in servers and _is_set(servers[name], environ)
-    ]
+    slots = [server.settings(environ).slots for server in servers if _is_set(server, environ)]
     if slots and settings.queue.reserve >= max(slots):
         findings.report(
             "N3714",
@@ -61,8 +77,6 @@ def advise(
             declaration.pairs["queue"].at(("reserve",)).place,
             help="Give the servers more slots, or make the reserve smaller.",
         )
-    if declaration.servers:
-        _hint_at_addresses(declaration, models, findings)
 
 
 def report_unused_servers(

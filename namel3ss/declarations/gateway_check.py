@@ -17,7 +17,7 @@ from namel3ss.language import Label
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Hashable, Iterable, Mapping
 
     from namel3ss.declarations.findings import Findings
     from namel3ss.declarations.gateways import ServerDeclaration
@@ -46,7 +46,7 @@ class GatewayCheck:
         self._environ = environ
         self._findings = findings
         self._is_whole = is_whole
-        self._servers: Collection[str] = ()
+        self._servers: tuple[str, ...] = ()
 
     def check(
         self, server_parts: Mapping[str, DeclaredPart], gateway_parts: Mapping[str, DeclaredPart]
@@ -54,12 +54,9 @@ class GatewayCheck:
         """The servers and gateways that can be used, by name."""
         servers = check_servers(server_parts, self._environ, self._findings)
         self._servers = tuple(server_parts)
-        read: dict[str, ReadGateway | None] = {}
-        for name, part in gateway_parts.items():
-            if self._findings.is_full:
-                break
-            read[name] = self._check_one(name, part)
-        sound = [gateway for gateway in read.values() if gateway is not None and gateway.is_sound]
+        each = [(part,) for part in gateway_parts.values()]
+        read = self._findings.recall_all("gateways", each, self._other_names(), self._check_one)
+        sound = [gateway for gateway in read if gateway is not None and gateway.is_sound]
         for gateway in sound:
             advise(
                 gateway, servers, self._models.healthy, self._environ, self._findings, is_whole=self._is_whole
@@ -68,7 +65,15 @@ class GatewayCheck:
             report_unused_servers(sound, server_parts, self._findings)
         return servers, {gateway.declaration.name: gateway.declaration for gateway in sound}
 
-    def _check_one(self, name: str, part: DeclaredPart) -> ReadGateway | None:
+    def _other_names(self) -> Hashable:
+        """What a gateway depends on besides what is written in it: names, and which of them it may serve."""
+        models = self._models
+        providers = tuple([(name, model.provider) for name, model in models.healthy.items()])
+        return self._is_whole, self._servers, tuple(models.places), tuple(models.broken), providers
+
+    def _check_one(self, part: DeclaredPart) -> ReadGateway | None:
+        if self._findings.is_full:
+            return None
         errors_before = self._findings.errors
         pairs = values_of(part, self._findings)
         settings = BlockCheck(self._environ, self._findings).read(
@@ -89,7 +94,7 @@ class GatewayCheck:
             )
         every_model = [name for name, model in self._models.healthy.items() if model.provider == _PROVIDER]
         declaration = GatewayDeclaration(
-            name=name,
+            name=part.name,
             location=part.place,
             servers=_each_once(self._servers if settings.servers is None else settings.servers),
             models=_each_once(every_model if settings.models is None else settings.models),

@@ -6,19 +6,22 @@ pure; `namel3ss.declarations.folders` reads from a folder.
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from namel3ss.declarations.contents import read_contents
 from namel3ss.declarations.model import Location
 from namel3ss.declarations.written import shortened
-from namel3ss.language import Import, Label, parse
+from namel3ss.language import Label, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from namel3ss.declarations.contents import Contents
     from namel3ss.declarations.findings import Findings
-    from namel3ss.language import Diagnostic, ParseResult, Source
+    from namel3ss.language import Diagnostic, Import, ParseResult, Source
 
 __all__ = ["FileParser", "Files", "ImportProblem", "ImportReader", "ImportedFile", "gather", "parse_whole"]
 
@@ -74,20 +77,20 @@ def parse_whole(text: str, path: str) -> Sequence[ParseResult]:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The files of a program as syntax, in their parts, what is imported before what imports it.
+    """The contents of a program's files, in their parts, what is imported before what imports it.
 
     `path` is that of the file that is checked; no two files have one path. `is_whole`: nothing that was imported is missing, so that an unknown name is a mistake of its own. `profile` is the
     file that lies over the others; it has no part where there is none.
     """
 
     path: str
-    parsed: tuple[ParseResult, ...]
+    parts: tuple[Contents, ...]
     is_whole: bool
-    profile: tuple[ParseResult, ...] = ()
+    profile: tuple[Contents, ...] = ()
 
-    def all(self) -> tuple[ParseResult, ...]:
+    def all(self) -> tuple[Contents, ...]:
         """Every part of every file, the profile last."""
-        return (*self.parsed, *self.profile)
+        return (*self.parts, *self.profile)
 
 
 def gather(
@@ -103,15 +106,15 @@ def gather(
     if profile is not None and profile.identity not in gathering.files:
         gathering.enter(profile)
     above = gathering.files.pop(profile.identity, ()) if profile is not None else ()
-    parsed = tuple(part for file in gathering.files.values() for part in file)
-    return Files(main.path, parsed, gathering.is_whole, above)
+    parts = tuple(itertools.chain.from_iterable(gathering.files.values()))
+    return Files(main.path, parts, gathering.is_whole, above)
 
 
 class _Gathering:
     """One walk over the imports of a program, depth first."""
 
     def __init__(self, read: ImportReader | None, findings: Findings, parse_file: FileParser) -> None:
-        self.files: dict[str, tuple[ParseResult, ...]] = {}  # by identity
+        self.files: dict[str, tuple[Contents, ...]] = {}  # by identity
         self.is_whole = True
         self._read = read
         self._parse = parse_file
@@ -130,15 +133,14 @@ class _Gathering:
             self.is_whole = False
             return
         self._characters += len(file.text)
-        parts = tuple(self._parse(file.text, file.path))
+        parts = read_contents(self._parse(file.text, file.path), self._findings)
         for part in parts:
-            self._findings.add(part.diagnostics)
+            if part.diagnostics:
+                self._findings.add(part.diagnostics)
         for part in parts:
-            source = part.tree.source
-            for item in part.tree.items:
-                if isinstance(item, Import):
-                    self._way[file.identity] = (file.path, Location(source, item.path.span))
-                    self._follow(item, source)
+            for item in part.imports:
+                self._way[file.identity] = (file.path, Location(part.source, item.path.span))
+                self._follow(item, part.source)
         self._way.pop(file.identity, None)
         self.files[file.identity] = parts
 

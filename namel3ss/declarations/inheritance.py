@@ -25,7 +25,8 @@ _MOST_COMPARED = 1000
 
 def parent_names(drafts: dict[str, Draft]) -> set[str]:
     """The names that something extends."""
-    return {parent for draft in drafts.values() if (parent := _parent(draft)) is not None}
+    extending = [draft for draft in drafts.values() if "extends" in draft.keys]
+    return {parent for draft in extending if (parent := _parent(draft)) is not None}
 
 
 def resolve_extends(
@@ -36,9 +37,13 @@ def resolve_extends(
     What extends something unknown, itself or something broken is broken; each circle is reported once. Where a file
     of the program is missing (`is_whole` is False), an unknown name is its consequence and not reported again.
     """
-    resolved: dict[str, Draft] = {}
+    resolved = {name: draft for name, draft in drafts.items() if "extends" not in draft.keys}
+    if len(resolved) == len(drafts):
+        return resolved
     depths: dict[str, int] = {}
     for draft in drafts.values():
+        if draft.name in resolved:
+            continue
         chain: dict[str, Draft] = {}  # from the draft upwards, as far as nothing is known yet
         current: Draft | None = draft
         while current is not None and current.name not in resolved and current.name not in chain:
@@ -46,7 +51,7 @@ def resolve_extends(
             current = _find_parent(current, drafts, findings, is_whole=is_whole)
         if current is not None and current.name in chain:
             _report_circle([*chain.values()][[*chain].index(current.name) :], drafts, findings)
-            _settle_circle(chain, current.name, resolved, depths)
+            _settle_circle(chain, current.name, resolved, depths, findings)
         for name, below in reversed(chain.items()):
             if name in resolved:
                 continue
@@ -110,13 +115,17 @@ def _report_circle(circle: list[Draft], drafts: dict[str, Draft], findings: Find
 
 
 def _settle_circle(
-    chain: dict[str, Draft], start: str, resolved: dict[str, Draft], depths: dict[str, int]
+    chain: dict[str, Draft],
+    start: str,
+    resolved: dict[str, Draft],
+    depths: dict[str, int],
+    findings: Findings,
 ) -> None:
     in_circle = False
     for name, draft in chain.items():
         in_circle = in_circle or name == start
         if in_circle:
-            resolved[name] = replace(draft, is_broken=True, has_gaps=True)
+            resolved[name] = _broken(draft, findings)
             depths[name] = 1
 
 
@@ -129,7 +138,7 @@ def _inherit(draft: Draft, resolved: dict[str, Draft], depths: dict[str, int], f
     depth = depths.get(parent.name, 1) + 1 if parent is not None else 1
     depths[draft.name] = depth
     if parent is None:
-        return replace(draft, is_broken=True, has_gaps=True)
+        return _broken(draft, findings)
     if depth > _LONGEST_CHAIN:
         if depth == _LONGEST_CHAIN + 1:
             findings.report(
@@ -138,8 +147,13 @@ def _inherit(draft: Draft, resolved: dict[str, Draft], depths: dict[str, int], f
                 written.place,
                 help="Extend a model that is nearer to the start of the chain.",
             )
-        return replace(draft, is_broken=True, has_gaps=True)
+        return _broken(draft, findings)
     return findings.recall("inherit", (draft, parent), None, functools.partial(_merged, draft, parent))
+
+
+def _broken(draft: Draft, findings: Findings) -> Draft:
+    work = functools.partial(replace, draft, is_broken=True, has_gaps=True)
+    return findings.recall("broken", (draft,), None, work)
 
 
 def _merged(draft: Draft, parent: Draft) -> Draft:

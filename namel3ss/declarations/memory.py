@@ -1,7 +1,8 @@
 """What checking a declaration gave, remembered for the next check of nearly the same program: an editor's keystroke.
 
 Only who gives `check_program` a memory has one. The outcome of a step is used again while what it was made from is the
-very same object, so nothing is compared; what the last check did not use is forgotten.
+very same object, so nothing is compared; what the last check did not use is forgotten. A step may consist of steps: while
+the whole is used again, they are kept for the time when it is not.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Mapping
 
     from namel3ss.language import Diagnostic
 
-__all__ = ["CheckMemory", "Noted", "Outcome"]
+__all__ = ["CheckMemory", "Claim", "Noted", "Outcome"]
 
 _Key: TypeAlias = "tuple[Hashable, ...]"
 
@@ -25,16 +26,29 @@ class Noted(NamedTuple):
     is_adopted: bool
 
 
-class Outcome(NamedTuple):
-    """What a step gave. `looked_for_names`: it suggested names, which a check with many findings would not have done.
+class Claim(NamedTuple):
+    """What a step asked for, and whether it was the first."""
 
-    `made_from` keeps alive the objects whose identity the key holds.
+    thing: Hashable
+    owner: Hashable
+    was_first: bool
+
+
+class Outcome(NamedTuple):
+    """What a step gave.
+
+    `looked_for_names`: it suggested names, which a check with many findings would not have done. `asked_if_full`: it would
+    have stopped if there had been too many. `made_from` keeps alive the objects whose identity the key holds; `inner` are
+    the steps that it consists of.
     """
 
     value: object
     findings: tuple[Noted, ...]
+    claims: tuple[Claim, ...]
     looked_for_names: bool
+    asked_if_full: bool
     made_from: tuple[object, ...]
+    inner: Mapping[_Key, Outcome]
 
 
 class CheckMemory:
@@ -53,4 +67,16 @@ class CheckMemory:
         return self._last.get(key) or self._now.get(key)
 
     def keep(self, key: _Key, outcome: Outcome) -> None:
+        self._now.update(outcome.inner)
         self._now[key] = outcome
+
+    def begin_step(self) -> dict[_Key, Outcome]:
+        """A step is being done. What is kept until `end_step` belongs to it; that gets what is given here."""
+        outer, self._now = self._now, {}
+        return outer
+
+    def end_step(self, outer: dict[_Key, Outcome]) -> Mapping[_Key, Outcome]:
+        """The steps that it consisted of, which are kept in any case."""
+        inner, self._now = self._now, outer
+        self._now.update(inner)
+        return inner

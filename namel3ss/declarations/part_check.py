@@ -27,11 +27,11 @@ def check_parts(
 ) -> ProgramParts:
     """The prompts, chains, servers and gateways of these files."""
     places = dict(models.places)
-    written = WrittenParts(files)
-    prompt_parts = written.declared("prompt", places, findings)
-    chain_parts = written.declared("chain", places, findings)
-    server_parts = written.declared("server", places, findings)
-    gateway_parts = written.declared("gateway", places, findings)
+    written = WrittenParts(files, findings)
+    prompt_parts = written.declared("prompt", places)
+    chain_parts = written.declared("chain", places)
+    server_parts = written.declared("server", places)
+    gateway_parts = written.declared("gateway", places)
     names = Models(tuple(models.places))
     prompts = check_prompts(prompt_parts, names, findings)
     chains = ChainCheck(names, prompts, tuple(prompt_parts), findings).check(chain_parts)

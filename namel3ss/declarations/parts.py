@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import bisect
+import functools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
+from namel3ss.declarations.contents import Faults
 from namel3ss.declarations.drafts import DEFAULT_NAME
 from namel3ss.declarations.findings import Findings
 from namel3ss.declarations.layers import Layer, blocks_of, layered_pairs
@@ -18,11 +19,12 @@ from namel3ss.language import BareWord, BlockText, Fix, Label, Severity, Step, S
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 
+    from namel3ss.declarations.contents import Contents
     from namel3ss.declarations.imports import Files
     from namel3ss.declarations.layers import Layers
-    from namel3ss.language import Block, Diagnostic, ParseResult, Source, Span, Value
+    from namel3ss.language import Block, Source, Value
 
 CheckedT = TypeVar("CheckedT")
 PartKind: TypeAlias = Literal["prompt", "chain", "server", "gateway"]
@@ -49,6 +51,7 @@ class DeclaredPart:
     """
 
     kind: PartKind
+    name: str
     place: Location
     layers: tuple[Layer, ...]
     fault_lines: frozenset[tuple[Source, int]]
@@ -79,7 +82,7 @@ class DeclaredPart:
 class Models:
     """The names of all ai models of a program, healthy or not."""
 
-    names: Collection[str]
+    names: tuple[str, ...]
 
     @property
     def has_default(self) -> bool:
@@ -96,7 +99,7 @@ class Models:
             else:
                 is_settled = pair is None and self.has_default
             if not is_settled:
-                return tuple(self.names)
+                return self.names
         return self.has_default
 
 
@@ -243,90 +246,81 @@ def check_apart(
 class WrittenParts:
     """The declarations of a program that are no ai models, by kind, as its files and its profile write them."""
 
-    def __init__(self, files: Files) -> None:
-        self._own = _by_kind(files.parsed, is_profile=False)
-        self._above = _by_kind(files.profile, is_profile=True)
+    def __init__(self, files: Files, findings: Findings) -> None:
+        self._findings = findings
+        self._own = _by_kind(files.parts, findings, is_profile=False)
+        self._above = _by_kind(files.profile, findings, is_profile=True)
 
-    def declared(
-        self, kind: PartKind, places: dict[str, Location], findings: Findings
-    ) -> dict[str, DeclaredPart]:
+    def declared(self, kind: PartKind, places: dict[str, Location]) -> dict[str, DeclaredPart]:
         """The declarations of a kind by name, with the profile over them.
 
         A name is used once in a program, and once in a profile: `places` are the uses so far, to which these are added.
         """
-        found: dict[str, DeclaredPart] = {}
+        own: dict[str, DeclaredPart] = {}
         for part in self._own.get(kind, ()):
-            _declare(part, found, places, findings)
-        own = dict(found)
+            first = places.setdefault(part.name, part.place)
+            if first is part.place:
+                own[part.name] = part
+            else:
+                _report_again(part, first, self._findings)
+        found = dict(own)
         above: dict[str, DeclaredPart] = {}
         for part in self._above.get(kind, ()):
-            name = part.name
-            if name in own and name not in above:
-                above[name] = part.declared
-                found[name] = _laid_over(own[name], part.declared)
+            if part.name in above:
+                _report_again(part, above[part.name].place, self._findings)
+            elif part.name in own:
+                above[part.name] = part
+                found[part.name] = _laid_over(own[part.name], part, self._findings)
+            elif (first := places.setdefault(part.name, part.place)) is part.place:
+                found[part.name] = part
             else:
-                _declare(part, found, places, findings, first=above.get(name))
+                _report_again(part, first, self._findings)
         return found
 
 
-class _WrittenPart(NamedTuple):
-    name: str
-    declared: DeclaredPart
-
-
-def _by_kind(files: Iterable[ParseResult], *, is_profile: bool) -> dict[str, list[_WrittenPart]]:
-    found: dict[str, list[_WrittenPart]] = {}
-    for file in files:
-        source, faults = file.tree.source, None
-        for declaration in file.tree.declarations():
-            kind = declaration.kind
-            if kind != "ai model" and declaration.name is not None:
-                faults = faults or _Faults(file.diagnostics)
-                layers = (Layer(declaration.block, source, is_profile),)
-                place, lines = Location(source, declaration.name.span), faults.lines(source, declaration.span)
-                part = _WrittenPart(declaration.name.text, DeclaredPart(kind, place, layers, lines))
-                found.setdefault(kind, []).append(part)
+def _by_kind(
+    files: Sequence[Contents], findings: Findings, *, is_profile: bool
+) -> dict[str, list[DeclaredPart]]:
+    found: dict[str, list[DeclaredPart]] = {}
+    with_parts = [(file,) for file in files if file.others]
+    work = functools.partial(_parts_of, is_profile=is_profile)
+    for parts in findings.recall_all("parts", with_parts, is_profile, work):
+        for part in parts:
+            found.setdefault(part.kind, []).append(part)
     return found
 
 
-def _declare(
-    part: _WrittenPart,
-    found: dict[str, DeclaredPart],
-    places: dict[str, Location],
-    findings: Findings,
-    first: DeclaredPart | None = None,
-) -> None:
-    """Add a part of a new name, or report that its name is used; `first` is where, if `places` does not say."""
-    name, declared = part
-    place = declared.place
-    known = first.place if first is not None else places.setdefault(name, place)
-    if known is place:
-        found[name] = declared
-        return
-    elsewhere = known.source if known.source is not place.source else None
+def _parts_of(file: Contents, *, is_profile: bool) -> tuple[DeclaredPart, ...]:
+    source, faults = file.source, Faults(file.diagnostics)
+    return tuple(
+        DeclaredPart(
+            cast("PartKind", declaration.kind),
+            declaration.name.text,
+            Location(source, declaration.name.span),
+            (Layer(declaration.block, source, is_profile),),
+            faults.lines(source, declaration.span),
+        )
+        for declaration in file.others
+        if declaration.name is not None
+    )
+
+
+def _report_again(part: DeclaredPart, first: Location, findings: Findings) -> None:
+    """Report that the name of a part is used; `first` is where."""
+    place = part.place
+    elsewhere = first.source if first.source is not place.source else None
     findings.report(
         "N3104",
-        f"`{shortened(name)}` is declared twice.",
+        f"`{shortened(part.name)}` is declared twice.",
         place,
         label="again here",
-        labels=(Label(known.span, "first here", elsewhere),),
+        labels=(Label(first.span, "first here", elsewhere),),
         help="Give one of them another name.",
     )
 
 
-def _laid_over(below: DeclaredPart, above: DeclaredPart) -> DeclaredPart:
-    return replace(
-        below, layers=below.layers + above.layers, fault_lines=below.fault_lines | above.fault_lines
+def _laid_over(below: DeclaredPart, above: DeclaredPart, findings: Findings) -> DeclaredPart:
+    work = functools.partial(
+        replace, below, layers=below.layers + above.layers, fault_lines=below.fault_lines | above.fault_lines
     )
-
-
-class _Faults:
-    """Where the syntax check found errors in one file, to ask about its declarations."""
-
-    def __init__(self, syntax: Iterable[Diagnostic]) -> None:
-        self._starts = sorted(found.span.start for found in syntax if found.severity is Severity.ERROR)
-
-    def lines(self, source: Source, span: Span) -> frozenset[tuple[Source, int]]:
-        starts = self._starts
-        inside = starts[bisect.bisect_left(starts, span.start) : bisect.bisect_right(starts, span.end)]
-        return frozenset((source, source.position(start).line) for start in inside)
+    return findings.recall("lay part over", (below, above), None, work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from namel3ss.declarations.drafts import Draft
+    from namel3ss.declarations.findings import Findings
     from namel3ss.declarations.parts import DeclaredPart
 
 __all__ = ["Layer", "Origins", "base_of", "lay_over", "profile_path", "suggest_profile"]
@@ -63,12 +65,16 @@ def suggest_profile(path: str, profile: str) -> str:
     return "Write it, or leave --profile out."
 
 
-def lay_over(base: dict[str, Draft], profile: Mapping[str, Draft]) -> dict[str, Draft]:
+def lay_over(base: dict[str, Draft], profile: Mapping[str, Draft], findings: Findings) -> dict[str, Draft]:
     """The drafts with a profile over them: the profile's value wins, maps merge key by key."""
     laid = dict(base)
     for name, draft in profile.items():
         below = base.get(name)
-        laid[name] = draft if below is None else _merged(below, draft)
+        if below is None:
+            laid[name] = draft
+        else:
+            work = functools.partial(_merged, below, draft)
+            laid[name] = findings.recall("lay over", (below, draft), None, work)
     return laid
 
 

@@ -43,21 +43,22 @@ def check_prompts(
     parts: Mapping[str, DeclaredPart], models: Models, findings: Findings
 ) -> dict[str, PromptDeclaration]:
     """The prompts that can be used, by name; what is wrong with the others is reported."""
-    found: dict[str, PromptDeclaration] = {}
-    for name, part in parts.items():
-        if findings.is_full:
-            break
-        work = functools.partial(check_apart, part, findings, functools.partial(_check, name, part, models))
-        blocks = tuple(layer.block for layer in part.layers)
-        prompt = findings.recall("prompt", blocks, models.matter_to(blocks), work)
-        if prompt is not None:
-            found[name] = prompt
-    return found
+    read = functools.partial(_read, models, findings)
+    prompts = findings.recall_all("prompts", [(part,) for part in parts.values()], models.names, read)
+    return {prompt.name: prompt for prompt in prompts if prompt is not None}
 
 
-def _check(name: str, declared: DeclaredPart, models: Models, findings: Findings) -> PromptDeclaration | None:
+def _read(models: Models, findings: Findings, part: DeclaredPart) -> PromptDeclaration | None:
+    if findings.is_full:
+        return None
+    work = functools.partial(check_apart, part, findings, functools.partial(_check, part, models))
+    matter = models.matter_to([layer.block for layer in part.layers])
+    return findings.recall("prompt", (part,), matter, work)
+
+
+def _check(declared: DeclaredPart, models: Models, findings: Findings) -> PromptDeclaration | None:
     errors_before = findings.errors
-    place = declared.place
+    name, place = declared.name, declared.place
     part = Part("a prompt", declared.layers, findings)
     for step in declared.steps():
         findings.report("N3108", "A step belongs in a chain.", step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -29,18 +30,28 @@ def check_servers(
     """The servers that can be used, by name; what is wrong with the others is reported."""
     found: dict[str, ServerDeclaration] = {}
     first: dict[str, Location] = {}
-    for name, part in parts.items():
-        if findings.is_full:
-            break
-        errors_before = findings.errors
-        pairs = values_of(part, findings)
-        settings = BlockCheck(environ, findings).read(ServerSettings, pairs, part.place, "the server")
-        report_literal_password("base_url", pairs, findings)
-        if settings is None or findings.errors > errors_before or part.fault_lines:
-            continue
-        found[name] = ServerDeclaration(name, part.place, MappingProxyType(pairs))
-        _report_same_address(settings.base_url, pairs["base_url"].place, first, findings)
+    read = functools.partial(_read, environ=environ, findings=findings)
+    for server in findings.recall_all("servers", [(part,) for part in parts.values()], None, read):
+        if server is not None:
+            declaration, url = server
+            found[declaration.name] = declaration
+            _report_same_address(url, declaration.pairs["base_url"].place, first, findings)
     return found
+
+
+def _read(
+    part: DeclaredPart, environ: Mapping[str, str], findings: Findings
+) -> tuple[ServerDeclaration, str] | None:
+    """A server with its address; None where it cannot be used."""
+    if findings.is_full:
+        return None
+    errors_before = findings.errors
+    pairs = values_of(part, findings)
+    settings = BlockCheck(environ, findings).read(ServerSettings, pairs, part.place, "the server")
+    report_literal_password("base_url", pairs, findings)
+    if settings is None or findings.errors > errors_before or part.fault_lines:
+        return None
+    return ServerDeclaration(part.name, part.place, MappingProxyType(pairs)), settings.base_url
 
 
 def values_of(part: DeclaredPart, findings: Findings) -> dict[str, Written]:

@@ -50,9 +50,11 @@ def _report_models(files: Files, models: ProgramModels, parts: ProgramParts, fin
     for gateway in parts.gateways.values():
         used.update((*gateway.models, gateway.fallback))
     for name, model in models.healthy.items():
+        if name in used:
+            continue
         is_for_vectors = "embed" in f"{name} {model.model}".casefold()  # no prompt asks such a model
         is_own = len(models.places) > 1 and model.location.source.path == files.path
-        if name not in used and is_own and not is_for_vectors:
+        if is_own and not is_for_vectors:
             findings.report(
                 "N3807",
                 f"Nothing in this file asks the ai model `{shortened(name)}`.",

@@ -71,7 +71,7 @@ class Pieces:
     @functools.cached_property
     def of_source(self) -> dict[Source, Piece]:
         """The piece that a source is the text of."""
-        return {piece.source: piece for piece in self.all}
+        return {piece.result.tree.source: piece for piece in self.all}
 
     @functools.cached_property
     def _starts(self) -> list[int]:

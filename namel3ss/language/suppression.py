@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from namel3ss.language.source import Source
 
-__all__ = ["without_ignored"]
+__all__ = ["may_ignore", "without_ignored"]
 
 _MARK: Final = re.compile(r"#[ \t]*n3:[ \t]*ignore\b")
 _COMMENT: Final = re.compile(r"#[ \t]*n3:[ \t]*ignore(?:\[(?P<codes>[^\]]*)\])?(?P<reason>.*)")
@@ -37,6 +37,11 @@ class _Ignore:
     codes: tuple[str, ...]
     reason: str
     used: set[str] = field(default_factory=set)
+
+
+def may_ignore(source: Source) -> bool:
+    """Whether comments of a text may ignore findings; where none does, `without_ignored` need not be asked."""
+    return _MARK.search(source.text) is not None
 
 
 def without_ignored(findings: Sequence[Diagnostic], sources: Iterable[Source]) -> tuple[Diagnostic, ...]:
@@ -64,9 +69,9 @@ def without_ignored(findings: Sequence[Diagnostic], sources: Iterable[Source]) -
 
 
 def _ignores_of(source: Source) -> Iterable[_Ignore]:
-    text = source.text
-    if not _MARK.search(text):
+    if not may_ignore(source):
         return
+    text = source.text
     for span in read_tokens(text).comments:
         found = _COMMENT.fullmatch(text[span.start : span.end].rstrip())
         if found is None or not _MARK.match(found[0]):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from namel3ss.declarations import Location, ProgramFile
     from namel3ss.language import Diagnostic, Label, ParseResult, Source, Span
-    from namel3ss.language.pieces import Piece
+    from namel3ss.language.pieces import Piece, Pieces
     from namel3ss.language_server.documents import Document
     from namel3ss.language_server.workspace import Workspace
 
@@ -43,18 +43,23 @@ class CheckedProgram:
     profile: Document | None
     file: ProgramFile
     documents: tuple[Document, ...]
-    _pieces: dict[Source, tuple[Document, Piece]] = field(repr=False)
+    _pieces: dict[str, tuple[Document, Pieces]] = field(repr=False)  # by the path in their sources
 
     def place(self, location: Location) -> Place | None:
         """Where something of the program stands; None for what stands in no file."""
-        found = self._pieces.get(location.source)
+        found = self._find(location.source)
         return None if found is None else Place(found[0], found[1].span(location.span))
+
+    def _find(self, source: Source) -> tuple[Document, Piece] | None:
+        document, pieces = self._pieces.get(source.path, (None, None))
+        piece = pieces.of_source.get(source) if pieces is not None else None
+        return None if document is None or piece is None else (document, piece)
 
     def findings(self, document: Document) -> list[Diagnostic]:
         """The findings about one document, in its own places and in its order."""
         found = []
         for finding in self.file.diagnostics:
-            known = self._pieces.get(finding.source)
+            known = self._find(finding.source)
             if known is not None and known[0] is document:
                 found.append(self._moved(finding, *known))
             elif known is None and finding.source.path == document.path:
@@ -75,7 +80,8 @@ class CheckedProgram:
         )
 
     def _moved_label(self, label: Label, document: Document, piece: Piece) -> Label:
-        where, inside = (document, piece) if label.source is None else self._pieces[label.source]
+        there = None if label.source is None else self._find(label.source)
+        where, inside = there or (document, piece)
         return replace(
             label, span=inside.span(label.span), source=None if where is document else where.source
         )
@@ -100,7 +106,7 @@ class ProgramCheck:
 
     def _check(self, main: Document, profile: Document | None) -> CheckedProgram:
         workspace = self._workspace
-        pieces: dict[Source, tuple[Document, Piece]] = {}
+        pieces: dict[str, tuple[Document, Pieces]] = {}
         documents: list[Document] = []
 
         def parse_file(text: str, path: str) -> Sequence[ParseResult]:
@@ -111,7 +117,7 @@ class ProgramCheck:
             # A path by way of a symbolic link is not the one that the document's own pieces tell.
             cut_here = document.pieces if document.path == path else cut(text, path)
             documents.append(document)
-            pieces.update((piece.source, (document, piece)) for piece in cut_here.all)
+            pieces[path] = (document, cut_here)
             return cut_here.results
 
         file = check_program(
