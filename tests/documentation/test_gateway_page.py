@@ -137,6 +137,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)
 def test_a_newcomer_gets_from_nothing_to_two_users_who_see_their_places(reader: Reader) -> None:
     for snippet in snippets(ROOT / "docs/gateway.md"):
         reader.follow(snippet)
