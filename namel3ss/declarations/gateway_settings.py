@@ -296,7 +296,9 @@ class GatewaySettings(ProviderConfig):
         form=f"{_DURATION}, or none",
         doc="How long beyond the usual time a model may be silent before it counts as hanging.",
     )
-    store_prompts: bool = setting(False, doc="Whether prompts and answers are stored.")
+    store_prompts: bool = setting(
+        False, doc="Whether prompts and answers are stored: not available yet, they never are."
+    )
     shutdown_grace: Seconds = setting(
         30.0, form=_DURATION, doc="How long running answers may take to end when the gateway is stopped."
     )
