@@ -19,13 +19,13 @@ _LONGEST_PATH: Final = 200
 
 def write_line(exchange: Exchange, duration_s: float, *, has_key_in_address: bool) -> None:
     """Write down how a request ended; status 0 where nobody was left to answer."""
-    path = f"{KEY_PREFIX}***{exchange.path}" if has_key_in_address else exchange.path
+    path = one_line(f"{KEY_PREFIX}***{exchange.path}" if has_key_in_address else exchange.path, _LONGEST_PATH)
     user = exchange.principal.user if exchange.principal is not None else "-"
     access_logger.info(
         "%s %s %s %d %.1f ms %s %s",
         exchange.client or "-",
         exchange.method,
-        one_line(path, _LONGEST_PATH),
+        path,
         exchange.status,
         duration_s * 1000,
         one_line(user),
