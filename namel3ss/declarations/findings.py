@@ -21,7 +21,6 @@ __all__ = ["Findings"]
 
 _MOST_FINDINGS = 500
 _MOST_SUGGESTIONS = 50
-_FAN_OUT = 4  # parts that a long run of steps is divided into
 # What is reported of a thing that is there twice.
 _TWICE = frozenset({"N3104", "N3105", "N3203", "N3610"})
 
@@ -101,22 +100,30 @@ class Findings:
         """
         if self._memory is None:
             return work()
-        key = (step, detail, *map(id, made_from))
-        known = self._memory.get(key)
+        return self._recall(self._memory, (step, detail, *map(id, made_from)), made_from, work)
+
+    def _recall(
+        self,
+        memory: CheckMemory,
+        key: tuple[Hashable, ...],
+        made_from: tuple[object, ...],
+        work: Callable[[], ValueT],
+    ) -> ValueT:
+        known = memory.get(key)
         if known is not None and self._would_come_again(known):
-            self._memory.keep(key, known)
+            memory.keep(key, known)
             if self._step is not None:
                 self._step.add(known)
             for noted in known.findings:
                 self._enter(*noted)
             return cast("ValueT", known.value)
         outer, self._step = self._step, _Step()
-        outer_steps = self._memory.begin_step()
+        outer_steps = memory.begin_step()
         try:
             value = work()
         finally:
             done, self._step = self._step, outer
-            inner = self._memory.end_step(outer_steps)
+            inner = memory.end_step(outer_steps)
             if outer is not None:
                 outer.add(done)
                 outer.notes += done.notes
@@ -129,9 +136,10 @@ class Findings:
             done.asked_if_full,
             made_from,
             inner,
+            is_silent=not (done.notes or done.claims or done.looked_for_names),
         )
         if self._stays_below(outcome, len(self._found)):
-            self._memory.keep(key, outcome)
+            memory.keep(key, outcome)
         return value
 
     def recall_all(
@@ -143,35 +151,41 @@ class Findings:
     ) -> tuple[ValueT, ...]:
         """The value of `work(*item)` for each item, as `recall` gives it for the objects of an item.
 
-        Where nothing has changed in a whole run of items, they are recalled at once: what one change costs does not grow
-        with the number of items. `detail` is whatever else any of them depends on; an item that depends on less of it is
-        recalled once more by `work`.
+        Where nothing has changed in any item, all are recalled at once; else one that has not changed costs a look-up.
+        `detail` is whatever else any of them depends on; an item that depends on less of it is recalled once more by `work`.
         """
         if self._memory is None or not items:
             return tuple([work(*item) for item in items])
-        made_from = tuple(itertools.chain.from_iterable(items))
+        detail = self._memory.same(detail)
+        made_from = (detail, *itertools.chain.from_iterable(items))
         shape = tuple(map(len, items))
-        run = functools.partial(self._do_all, step, items, detail, work)
-        return self.recall(step, made_from, (shape, detail), run)
+        run = functools.partial(self._do_all, self._memory, step, items, detail, work)
+        return self._recall(self._memory, (step, shape, *map(id, made_from)), made_from, run)
 
     def _do_all(
         self,
+        memory: CheckMemory,
         step: str,
         items: Sequence[tuple[object, ...]],
         detail: Hashable,
         work: Callable[..., ValueT],
     ) -> tuple[ValueT, ...]:
-        if len(items) == 1:
-            return (work(*items[0]),)
-        size = -(-len(items) // _FAN_OUT)
-        runs = [items[start : start + size] for start in range(0, len(items), size)]
-        return tuple(
-            itertools.chain.from_iterable([self.recall_all(step, run, detail, work) for run in runs])
-        )
+        values: list[ValueT] = []
+        is_full, which = self.is_full, id(detail)
+        keys = [(step, which, *map(id, item)) for item in items]
+        for key, item, known in zip(keys, items, memory.get_silent(keys), strict=True):
+            if known is not None and not is_full:
+                values.append(cast("ValueT", known.value))
+            else:
+                one = functools.partial(work, *item)
+                values.append(self._recall(memory, key, (detail, *item), one))
+        return tuple(values)
 
     def _would_come_again(self, known: Outcome) -> bool:
         """Whether a step would give the same in this check."""
-        return self._stays_below(known, len(self._found) + len(known.findings)) and all(
+        if not self._stays_below(known, len(self._found) + len(known.findings)):
+            return False
+        return not known.claims or all(
             self.claim(claim.thing, claim.owner) == claim.was_first for claim in known.claims
         )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Mapping, Sequence
 
     from namel3ss.language import Diagnostic
 
@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
 
     `looked_for_names`: it suggested names, which a check with many findings would not have done. `asked_if_full`: it would
     have stopped if there had been too many. `made_from` keeps alive the objects whose identity the key holds; `inner` are
-    the steps that it consists of.
+    the steps that it consists of. `is_silent`: it found nothing, claimed nothing and looked for no names.
     """
 
     value: object
@@ -49,6 +49,7 @@ class Outcome(NamedTuple):
     asked_if_full: bool
     made_from: tuple[object, ...]
     inner: Mapping[_Key, Outcome]
+    is_silent: bool
 
 
 class CheckMemory:
@@ -57,14 +58,37 @@ class CheckMemory:
     def __init__(self) -> None:
         self._last: dict[_Key, Outcome] = {}
         self._now: dict[_Key, Outcome] = {}
+        self._last_details: dict[Hashable, Hashable] = {}
+        self._details: dict[Hashable, Hashable] = {}
 
     def begin(self) -> None:
         """A new check begins."""
         self._last, self._now = self._now, {}
+        self._last_details, self._details = self._details, {}
+
+    def same(self, detail: Hashable) -> Hashable:
+        """The object that was equal to `detail` in the last check, so that its identity tells that it is."""
+        known = self._last_details.get(detail, detail)
+        return self._details.setdefault(known, known)
 
     def get(self, key: _Key) -> Outcome | None:
         """What a step gave in the last check."""
         return self._last.get(key) or self._now.get(key)
+
+    def get_silent(self, keys: Sequence[_Key]) -> list[Outcome | None]:
+        """What steps gave that are silent; they are kept.
+
+        None stands for any other step.
+        """
+        found = [
+            known if known is not None and known.is_silent else None for known in map(self._last.get, keys)
+        ]
+        for key, known in zip(keys, found, strict=True):
+            if known is not None:
+                self._now[key] = known
+                if known.inner:
+                    self._now.update(known.inner)
+        return found
 
     def keep(self, key: _Key, outcome: Outcome) -> None:
         self._now.update(outcome.inner)

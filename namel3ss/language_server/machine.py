@@ -7,6 +7,7 @@ at once, and who listens is told when it has changed.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ class ModelDetails:
     capabilities: tuple[str, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ServerFacts:
     """What a server said last. `problem` says why there is nothing, where it cannot be reached."""
 
@@ -77,8 +78,11 @@ class ServerFacts:
 
     def find(self, name: str) -> InstalledModel | None:
         """The installed model of that name; `llama3` is `llama3:latest`."""
-        wanted = _key(name)
-        return next((model for model in self.models if _key(model.name) == wanted), None)
+        return self._by_name.get(_key(name))
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, InstalledModel]:
+        return {_key(model.name): model for model in reversed(self.models)}
 
 
 @dataclass(slots=True)

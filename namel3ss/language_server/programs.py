@@ -14,7 +14,7 @@ from namel3ss.language.pieces import cut
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from namel3ss.declarations import Location, ProgramFile
+    from namel3ss.declarations import Location, ModelDeclaration, ProgramFile
     from namel3ss.language import Diagnostic, Label, ParseResult, Source, Span
     from namel3ss.language.pieces import Piece, Pieces
     from namel3ss.language_server.documents import Document
@@ -49,6 +49,11 @@ class CheckedProgram:
         """Where something of the program stands; None for what stands in no file."""
         found = self._find(location.source)
         return None if found is None else Place(found[0], found[1].span(location.span))
+
+    def models_in(self, document: Document) -> list[ModelDeclaration]:
+        """The ai models that can be used and stand in a document."""
+        paths = {path for path, (each, _) in self._pieces.items() if each is document}
+        return [model for model in self.file.models.values() if model.location.source.path in paths]
 
     def _find(self, source: Source) -> tuple[Document, Piece] | None:
         document, pieces = self._pieces.get(source.path, (None, None))

@@ -12,7 +12,7 @@ from lsprotocol import types
 
 from namel3ss.language_server.cursor import find_cursor
 from namel3ss.language_server.features.diagnostics import as_diagnostic, find_problems
-from namel3ss.language_server.features.online import ask_about, find_online_problems
+from namel3ss.language_server.features.online import ServerQuestions, find_online_problems
 from namel3ss.language_server.machine import Machine, ServerFacts
 from namel3ss.language_server.schema import provider_of
 from namel3ss.language_server.trust import Address, Trust
@@ -82,6 +82,7 @@ class Session:
         self.trust = Trust(options.allowed_hosts)
         self.workspace = Workspace(folders, encoding=encoding, environ=environ, registry=registry)
         self.machine = Machine(registry, self.trust, self._servers_changed)
+        self._questions = ServerQuestions(self.workspace, self.machine)
         self._outlet = outlet
         self._editor_pulls = False
         self._later: asyncio.TimerHandle | None = None
@@ -144,11 +145,10 @@ class Session:
             as_diagnostic(self.workspace, document, finding)
             for finding in find_problems(self.workspace, document)
         ]
-        ask = self.ask
-        if ask is not None and not document.refusals:
+        if self.options.online and not document.refusals:
             found += [
                 problem.as_diagnostic(document)
-                for problem in find_online_problems(self.workspace, document, ask)
+                for problem in find_online_problems(self.workspace, document, self._questions.of_all)
             ]
         return found
 
@@ -193,7 +193,7 @@ class Session:
     @property
     def ask(self) -> AskServer | None:
         """How features learn what is known of servers; None where the user wants no look-ups."""
-        return ask_about(self.workspace, self.machine) if self.options.online else None
+        return self._questions.of_one if self.options.online else None
 
     def facts_at(self, document: Document, position: types.Position) -> ServerFacts | None:
         """What is known of the server of the ai model around a position, healthy or not."""

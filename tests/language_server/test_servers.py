@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from namel3ss.language_server.features.online import ask_about, find_online_problems
+from namel3ss.language_server.features.online import ServerQuestions, find_online_problems, one_by_one
 from namel3ss.language_server.machine import Machine, ServerFacts
 from namel3ss.language_server.trust import Address, Trust, address_of
 from namel3ss.providers.registry import installed_providers
@@ -34,7 +34,7 @@ def sandbox() -> Iterator[SandboxServer]:
 
 def problems(text: str, facts: ServerFacts) -> list[tuple[str, str]]:
     workspace, document = opened(text)
-    found = find_online_problems(workspace, document, lambda _: facts)
+    found = find_online_problems(workspace, document, one_by_one(lambda _: facts))
     return [(problem.code, document.text[slice(*problem.span)]) for problem in found]
 
 
@@ -55,7 +55,9 @@ def test_a_model_is_held_against_what_its_server_says(text: str, expected: list[
 def test_a_server_that_is_not_there_is_an_information_only() -> None:
     workspace, document = opened(MODEL)
 
-    (found,) = find_online_problems(workspace, document, lambda _: ServerFacts(False, problem="refused"))
+    (found,) = find_online_problems(
+        workspace, document, one_by_one(lambda _: ServerFacts(False, problem="refused"))
+    )
 
     assert found.code == "server-unreachable"
     told = found.as_diagnostic(document)
@@ -107,7 +109,7 @@ async def test_facts_come_later_and_are_told(sandbox: SandboxServer) -> None:
     changed = asyncio.Event()
     machine = Machine(installed_providers(), Trust(), changed.set)
     workspace, document = opened(MODEL.replace("}\n", f'    config: {{ base_url: "{sandbox.url}" }}\n}}\n'))
-    ask = ask_about(workspace, machine)
+    ask = ServerQuestions(workspace, machine).of_one
     model = workspace.program(document).file.models["chat"]
 
     assert ask(model) is None  # nobody waits

@@ -9,7 +9,7 @@ from lsprotocol import types
 from namel3ss.language import Span
 from namel3ss.language.fixing import apply_fixes
 from namel3ss.language_server.features.diagnostics import as_diagnostic, find_problems
-from namel3ss.language_server.features.online import find_online_problems
+from namel3ss.language_server.features.online import find_online_problems, one_by_one
 from namel3ss.language_server.trust import address_of
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def code_actions(
             found += _fixes(workspace, document, problem)
     if any(fix.safe for problem in problems for fix in problem.fixes):
         found += _fix_all(document, problems)
-    for online in find_online_problems(workspace, document, ask):
+    for online in find_online_problems(workspace, document, one_by_one(ask)):
         if _touches(online.span, span):
             found += _about_online(workspace, document, online, ask)
     found += ask_server_actions(workspace, document, span, trust)

@@ -10,15 +10,24 @@ from namel3ss.language import Span
 from namel3ss.language_server.trust import address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from namel3ss.declarations import Location, ModelDeclaration
     from namel3ss.language_server.documents import Document
     from namel3ss.language_server.machine import Machine, ServerFacts
     from namel3ss.language_server.programs import CheckedProgram
+    from namel3ss.language_server.trust import Address
     from namel3ss.language_server.workspace import Workspace
 
-__all__ = ["ONLINE", "AskServer", "OnlineProblem", "ask_about", "find_online_problems"]
+__all__ = [
+    "ONLINE",
+    "AskServer",
+    "AskServers",
+    "OnlineProblem",
+    "ServerQuestions",
+    "find_online_problems",
+    "one_by_one",
+]
 
 ONLINE: Final = "namel3ss online"
 _WARNING: Final = types.DiagnosticSeverity.Warning
@@ -29,6 +38,12 @@ class AskServer(Protocol):
     """Gives what is known of the server of an ai model, without waiting."""
 
     def __call__(self, model: ModelDeclaration, /) -> ServerFacts | None: ...
+
+
+class AskServers(Protocol):
+    """Gives what is known of the server of each of several ai models, without waiting."""
+
+    def __call__(self, models: Sequence[ModelDeclaration], /) -> Sequence[ServerFacts | None]: ...
 
 
 class OnlineProblem:
@@ -53,25 +68,56 @@ class OnlineProblem:
         )
 
 
-def ask_about(workspace: Workspace, machine: Machine) -> AskServer:
-    """How features learn what is known of a model's server; servers that must not be asked are not known."""
+class ServerQuestions:
+    """How features learn what is known of models' servers; servers that must not be asked are not known.
 
-    def ask(model: ModelDeclaration) -> ServerFacts | None:
-        address = address_of(model, workspace.environ)
-        return None if address is None else machine.facts(model.provider, address, model.model)
+    The address of a declaration is made out once; those of the declarations that `of_all` was asked about last are kept.
+    """
 
-    return ask
+    def __init__(self, workspace: Workspace, machine: Machine) -> None:
+        self._workspace = workspace
+        self._machine = machine
+        # By the identity of the declaration, which the entry keeps alive.
+        self._addresses: dict[int, tuple[ModelDeclaration, Address | None]] = {}
+
+    def of_one(self, model: ModelDeclaration) -> ServerFacts | None:
+        """What is known of the server of a model."""
+        address = address_of(model, self._workspace.environ)
+        return None if address is None else self._machine.facts(model.provider, address, model.model)
+
+    def of_all(self, models: Sequence[ModelDeclaration]) -> list[ServerFacts | None]:
+        """What is known of the server of each model. What several share is asked for once."""
+        last, environ = self._addresses, self._workspace.environ
+        self._addresses = {
+            id(model): last.get(id(model)) or (model, address_of(model, environ)) for model in models
+        }
+        wanted: dict[tuple[str, str | None], list[str]] = {}
+        addresses: dict[tuple[str, str | None], Address] = {}
+        servers: list[tuple[str, str | None] | None] = []
+        for model, address in self._addresses.values():
+            server = None if address is None else (model.provider, address.url)
+            servers.append(server)
+            if address is not None and server is not None:
+                addresses[server] = address
+                wanted.setdefault(server, []).append(model.model)
+        known = {
+            server: self._machine.facts(server[0], address, *wanted[server])
+            for server, address in addresses.items()
+        }
+        return [None if server is None else known[server] for server in servers]
 
 
-def find_online_problems(workspace: Workspace, document: Document, ask: AskServer) -> list[OnlineProblem]:
+def one_by_one(ask: AskServer) -> AskServers:
+    """Asks for each model by itself."""
+    return lambda models: [ask(model) for model in models]
+
+
+def find_online_problems(workspace: Workspace, document: Document, ask: AskServers) -> list[OnlineProblem]:
     """The findings about a document by what its servers said last, in its order."""
     program = workspace.program(document)
+    models = program.models_in(document)
     found: list[OnlineProblem] = []
-    for model in program.file.models.values():
-        place = program.place(model.location)
-        if place is None or place.document is not document or model.location.source.text == "":
-            continue
-        facts = ask(model)
+    for model, facts in zip(models, ask(models), strict=True):
         if facts is not None:
             found += _about(program, document, model, facts)
     found.sort(key=lambda problem: (problem.span, problem.code))
