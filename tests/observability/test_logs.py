@@ -90,6 +90,13 @@ def test_secrets_in_a_sentence_are_masked(text: str) -> None:
     assert "***" in redact_text(text)
 
 
+@pytest.mark.parametrize("part", ["a", "-", "a.", "token", "://"])
+def test_a_long_text_is_masked_in_time_in_proportion_to_its_length(part: str) -> None:
+    # Tried again from each letter, this would take minutes, and whoever can be logged could stop a server.
+    text = part * (200_000 // len(part))
+    assert redact_text(f"{text} secret={SECRET}") == f"{text} secret=***"
+
+
 @pytest.mark.parametrize(
     "text",
     [

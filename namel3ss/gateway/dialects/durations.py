@@ -18,9 +18,10 @@ _UNITS_S: Final = {
     "m": 60.0,
     "h": 3600.0,
 }
-_STEP: Final = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h)"
+# Possessive throughout: a caller's text may be as long as a body, and no part of it is to be tried twice.
+_STEP: Final = r"(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:ns|us|µs|μs|ms|s|m|h)"
 _STEPS: Final = re.compile(_STEP)
-_DURATION: Final = re.compile(rf"[-+]?(?:0|(?:{_STEP})+)")
+_DURATION: Final = re.compile(rf"[-+]?(?:0|(?:{_STEP})++)")
 _PARTS: Final = re.compile(r"([0-9.]+)(.+)")
 
 

@@ -315,6 +315,12 @@ def test_keep_alive_is_a_number_of_seconds_or_a_duration_of_go(value: object, se
     assert kept == (None if seconds is None else pytest.approx(seconds))
 
 
+@pytest.mark.parametrize("text", ["1" * 1_000_000, "1h" * 10_000 + "1", "." * 1_000_000, "1." * 500_000])
+def test_no_part_of_a_long_keep_alive_is_read_twice(text: str) -> None:
+    # Tried in every way, these would take minutes, in which the gateway serves nobody.
+    assert read({"model": "m", "keep_alive": text}).keep_alive_s is None
+
+
 @pytest.mark.parametrize(
     ("path", "body", "most", "name"),
     [
