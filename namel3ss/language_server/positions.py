@@ -17,7 +17,7 @@ __all__ = ["Encoding", "Lines"]
 Encoding: TypeAlias = Literal["utf-8", "utf-16", "utf-32"]
 
 _LINE_END = re.compile(r"\r\n|\n|\r")  # those of the protocol; the language itself knows no lone \r
-_OTHER_LINE_ENDS = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029]")  # Python's, where no editor begins a line
+_OTHER_LINE_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # Python's, where no editor begins a line
 _LAST_OF_FIRST_PLANE = "\uffff"
 
 
@@ -32,7 +32,7 @@ class Lines:
     def starts(self) -> list[int]:
         """The offset at which each line begins."""
         text = self.text
-        if _OTHER_LINE_ENDS.search(text):
+        if any(map(text.__contains__, _OTHER_LINE_ENDS)):
             return [0, *(found.end() for found in _LINE_END.finditer(text))]
         starts = [0, *itertools.accumulate(map(len, text.splitlines(keepends=True)))]
         if len(starts) > 1 and text[-1] not in "\r\n":
