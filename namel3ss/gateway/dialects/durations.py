@@ -20,6 +20,7 @@ _UNITS_S: Final = {
 }
 # Possessive throughout: a caller's text may be as long as a body, and no part of it is to be tried twice.
 _STEP: Final = r"(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:ns|us|µs|μs|ms|s|m|h)"
+_EVER_S: Final = 1e18  # beyond any life of a server, and below what no longer is a float
 _STEPS: Final = re.compile(_STEP)
 _DURATION: Final = re.compile(rf"[-+]?(?:0|(?:{_STEP})++)")
 _PARTS: Final = re.compile(r"([0-9.]+)(.+)")
@@ -30,7 +31,7 @@ def read_keep_alive(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return math.inf if value < 0 else float(value)
+        return math.inf if value < 0 or value > _EVER_S else float(value)
     if not isinstance(value, str) or not _DURATION.fullmatch(value):
         return None
     seconds = 0.0

@@ -294,6 +294,7 @@ def test_request_with_nothing_to_read_is_known_as_a_load_or_an_unload(
         (0, 0.0),
         (-1, math.inf),
         (-0.5, math.inf),
+        (10**400, math.inf),
         ("5m", 300.0),
         ("1h30m", 5400.0),
         ("+300ms", 0.3),
