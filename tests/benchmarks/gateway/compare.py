@@ -2,7 +2,8 @@
 
 One server and its clients on one core, each contender with one worker on the other, all of them in turn for several rounds.
 LiteLLM's proxy comes from a throw-away environment made by pip (or `--python`, an interpreter that has it; `--without-peer`
-leaves it out); nginx takes part where it is installed. All must give the same texts, checked by hash. Prints the tables;
+leaves it out); nginx takes part where it is installed. Everything has real-time priority where that is allowed (root), because
+other work on the machine would decide the latencies. All must give the same texts, checked by hash. Prints the tables;
 `--write` puts them into docs/benchmarks.md. Exits 1 when a wanted figure is not reached.
 """
 
@@ -25,7 +26,7 @@ from typing import Any
 
 from tests.benchmarks.gateway import contenders
 from tests.benchmarks.gateway.contenders import DIRECT, FLOOR, LITELLM, NGINX, OURS, PEER, Contender
-from tests.benchmarks.provider.compare import on_core
+from tests.benchmarks.provider.compare import on_core, undisturbed
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
@@ -239,7 +240,7 @@ def main(arguments: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        upstream = _upstream(stack)
+        upstream, server = _upstream(stack)
         found = [
             contenders.direct(upstream),
             contenders.floor(upstream),
@@ -253,8 +254,10 @@ def main(arguments: list[str]) -> int:
             stack.callback(each.end)
         clients = Clients()
         stack.callback(clients.end)
-        results = measure(clients, running, options.rounds)
-        people = crowd(clients, _upstream(stack), folder / "crowd")
+        processes = [clients.process.pid, server, *(number for each in running for number in each.tree())]
+        with undisturbed(*processes):
+            results = measure(clients, running, options.rounds)
+        people = crowd(clients, _upstream(stack)[0], folder / "crowd")
     text, reached = report(results, running, people)
     lines = [*conditions(options.rounds), *text]
     print("\n".join(lines))
@@ -263,7 +266,8 @@ def main(arguments: list[str]) -> int:
     return 0 if reached else 1
 
 
-def _upstream(stack: ExitStack) -> int:
+def _upstream(stack: ExitStack) -> tuple[int, int]:
+    """The port of a server, and its process."""
     process = stack.enter_context(
         subprocess.Popen(
             [*on_core(0), sys.executable, str(HERE / "upstream.py")], stdout=subprocess.PIPE, text=True
@@ -271,7 +275,7 @@ def _upstream(stack: ExitStack) -> int:
     )
     stack.callback(process.kill)
     assert process.stdout is not None
-    return int(process.stdout.readline())
+    return int(process.stdout.readline()), process.pid
 
 
 if __name__ == "__main__":

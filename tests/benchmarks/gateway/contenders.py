@@ -57,18 +57,19 @@ class Contender:
 
     def memory_bytes(self) -> int:
         """What the process and its children hold in memory now."""
-        return sum(map(_resident, self._tree()))
+        return sum(map(_resident, self.tree()))
 
     def cpu_s(self) -> float:
         """The processor time that they have used."""
         ticks = os.sysconf("SC_CLK_TCK")
         found = 0.0
-        for process in self._tree():
+        for process in self.tree():
             fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
             found += (int(fields[11]) + int(fields[12])) / ticks
         return found
 
-    def _tree(self) -> Iterator[int]:
+    def tree(self) -> Iterator[int]:
+        """Its processes and their children."""
         for process in self.processes:
             yield process.pid
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
