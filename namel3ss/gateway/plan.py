@@ -96,6 +96,7 @@ def plan_gateway(program: ProgramFile, name: str | None, environ: Mapping[str, s
     Raises ProgramError for a program without a usable gateway, UsageError for a name that it does not have.
     """
     gateway = _choose(program, name)
+    _refuse_broken_parts(program, gateway)
     settings = gateway.settings(environ)
     models = tuple(_served(program.models[model], environ) for model in gateway.models)
     if gateway.servers:
@@ -142,6 +143,20 @@ def _choose(program: ProgramFile, name: str | None) -> GatewayDeclaration:
             suggestion=f"Choose one with --gateway: {', '.join(known)}.",
         )
     return next(iter(known.values()))
+
+
+def _refuse_broken_parts(program: ProgramFile, gateway: GatewayDeclaration) -> None:
+    """A gateway without one of its servers or models would answer, and not as its file says."""
+    fallback = () if gateway.fallback is None else (gateway.fallback,)
+    missing = (
+        *(f"server {name!r}" for name in gateway.servers if name not in program.servers),
+        *(f"ai model {name!r}" for name in (*gateway.models, *fallback) if name not in program.models),
+    )
+    if missing:
+        raise ProgramError(
+            f"The gateway {gateway.name!r} of {program.path} uses the {missing[0]}, which has mistakes.",
+            diagnostics=program.errors,
+        )
 
 
 def _declared(program: ProgramFile, name: str, environ: Mapping[str, str]) -> BackendPlan:

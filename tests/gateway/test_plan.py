@@ -1,0 +1,69 @@
+"""From a program to the plan of its gateway: what is missing is said, and nothing half is served."""
+
+from __future__ import annotations
+
+import pytest
+
+from namel3ss.declarations import check_text
+from namel3ss.errors import ProgramError, UsageError
+from namel3ss.gateway.plan import plan_gateway
+from tests.gateway.plans import ONE_MODEL, plan_of
+
+GATEWAY = "gateway team { servers: [gpu1] }\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (f'{ONE_MODEL}server gpu1 {{ base_url: "not a URL" }}\n{GATEWAY}', "server 'gpu1'"),
+        (
+            'ai model chat_model { provider: ollama  model: "tiny"  config: { temperature: 9000 } }\n'
+            'server gpu1 { base_url: "http://127.0.0.1:1" }\n'
+            "gateway team { servers: [gpu1]  models: [chat_model] }\n",
+            "ai model 'chat_model'",
+        ),
+    ],
+    ids=["a server", "a model"],
+)
+def test_gateway_with_a_broken_part_is_not_served(text: str, part: str) -> None:
+    program = check_text(text, "team.ai")
+    with pytest.raises(ProgramError) as caught:
+        plan_gateway(program, None, {})
+    assert caught.value.diagnostics
+    assert part in caught.value.message or "gateway 'team'" in caught.value.message
+
+
+def test_gateway_that_is_not_there_is_told_with_those_that_are() -> None:
+    program = check_text(f"{ONE_MODEL}gateway team {{ }}\ngateway other {{ }}\n", "team.ai")
+    with pytest.raises(UsageError, match="taem") as caught:
+        plan_gateway(program, "taem", {})
+    assert caught.value.suggestion is not None
+    assert "team" in caught.value.suggestion
+    with pytest.raises(UsageError, match="2 gateways"):
+        plan_gateway(program, None, {})
+    with pytest.raises(ProgramError, match="no gateway"):
+        plan_gateway(check_text(ONE_MODEL, "team.ai"), None, {})
+
+
+def test_without_servers_each_address_of_the_models_is_one_for_those_models_alone() -> None:
+    plan = plan_of(
+        'ai model a { provider: ollama  model: "one"  base_url: "http://127.0.0.1:1" }\n'
+        'ai model b { provider: ollama  model: "two"  base_url: "http://127.0.0.1:1" }\n'
+        'ai model c { provider: ollama  model: "two"  base_url: "http://127.0.0.1:2" }\n'
+        "gateway team { }\n"
+    )
+    assert {backend.base_url: backend.models for backend in plan.backends} == {
+        "http://127.0.0.1:1": frozenset({"one", "two"}),
+        "http://127.0.0.1:2": frozenset({"two"}),
+    }
+
+
+def test_a_moved_server_takes_no_key_along() -> None:
+    plan = plan_of(
+        f'{ONE_MODEL}server gpu1 {{ base_url: "http://127.0.0.1:1"  api_key: env.GPU_KEY }}\n{GATEWAY}',
+        {"GPU_KEY": "canary"},
+    )
+    moved = plan.moved({"gpu1": "http://127.0.0.1:2/"})
+    assert plan.backends[0].api_key is not None
+    assert (moved.backends[0].base_url, moved.backends[0].api_key) == ("http://127.0.0.1:2", None)
+    assert "canary" not in repr(plan)
