@@ -193,7 +193,8 @@ class Front:
         if route.scope is not None and not principal.may(route.scope):
             raise Refusal(
                 Reason.forbidden,
-                f"This key has no right to {route.action.value}: that takes the scope `{route.scope}`.",
+                f"This takes the scope `{route.scope}`, which the key does not have.",
+                suggestion="Use a key that has it, or ask an administrator for one.",
             )
         is_anonymous = principal is self._credentials.anonymous
         if is_anonymous and origin is not None and not self._cross_origin.is_listed(origin):

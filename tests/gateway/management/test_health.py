@@ -25,6 +25,8 @@ async def test_health_asks_no_server(upstream: ScriptedServer):
     async with managed(upstream) as (handlers, servers):
         for path in ("/health/live", "/health/ready", "/api/ollama/health"):
             assert (await call(handlers, "GET", path, by=None)).status == 200
+            asked = await call(handlers, "HEAD", path, by=None)
+            assert (asked.status, asked.body) == (200, b"")
         servers.down.add("gpu1")
         for path in ("/health/live", "/health/ready", "/api/ollama/health"):
             await call(handlers, "GET", path, by=None)
