@@ -86,16 +86,22 @@ class Group(click.Group):
 
 
 class _Warnings(logging.Handler):
-    """Says warnings as the command line says its own, without times, names and tracebacks."""
+    """Says warnings as the command line says its own, without times and names.
+
+    What a server did not foresee is told with its traceback: such a fault may never come again to be looked at.
+    """
 
     def __init__(self, output: Output) -> None:
         super().__init__()
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        from namel3ss.observability.logs import redact_text
+        from namel3ss.cli.output import printable
+        from namel3ss.observability.logs import LineFormatter, redact_text
 
         self._output.warn(redact_text(record.getMessage()))
+        if record.levelno >= logging.ERROR and record.exc_info:
+            self._output.aside(printable(LineFormatter().formatException(record.exc_info)) + "\n")
 
 
 def _log_through(handler: logging.Handler, level: int) -> None:
