@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 import httptools
@@ -48,6 +49,10 @@ _BUSY: Final = refuse_all(
         retry_after_s=1.0,
     )
 )
+
+
+# Of requests that come before the answer to the one before them none is kept, so that one empty queue does for all.
+_NO_PIPELINE: Final[deque[tuple[RequestResponseCycle, ASGI3Application]]] = deque()
 
 
 class Room:
@@ -116,6 +121,27 @@ class _Outlet:
 class Connection(HttpToolsProtocol):
     """Lives as long as its TCP connection; the event loop and the parser call it."""
 
+    # Thousands may wait at a time: slots for what is ours take a kilobyte less of each than a larger dictionary.
+    __slots__ = (
+        "_awaits_body",
+        "_body_bytes",
+        "_body_deadline",
+        "_chunks",
+        "_departure",
+        "_end_deadline",
+        "_found_no_room",
+        "_head_bytes",
+        "_head_deadline",
+        "_head_end",
+        "_is_deaf",
+        "_outlet",
+        "_refused",
+        "_room",
+        "_running",
+        "_stage",
+        "_was_sent_ahead",
+    )
+
     def __init__(
         self, room: Room, config: Config, server_state: ServerState, loop: asyncio.AbstractEventLoop
     ) -> None:
@@ -124,6 +150,7 @@ class Connection(HttpToolsProtocol):
         # uvicorn's access log would hold the paths, and one form of them holds a key.
         self.access_log = False
         self.url = b""
+        self.pipeline = _NO_PIPELINE
         self._room = room
         self._stage = _Stage.BETWEEN
         self._running: RequestResponseCycle | None = None
