@@ -316,6 +316,13 @@ def test_keep_alive_is_a_number_of_seconds_or_a_duration_of_go(value: object, se
     assert kept == (None if seconds is None else pytest.approx(seconds))
 
 
+def test_a_long_body_is_not_searched_for_its_fault() -> None:
+    # The search is of many steps for each byte, in which the gateway serves nobody else.
+    with pytest.raises(Refusal) as caught:
+        read(b"{" + b'"a":1,' * 20_000 + b"x")
+    assert (caught.value.status, caught.value.message) == (400, "invalid JSON")
+
+
 @pytest.mark.parametrize("text", ["1" * 1_000_000, "1h" * 10_000 + "1", "." * 1_000_000, "1." * 500_000])
 def test_no_part_of_a_long_keep_alive_is_read_twice(text: str) -> None:
     # Tried in every way, these would take minutes, in which the gateway serves nobody.
