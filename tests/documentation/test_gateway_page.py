@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from namel3ss.declarations.gateway_settings import GatewaySettings, QueueSettings
 from namel3ss.gateway.errors import Reason
 from tests.documentation.pages import ROOT, commands, snippets
 from tests.gateway.end_to_end.served import served
@@ -154,9 +155,10 @@ def test_the_page_says_each_reason_with_its_status() -> None:
     page = (ROOT / "docs/gateway.md").read_text(encoding="utf-8")
     table = page[page.index("## Refusals") : page.index("## When servers fail")]
 
+    settings = {*GatewaySettings.model_fields, *QueueSettings.model_fields}
     rows = re.findall(r"^\| ([\d, ]+) \| (.*) \|$", table, re.MULTILINE)
     assert rows
     for statuses, text in rows:
         for name in re.findall(r"`([a-z]+_?[a-z_]*)`", text):
-            if name not in ("limits", "max_wait"):
+            if name not in settings:
                 assert str(Reason[name].status) in statuses.split(", "), name

@@ -189,7 +189,8 @@ def on_terminal(
         stdout=terminal,
         stderr=terminal,
         cwd=cwd,
-        env=environment(environ),
+        # The terminal's own size counts: workers of a parallel run are given one in variables.
+        env={name: value for name, value in environment(environ).items() if name not in ("COLUMNS", "LINES")},
     )
     os.close(terminal)
     try:
