@@ -144,7 +144,10 @@ def test_killed_server_ends_its_streams_and_nobody_elses_and_comes_back(tmp_path
         again = [ask(gateway, key, CHAT) for _ in range(4)]
         streams = [future.result(PATIENCE_S) for future in long]
 
-    assert all(answer.is_whole for answer in short), [answer.last for answer in short if not answer.is_whole]
+    # Of them some may have been with the server when it died. They may have run, so nobody sends them again unasked.
+    lost = [answer.last for answer in short if not answer.is_whole]
+    assert len(lost) <= 2, lost
+    assert all("error" in str(last) for last in lost), lost
     assert all(answer.is_whole for answer in again)
     assert sorted(answer.ended_with_an_error for answer in streams) == [False, True]
 
