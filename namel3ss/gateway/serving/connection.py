@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.exchange import DEPARTURE
 from namel3ss.gateway.serving.chunks import ChunkLines, behind_head
+from namel3ss.gateway.serving.outlet import Outlet
 from namel3ss.gateway.serving.refusals import plain_answer, refuse_all
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ __all__ = ["Connection", "Room"]
 _logger: Final = logging.getLogger("namel3ss.gateway.http")
 _logger.setLevel(logging.ERROR)
 
-_HEAD_BEGINS: Final = b"HTTP/1.1 "
 _CHUNKED: Final = b"transfer-encoding"
 _FRAMING: Final = (b"content-length", _CHUNKED)
 _NOT_HTTP: Final = Refusal(Reason.bad_framing, "The request is not HTTP/1.1 as it is defined.")
@@ -79,43 +79,6 @@ class _Stage(enum.Enum):
     BETWEEN = enum.auto()
     HEAD = enum.auto()
     BODY = enum.auto()
-
-
-class _Outlet:
-    """What uvicorn's cycle of a request may do with the transport; `close` first lets the client read its answer.
-
-    The head of an answer goes out together with what follows it at once: two writes cost the machine twice as much.
-    """
-
-    __slots__ = ("_close", "_head", "_loop", "_transport", "is_closing")
-
-    def __init__(
-        self, transport: asyncio.Transport, close: Callable[[], None], loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._transport = transport
-        self._close = close
-        self._loop = loop
-        self._head = b""
-        self.is_closing = transport.is_closing
-
-    def write(self, data: bytes) -> None:
-        if self._head:
-            data, self._head = self._head + data, b""
-        elif data.startswith(_HEAD_BEGINS):
-            self._head = data
-            self._loop.call_soon(self._flush)
-            return
-        self._transport.write(data)
-
-    def close(self) -> None:
-        self._flush()
-        self._close()
-
-    def _flush(self) -> None:
-        if self._head:
-            head, self._head = self._head, b""
-            if not self._transport.is_closing():
-                self._transport.write(head)
 
 
 class Connection(HttpToolsProtocol):
@@ -182,7 +145,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self._room.is_empty.clear()
         limits = self._room.limits
-        self._outlet = cast("asyncio.Transport", _Outlet(transport, self._close, self.loop))
+        self._outlet = cast("asyncio.Transport", Outlet(transport, self._close, self.loop))
         self._head_deadline = self.loop.call_later(limits.head_s, self._give_up_on_head)
         if len(self.connections) > limits.connections:
             self._found_no_room = not self._room.make_place()
