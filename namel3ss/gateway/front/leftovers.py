@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Final
-
-from namel3ss.gateway.exchange import CallerLeft
 
 if TYPE_CHECKING:
     from namel3ss.gateway.exchange import Exchange
@@ -17,7 +14,10 @@ _LAST: Final = (b"connection", b"close")
 
 
 async def take_leftover(exchange: Exchange) -> None:
-    """Take the body, or announce the end of the connection with the answer, which must not have begun."""
+    """Take the body, or announce the end of the connection with the answer, which must not have begun.
+
+    Raises CallerLeft where the rest of the body never comes: the server has answered that already, if anybody is there.
+    """
     if not exchange.has_unread_body:
         return
     length = exchange.headers.get(b"content-length", b"")
@@ -27,6 +27,5 @@ async def take_leftover(exchange: Exchange) -> None:
         if _LAST not in exchange.answer_headers:
             exchange.answer_headers.append(_LAST)
         return
-    with contextlib.suppress(CallerLeft):
-        while await exchange.next_body_piece() is not None:
-            pass
+    while await exchange.next_body_piece() is not None:
+        pass

@@ -8,6 +8,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from namel3ss.gateway.dialects import error_body, error_content_type
+from namel3ss.gateway.exchange import CallerLeft
 from namel3ss.gateway.front.leftovers import take_leftover
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ async def refuse(exchange: Exchange, refusal: Refusal, dialect: Dialect) -> None
     if exchange.started:
         _logger.warning("request %s: its answer broke off: %s", exchange.id, refusal.message)
         return
-    await take_leftover(exchange)
+    try:
+        await take_leftover(exchange)
+    except CallerLeft:
+        return
     body = error_body(dialect, refusal, exchange.id)
     await exchange.reply(
         refusal.status, body, error_content_type(dialect, refusal), _refusal_headers(refusal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import re
 import time
@@ -27,6 +28,8 @@ LIMITS = ConnectionLimits(
     head_s=0.3, body_pace_s=0.3, body_pace_bytes=1, idle_s=1.0, linger_s=1.0, stuck_s=1.0
 )
 _CLIENTS: Final = 24
+_LONG_SEED: Final = int(os.environ.get("NAMEL3SS_FUZZ_SEED", "20261121"))
+"""A check fails for what was changed, not by luck: who wants to find something new names another seed."""
 _TAKES_BODY: Final = ("POST", "DELETE")
 
 
@@ -40,7 +43,7 @@ async def test_some_conversations_by_chance(caplog: pytest.LogCaptureFixture) ->
 @pytest.mark.security(19)
 @pytest.mark.fault(54, 57)
 async def test_many_conversations_by_chance(caplog: pytest.LogCaptureFixture) -> None:
-    await fuzz(seed=random.randrange(2**32), conversations=1_000_000, seconds=25.0, caplog=caplog)
+    await fuzz(seed=_LONG_SEED, conversations=1_000_000, seconds=25.0, caplog=caplog)
 
 
 class Readings:

@@ -11,7 +11,7 @@ import pytest
 
 from namel3ss.gateway.principal import Scope
 from namel3ss.gateway.serving.limits import ConnectionLimits
-from tests.gateway.front.door import PATIENCE_S, Door, holder, open_door
+from tests.gateway.front.door import PATIENCE_S, Door, holder, open_door, request
 from tests.gateway.front.raw_requests import AMBIGUOUS, HIDDEN, SENSIBLE, chunked, post
 
 if TYPE_CHECKING:
@@ -156,6 +156,10 @@ async def test_the_same_id_twice_makes_two_requests_that_know_nothing_of_each_ot
     assert early.header("x-request-id") == late.header("x-request-id") == "same"
 
 
+def _late(method: str, target: str) -> bytes:
+    return request(method, target, headers=[("Content-Length", "5")]) + b"ab"
+
+
 SLOW: dict[str, tuple[bytes, str | None]] = {
     "nothing": (b"", None),
     "a byte": (b"P", "header_timeout"),
@@ -163,6 +167,8 @@ SLOW: dict[str, tuple[bytes, str | None]] = {
     "half a body": (post(b"Content-Length: 1000", body=b"x"), "body_timeout"),
     "half a chunk": (post(b"Transfer-Encoding: chunked", body=b"3\r\nab"), "body_timeout"),
     "half a size": (post(b"Transfer-Encoding: chunked", body=b"0" * 20), "body_timeout"),
+    "half a body that nobody reads": (_late("GET", "/api/tags"), "body_timeout"),
+    "half a body of a refused request": (_late("PUT", "/api/tags"), "body_timeout"),
 }
 
 
