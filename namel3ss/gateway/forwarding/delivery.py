@@ -14,34 +14,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from namel3ss.gateway.backends.evidence import Blame
 from namel3ss.gateway.dialects import clean_error, error_event
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.exchange import JSON_TYPE, CallerLeft
+from namel3ss.gateway.forwarding.account import INTERRUPTED, NOTHING, Account
 from namel3ss.gateway.forwarding.interruption import Interruption
+from namel3ss.gateway.forwarding.place import Place
 from namel3ss.gateway.forwarding.refusals import (
     BROKEN_OFF,
+    LATER_S,
     error_words,
     refusal_of_queue,
     refusal_of_server,
-    too_long,
 )
-from namel3ss.gateway.forwarding.waiting import (
-    AT_ONCE,
-    NO_WAIT,
-    STREAM_HEADERS,
-    WaitNews,
-    headers_at_arrival,
-    wait_header,
-)
+from namel3ss.gateway.forwarding.waiting import AT_ONCE, NO_WAIT, STREAM_HEADERS, wait_header
 from namel3ss.gateway.forwarding.watching import Look
 from namel3ss.gateway.live import LiveRequest, Stage
 from namel3ss.gateway.routes import Action
 from namel3ss.gateway.upstream import UpstreamError
-from namel3ss.gateway.usage import Usage, UsageEvent
+from namel3ss.gateway.usage import Usage
 from namel3ss.providers.transport.failure_kinds import Failure
 from namel3ss.scheduling.errors import NoServerError, SchedulingError
 
@@ -57,9 +51,6 @@ if TYPE_CHECKING:
 __all__ = ["Delivery"]
 
 _LAST_WORDS_S: Final = 1.0
-_LATER_S: Final = 5.0
-_NOTHING: Final = Usage(0, 0)
-_INTERRUPTED: Final = "interrupted"
 # What a server says of those who may ask it is about the gateway's own key.
 _ABOUT_THE_GATEWAY: Final = frozenset({401, 403, 407})
 _STREAMED: Final = (b"application/x-ndjson", b"text/event-stream")
@@ -88,31 +79,21 @@ class Delivery:
     """Made for one job, inside its task; `run` once."""
 
     __slots__ = (
-        "_arrived_at",
+        "_account",
         "_attempts",
         "_exchange",
-        "_expected_s",
-        "_first_token_s",
         "_forwarder",
         "_interruption",
         "_job",
         "_live",
         "_look",
-        "_news",
-        "_outcome",
-        "_place_headers",
-        "_reader",
-        "_sent_at",
-        "_status",
-        "_usage",
-        "_waited_s",
+        "_place",
     )
 
     def __init__(self, forwarder: Forwarder, exchange: Exchange, job: Job, arrived_at: float) -> None:
         self._forwarder = forwarder
         self._exchange = exchange
         self._job = job
-        self._arrived_at = arrived_at
         self._interruption = Interruption()
         self._look = Look(exchange, self._interruption)
         self._live = LiveRequest(
@@ -125,21 +106,13 @@ class Delivery:
             arrived_at=arrived_at,
             interrupt=self._interruption.interrupt,
         )
-        self._news: WaitNews | None = None
-        self._reader: Reader | None = None
-        self._place_headers: tuple[tuple[bytes, bytes], ...] | None = None
-        self._expected_s = _LATER_S
-        self._waited_s = 0.0
-        self._sent_at: float | None = None
-        self._first_token_s: float | None = None
-        self._usage: Usage | None = None
-        self._status = 200
-        self._outcome = ""
+        self._account = Account(job)
+        self._place: Place | None = None
         self._attempts = 0
 
     async def run(self) -> bool:
         """Deliver the answer, or raise the Refusal that takes its place. False: it was none, or is not whole."""
-        forwarder, job = self._forwarder, self._job
+        forwarder, job, account = self._forwarder, self._job, self._account
         forwarder.live.add(self._live)
         try:
             reserved = forwarder.books.reserve(job.principal, job.most_tokens)
@@ -148,21 +121,21 @@ class Delivery:
                     await self._deliver(reserved)
                 finally:
                     self._interruption.end()
-                self._outcome = self._outcome or "ok"
+                account.outcome = account.outcome or "ok"
             except CallerLeft:
                 self._end_as(Reason.cancelled)
             except Refusal as refusal:
                 self._end_as(refusal.reason)
                 await self._refuse(refusal)
             finally:
-                usage = self._usage_so_far()
+                usage = account.usage()
                 reserved.settle(usage)
-                forwarder.record(self._event(usage))
+                forwarder.record(account.event(self._live, usage, forwarder.now()))
         finally:
             self._look.end()
-            self._live.outcome = self._outcome or _INTERRUPTED
+            self._live.outcome = account.outcome or INTERRUPTED
             forwarder.live.remove(self._live)
-        return self._outcome == "ok" and self._status == 200
+        return account.is_whole
 
     # -- attempts -----------------------------------------------------------------------------------------------
 
@@ -178,11 +151,12 @@ class Delivery:
         except NoServerError as error:
             raise self._forwarder.backends.why_nowhere(self._job.model) from error
         except SchedulingError as error:
-            raise refusal_of_queue(error, retry_after_s=self._expected_s) from error
+            expected_s = LATER_S if self._place is None else self._place.expected_s
+            raise refusal_of_queue(error, retry_after_s=expected_s) from error
         except UpstreamError as error:
-            if self._first_token_s is None:
+            if self._account.first_token_s is None:
                 raise refusal_of_server(error) from error
-            self._outcome = _INTERRUPTED
+            self._account.outcome = INTERRUPTED
             raise Refusal(Reason.bad_upstream, BROKEN_OFF) from error
         finally:
             self._interruption.end()
@@ -196,8 +170,8 @@ class Delivery:
             try:
                 rest = await self._hold_slot(reserved)
             finally:
-                if self._news is not None:
-                    await self._news.end()
+                if self._place is not None:
+                    await self._place.leave()
             await self._send_rest(rest)
         except asyncio.CancelledError:
             self._interruption.explain()
@@ -216,35 +190,22 @@ class Delivery:
             on_wait=self._wait,
         )
         async with admission as lease:
-            self._waited_s += lease.waited_s
-            if self._news is not None:
-                await self._news.end()
+            self._account.waited_s += lease.waited_s
+            if self._place is not None:
+                await self._place.leave()
             reserved.begin()
             return await self._use(lease)
 
     async def _wait(self) -> None:
         """There is no slot yet."""
         self._look.listen()
-        if self._place_headers is not None:
-            return
-        async with self._forwarder.looking:
-            position = await self._forwarder.scheduler.position(self._exchange.id)
-            # One look in each turn of the event loop, because hundreds may arrive in one.
-            await asyncio.sleep(0)
-        if position is None:
-            return  # its slot has come meanwhile
-        self._place_headers = headers_at_arrival(position)
-        if position.wait is not None:
-            self._expected_s = max(1.0, position.wait.expected_s)
-            if self._job.leaves_for(position.wait.expected_s):
-                raise too_long(position.wait.expected_s)
-        if self._job.shows_events and self._exchange.headers.get(b"x-queue-events") == b"1":
-            self._news = WaitNews(self._exchange, self._forwarder.scheduler, self._place_headers)
-            await self._news.begin()
+        if self._place is None:
+            self._place = Place(self._forwarder, self._exchange, self._job)
+        await self._place.look()
 
     async def _use(self, lease: HeldLease) -> _WholeAnswer | bytes:
         forwarder, job, look, live = self._forwarder, self._job, self._look, self._live
-        self._usage, self._status = None, 200
+        account = self._account
         attempt = forwarder.backends.note_sent(
             lease.server,
             job.model,
@@ -254,7 +215,8 @@ class Delivery:
             loader=job.loader,
             on_wedged=self._send_when_cured,
         )
-        self._sent_at = live.started_at = forwarder.now()
+        live.started_at = now = forwarder.now()
+        account.send(now)
         live.server = lease.server
         live.reach(Stage.SENT)
         look.expect(lease.server, job.first_piece_s(forwarder.limits))
@@ -271,7 +233,7 @@ class Delivery:
         except UpstreamError as error:
             blame = await attempt.failed(error)
             if not error.may_have_run:
-                self._usage = _NOTHING
+                account.used = NOTHING
                 self._look_elsewhere(blame, attempt.server)
             raise
         finally:
@@ -279,8 +241,8 @@ class Delivery:
             if answer is not None:
                 answer.close()
             lease.drain(attempt.left())
-            self._usage = self._usage_so_far()
-            lease.settle(self._usage.total_tokens)
+            account.used = account.usage()
+            lease.settle(account.used.total_tokens)
 
     def _look_elsewhere(self, blame: Blame, server: str) -> None:
         """Leave for another attempt, if there may be one and another server may do better."""
@@ -291,13 +253,13 @@ class Delivery:
             and forwarder.has_choice(server)
             and forwarder.budget.take()
         ):
-            self._reader = None
+            self._account.reader = None
             forwarder.metrics.event("retry", reason=blame.value)
             raise _SendAgainError
 
     def _send_when_cured(self, cured: asyncio.Future[bool]) -> None:
         """The model hangs on that server."""
-        if self._first_token_s is None and self._attempts < self._forwarder.limits.attempts:
+        if self._account.first_token_s is None and self._attempts < self._forwarder.limits.attempts:
             self._forwarder.metrics.event("retry", reason="wedged")
             self._interruption.interrupt(_SendAgainError(cured))
 
@@ -305,8 +267,8 @@ class Delivery:
 
     async def _relay(self, answer: UpstreamAnswer, attempt: Attempt) -> bytes:
         """Pass a stream on, read by read. What it returns is the rest, after the server's last word."""
-        look, live, read = self._look, self._live, answer.read_piece
-        reader = self._reader = self._job.reader()
+        look, live, account, read = self._look, self._live, self._account, answer.read_piece
+        reader = account.reader = self._job.reader()
         idle_s = self._job.idle_s(self._forwarder.limits)
         out = b""
         while not out and (piece := await read()):
@@ -317,7 +279,7 @@ class Delivery:
         if reader.error is not None and out.startswith(reader.error):
             await self._fail_at_once(reader.error, attempt)
         attempt.first_token()
-        self._first_token_s = self._forwarder.now() - (self._sent_at or 0.0)
+        account.first_token_s = self._forwarder.now() - (account.sent_at or 0.0)
         live.reach(Stage.STREAMING)
         if not self._exchange.started:
             headers = (*STREAM_HEADERS, *self._queue_headers())
@@ -340,7 +302,7 @@ class Delivery:
         rest = reader.finish()
         if reader.error is not None:
             # Said in the server's own last line or event, which has gone out or is the rest.
-            self._outcome = _INTERRUPTED
+            self._account.outcome = INTERRUPTED
             await attempt.broke_off(reader.error.decode("utf-8", "replace"))
         elif reader.ended_well:
             attempt.ok()
@@ -352,7 +314,7 @@ class Delivery:
         """The first thing that the server said in a stream is an error: it can still become a status."""
         words = error_words(error)
         blame = await attempt.broke_off(words)
-        self._usage = _NOTHING
+        self._account.used = NOTHING
         self._look_elsewhere(blame, attempt.server)
         raise Refusal(Reason.bad_upstream, words)
 
@@ -360,7 +322,7 @@ class Delivery:
         body = await answer.read(self._forwarder.limits.answer_bytes)
         attempt.ok()
         body, usage = self._job.whole_answer(body)
-        self._usage = usage or Usage(self._job.request.prompt_tokens, 0, estimated=True)
+        self._account.used = usage or Usage(self._job.request.prompt_tokens, 0, estimated=True)
         return _WholeAnswer(200, body, answer.content_type, self._queue_headers())
 
     async def _take_refusal(self, answer: UpstreamAnswer, attempt: Attempt) -> _WholeAnswer:
@@ -368,7 +330,7 @@ class Delivery:
         body = await answer.read(self._forwarder.limits.error_bytes)
         status = answer.status
         blame = await attempt.refused(status, body)
-        self._usage, self._status = _NOTHING, status
+        self._account.used, self._account.status = NOTHING, status
         self._look_elsewhere(blame, attempt.server)
         if not 400 <= status < 600 or status in _ABOUT_THE_GATEWAY or b"json" not in answer.content_type:
             raise Refusal(
@@ -378,13 +340,14 @@ class Delivery:
             )
         headers = self._queue_headers()
         if blame is Blame.BUSY:
-            headers = (*headers, (b"retry-after", b"%d" % _LATER_S))
+            headers = (*headers, (b"retry-after", b"%d" % LATER_S))
         return _WholeAnswer(status, clean_error(body), answer.content_type, headers)
 
     def _queue_headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        if self._place_headers is not None:
-            return (*self._place_headers, wait_header(self._waited_s))
-        return (*AT_ONCE, wait_header(self._waited_s)) if self._waited_s else NO_WAIT
+        waited_s = self._account.waited_s
+        if self._place is not None and self._place.headers is not None:
+            return (*self._place.headers, wait_header(waited_s))
+        return (*AT_ONCE, wait_header(waited_s)) if waited_s else NO_WAIT
 
     async def _send_rest(self, rest: _WholeAnswer | bytes) -> None:
         """The server has done its part, and others have its slot."""
@@ -402,41 +365,13 @@ class Delivery:
         """Answer with a refusal: the front's business, unless the status is out already."""
         if not self._exchange.started:
             raise refusal
-        events = self._reader.content_events if self._reader is not None else 0
+        reader = self._account.reader
+        events = reader.content_events if reader is not None else 0
         last = error_event(self._job.route, refusal, self._exchange.id, events=events)
         # A caller who does not read is not waited for.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_S):
                 await self._exchange.finish(last)
 
-    def _usage_so_far(self) -> Usage:
-        if self._usage is not None:
-            return self._usage
-        prompt_tokens = self._job.request.prompt_tokens
-        if self._reader is not None:
-            return self._reader.charged(prompt_tokens)
-        return _NOTHING if self._sent_at is None else Usage(prompt_tokens, 0, estimated=True)
-
     def _end_as(self, reason: Reason) -> None:
-        self._outcome = self._outcome or reason.name
-        if not self._exchange.started:
-            self._status = reason.status
-
-    def _event(self, usage: Usage) -> UsageEvent:
-        principal = self._job.principal
-        return UsageEvent(
-            at=time.time(),
-            request_id=self._exchange.id,
-            user=principal.user,
-            key_id=principal.key_id,
-            class_name=principal.class_name,
-            model=self._job.model,
-            server=self._live.server,
-            route=self._job.route.path,
-            outcome=self._outcome or _INTERRUPTED,
-            status=self._status,
-            usage=usage,
-            wait_s=self._waited_s,
-            first_token_s=self._first_token_s,
-            duration_s=self._forwarder.now() - self._arrived_at,
-        )
+        self._account.end_as(reason, is_answered=self._exchange.started)

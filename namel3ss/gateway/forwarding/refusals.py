@@ -20,16 +20,25 @@ if TYPE_CHECKING:
     from namel3ss.gateway.upstream import UpstreamError
     from namel3ss.scheduling.errors import SchedulingError
 
-__all__ = ["BROKEN_OFF", "STOPPED", "error_words", "refusal_of_queue", "refusal_of_server", "too_long"]
+__all__ = [
+    "BROKEN_OFF",
+    "LATER_S",
+    "STOPPED",
+    "error_words",
+    "refusal_of_queue",
+    "refusal_of_server",
+    "too_long",
+]
 
 BROKEN_OFF: Final = "The server ended its answer before it was complete."
+LATER_S: Final = 5.0
+"""When to come again, where nothing better is known."""
 STOPPED: Final = Refusal(
     Reason.shutting_down,
     "The gateway is being stopped.",
     suggestion="Send the request again.",
-    retry_after_s=5.0,
+    retry_after_s=LATER_S,
 )
-_RETRY_S: Final = 5.0
 
 
 def refusal_of_queue(error: SchedulingError, *, retry_after_s: float) -> Refusal:
@@ -59,7 +68,7 @@ def refusal_of_queue(error: SchedulingError, *, retry_after_s: float) -> Refusal
         return Refusal(Reason.cancelled, "The request was cancelled.")
     if isinstance(error, SchedulerClosedError):
         return STOPPED
-    return Refusal(Reason.no_server, "The request lost its slot.", retry_after_s=_RETRY_S)
+    return Refusal(Reason.no_server, "The request lost its slot.", retry_after_s=LATER_S)
 
 
 def too_long(expected_s: float) -> Refusal:
@@ -79,7 +88,7 @@ def refusal_of_server(error: UpstreamError) -> Refusal:
             Reason.upstream_timeout,
             "The server did not answer in time.",
             suggestion="Try again; a smaller prompt or a model that is loaded already answers sooner.",
-            retry_after_s=_RETRY_S,
+            retry_after_s=LATER_S,
         )
     if error.kind is Failure.INVALID:
         return Refusal(
@@ -92,13 +101,13 @@ def refusal_of_server(error: UpstreamError) -> Refusal:
             Reason.bad_upstream,
             "The server ended the connection before it answered.",
             suggestion="Send the request again: the server may have been restarted.",
-            retry_after_s=_RETRY_S,
+            retry_after_s=LATER_S,
         )
     return Refusal(
         Reason.server_down,
         "The server cannot be reached.",
         suggestion="Try again later.",
-        retry_after_s=_RETRY_S,
+        retry_after_s=LATER_S,
     )
 
 
