@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from namel3ss._version import __version__
+from namel3ss.gateway.administration.activity_shapes import Overview, QueueEntry, QueueView
 from namel3ss.gateway.administration.calls import AnyOperation, Call, Nothing, Operation
-from namel3ss.gateway.administration.shapes import Overview, QueueEntry, QueueView
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.live import Stage
 

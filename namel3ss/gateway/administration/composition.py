@@ -28,7 +28,7 @@ from namel3ss.gateway.store import Audit, Classes
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from namel3ss.gateway.administration.shapes import ConfigurationValue
+    from namel3ss.gateway.administration.activity_shapes import ConfigurationValue
     from namel3ss.gateway.authority import Authority
     from namel3ss.gateway.backends.backends import Backends
     from namel3ss.gateway.exchange import Exchange

@@ -10,8 +10,8 @@ import msgspec
 
 from namel3ss.declarations.model import EnvironmentValue
 from namel3ss.declarations.part_provenance import resolve_part
+from namel3ss.gateway.administration.activity_shapes import Configuration, ConfigurationValue
 from namel3ss.gateway.administration.calls import AnyOperation, Call, Nothing, Operation
-from namel3ss.gateway.administration.shapes import Configuration, ConfigurationValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
-from namel3ss.gateway.administration.calls import AnyOperation, Call, Operation
-from namel3ss.gateway.administration.shapes import (
+from namel3ss.gateway.administration.activity_shapes import (
     AuditEntryView,
     AuditPage,
     AuditQuery,
@@ -14,6 +13,7 @@ from namel3ss.gateway.administration.shapes import (
     UsageRow,
     UsageView,
 )
+from namel3ss.gateway.administration.calls import AnyOperation, Call, Operation
 from namel3ss.gateway.errors import Reason, Refusal
 
 if TYPE_CHECKING:

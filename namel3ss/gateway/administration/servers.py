@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from namel3ss.gateway.administration.activity_shapes import CreateServer, ServerList, ServerView
 from namel3ss.gateway.administration.calls import AnyOperation, Call, Nothing, Operation
-from namel3ss.gateway.administration.shapes import CreateServer, ServerList, ServerView
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.language.suggest import did_you_mean
 

@@ -1,11 +1,12 @@
-"""What the administration interface takes and answers, as JSON. Times are seconds since the epoch, durations seconds.
+"""What the administration interface takes and answers of who may do what, as JSON: users, keys, sessions, the whitelist.
 
-Everything that is taken refuses fields that it does not know, and every text in it has a bound.
+Everything that is taken refuses fields that it does not know, and every text in it has a bound. Times are seconds since
+the epoch, durations seconds. `activity_shapes` has the rest.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -13,33 +14,22 @@ from msgspec import Meta, Struct
 from namel3ss.gateway.principal import Scope
 
 __all__ = [
-    "AuditEntryView",
-    "AuditPage",
-    "AuditQuery",
     "ChangeUser",
     "ClassList",
     "ClassView",
-    "Configuration",
-    "ConfigurationValue",
     "CreateKey",
-    "CreateServer",
     "CreateUser",
     "CreateWhitelistEntry",
     "CreatedKey",
     "Credentials",
+    "Given",
     "KeyList",
     "KeyQuery",
     "KeyView",
     "Limits",
-    "Overview",
-    "QueueEntry",
-    "QueueView",
-    "ServerList",
-    "ServerView",
+    "Name",
     "SessionView",
-    "UsageQuery",
-    "UsageRow",
-    "UsageView",
+    "Taken",
     "UserList",
     "UserView",
     "WhitelistEntryView",
@@ -65,23 +55,22 @@ ModelPattern: TypeAlias = Annotated[
 ]
 Password: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1024)]
 NewPassword: TypeAlias = Annotated[str, Meta(min_length=10, max_length=1024)]
-Day: TypeAlias = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$", description="A day in UTC: 2026-11-21.")]
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Scopes: TypeAlias = Annotated[list[Scope], Meta(min_length=1, max_length=len(Scope))]
 
 
-class _Taken(Struct, forbid_unknown_fields=True, kw_only=True):
+class Taken(Struct, forbid_unknown_fields=True, kw_only=True):
     """The base of what is taken."""
 
 
-class _Given(Struct, kw_only=True):
+class Given(Struct, kw_only=True):
     """The base of what is answered."""
 
 
 # -- who asks -------------------------------------------------------------------------------------------------
 
 
-class Credentials(_Taken):
+class Credentials(Taken):
     """Either a user and a password, or a key with the scope `admin`."""
 
     user: Annotated[str, Meta(max_length=64)] | None = None
@@ -89,7 +78,7 @@ class Credentials(_Taken):
     key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
-class SessionView(_Given):
+class SessionView(Given):
     """`csrf_token` goes as X-CSRF-Token with every change that a session's cookie makes."""
 
     user: str
@@ -101,7 +90,7 @@ class SessionView(_Given):
 # -- users and keys -------------------------------------------------------------------------------------------
 
 
-class UserView(_Given):
+class UserView(Given):
     """`scopes` and `class` are those of the user's own logins; keys have theirs."""
 
     name: str
@@ -114,13 +103,13 @@ class UserView(_Given):
     """Those that can be used."""
 
 
-class UserList(_Given):
+class UserList(Given):
     """Every user, by name."""
 
     users: list[UserView]
 
 
-class CreateUser(_Taken):
+class CreateUser(Taken):
     """Null for `class`: the default one. A user without a password has keys alone."""
 
     name: Name
@@ -129,7 +118,7 @@ class CreateUser(_Taken):
     password: NewPassword | None = None
 
 
-class ChangeUser(_Taken):
+class ChangeUser(Taken):
     """What is left out stays."""
 
     enabled: bool | None = None
@@ -137,7 +126,7 @@ class ChangeUser(_Taken):
     password: NewPassword | None = None
 
 
-class Limits(_Taken):
+class Limits(Taken):
     """Null: no limit of the key's own."""
 
     requests_per_minute: Count | None = None
@@ -146,7 +135,7 @@ class Limits(_Taken):
     streams: Count | None = None
 
 
-class KeyView(_Given):
+class KeyView(Given):
     """A key without its secret, which is stored nowhere."""
 
     id: str
@@ -168,13 +157,13 @@ class KeyView(_Given):
     last_used_at: float | None
 
 
-class KeyList(_Given):
+class KeyList(Given):
     """Keys in the order they were made, revoked ones included."""
 
     keys: list[KeyView]
 
 
-class ClassView(_Given):
+class ClassView(Given):
     """`is_whitelisted`: its requests must come from a known address."""
 
     name: str
@@ -183,19 +172,19 @@ class ClassView(_Given):
     is_whitelisted: bool
 
 
-class ClassList(_Given):
+class ClassList(Given):
     """Every class, first served first."""
 
     classes: list[ClassView]
 
 
-class KeyQuery(_Taken):
+class KeyQuery(Taken):
     """Of one user, or of all."""
 
     user: Annotated[str, Meta(max_length=64)] | None = None
 
 
-class CreateKey(_Taken):
+class CreateKey(Taken):
     """Null for `models` and `networks`: all, anywhere. `expires_in` in seconds; null: never."""
 
     user: Name
@@ -211,17 +200,17 @@ class CreateKey(_Taken):
     expires_in: Annotated[float, Meta(gt=0, le=3_153_600_000)] | None = None
 
 
-class CreatedKey(_Given):
+class CreatedKey(Given):
     """The only time that `secret` is shown."""
 
     key: KeyView
     secret: str
 
 
-# -- whitelist and servers ------------------------------------------------------------------------------------
+# -- whitelist ------------------------------------------------------------------------------------------------
 
 
-class WhitelistEntryView(_Given):
+class WhitelistEntryView(Given):
     """`declared_at` is the file, line and column; null for an entry that is stored."""
 
     class_name: str = msgspec.field(name="class")
@@ -230,13 +219,13 @@ class WhitelistEntryView(_Given):
     declared_at: str | None
 
 
-class WhitelistView(_Given):
+class WhitelistView(Given):
     """The addresses of the file, then those that are stored."""
 
     entries: list[WhitelistEntryView]
 
 
-class CreateWhitelistEntry(_Taken):
+class CreateWhitelistEntry(Taken):
     """The first entry of a class closes the class to every other address."""
 
     class_name: Name = msgspec.field(name="class")
@@ -244,161 +233,8 @@ class CreateWhitelistEntry(_Taken):
     note: ShortText = ""
 
 
-class WhitelistPlace(_Taken):
+class WhitelistPlace(Taken):
     """One entry, by what it says."""
 
     class_name: Name = msgspec.field(name="class")
     network: Address
-
-
-class ServerView(_Given):
-    """`reason` says why it is not up. `declared_at` is null for a server that is stored."""
-
-    name: str
-    base_url: str
-    state: str
-    """`starting`, `up`, `suspected`, `down`, `resting`, `drained`, `disabled`."""
-    reason: str
-    since: float | None
-    """For how many seconds it has been so."""
-    version: str | None
-    warning: str | None
-    slots: int
-    in_flight: int
-    loaded: list[str]
-    loading: list[str]
-    declared_at: str | None
-
-
-class ServerList(_Given):
-    """Every server, those of the file first."""
-
-    servers: list[ServerView]
-
-
-class CreateServer(_Taken):
-    """What a `server` of the file says."""
-
-    name: Name
-    base_url: Annotated[str, Meta(min_length=8, max_length=500, pattern=r"^https?://")]
-    slots: Annotated[int, Meta(ge=1, le=1024)] = 1
-    max_loaded_models: Annotated[int, Meta(ge=1, le=1024)] | None = None
-    weight: Annotated[float, Meta(gt=0, le=1000)] = 1.0
-    shared: bool = False
-
-
-# -- what goes on ---------------------------------------------------------------------------------------------
-
-
-class QueueEntry(_Given):
-    """`position` says how many go first; it and `eta`, the expected rest of the wait, are there for those that wait."""
-
-    id: str
-    source: str
-    priority: int
-    user: str
-    model: str
-    client: str
-    route: str
-    stage: str
-    """`waiting`, `sent` (it has a slot, and nothing has come back), `streaming`."""
-    server: str | None
-    wait_time: float
-    run_time: float | None
-    position: int | None
-    eta: float | None
-    pieces: int
-
-
-class QueueView(_Given):
-    """Those that run first, then those that wait, in their order; at most as many entries as a page shows."""
-
-    queue_length: int
-    processing: bool
-    running: int
-    draining: int
-    entries: list[QueueEntry]
-    left_out: int
-
-
-class Overview(_Given):
-    """What the panel asks for again and again, at one moment."""
-
-    at: float
-    version: str
-    gateway: str
-    queue: QueueView
-    servers: list[ServerView]
-
-
-class UsageQuery(_Taken):
-    """Days in UTC, both included; left out: the last 30."""
-
-    first: Day | None = None
-    last: Day | None = None
-    user: Annotated[str, Meta(max_length=64)] | None = None
-
-
-class UsageRow(_Given):
-    """What one user used of one model on one day."""
-
-    day: str
-    user: str
-    model: str
-    requests: int
-    failed: int
-    estimated: int
-    """Requests whose tokens were estimated."""
-    prompt_tokens: int
-    completion_tokens: int
-
-
-class UsageView(_Given):
-    """From the first to the last day, both included."""
-
-    first: str
-    last: str
-    rows: list[UsageRow]
-    is_complete: bool
-    """False where there were more rows than are given at a time."""
-
-
-class AuditQuery(_Taken):
-    """Newest first; `before` is the id of the last entry of the page before."""
-
-    before: Annotated[int, Meta(ge=1, le=2**53)] | None = None
-    limit: Annotated[int, Meta(ge=1, le=500)] = 100
-
-
-class AuditEntryView(_Given):
-    """Who did what to what."""
-
-    id: int
-    at: float
-    actor: str
-    action: str
-    subject: str
-    detail: dict[str, Any]
-
-
-class AuditPage(_Given):
-    """Newest first."""
-
-    entries: list[AuditEntryView]
-
-
-class ConfigurationValue(_Given):
-    """`origin` is `default`, or the kind of the declaration that says it; secrets are shown as where they come from."""
-
-    name: str
-    value: str
-    origin: str
-    declared_at: str | None
-
-
-class Configuration(_Given):
-    """Every setting in force."""
-
-    file: str
-    gateway: str
-    values: list[ConfigurationValue]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from namel3ss.gateway.administration.shapes import ConfigurationValue
+    from namel3ss.gateway.administration.activity_shapes import ConfigurationValue
     from namel3ss.gateway.plan import GatewayPlan
     from namel3ss.gateway.store.records import NewKey
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from typing import TextIO
 
-    from namel3ss.gateway.administration.shapes import ConfigurationValue
+    from namel3ss.gateway.administration.activity_shapes import ConfigurationValue
     from namel3ss.gateway.plan import GatewayPlan
     from namel3ss.gateway.serving.gateway import Gateway
 

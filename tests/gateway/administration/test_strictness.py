@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from namel3ss.gateway.administration import shapes
+from namel3ss.gateway.administration import activity_shapes, shapes
 from namel3ss.gateway.errors import Reason
 
 if TYPE_CHECKING:
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 TAKEN = {
     name: kind
-    for name in shapes.__all__
-    if issubclass(kind := getattr(shapes, name), msgspec.Struct)
+    for module in (shapes, activity_shapes)
+    for name in module.__all__
+    if isinstance(kind := getattr(module, name), type)
+    and issubclass(kind, msgspec.Struct)
     and kind.__struct_config__.forbid_unknown_fields
 }
 SWITCHES = ("bypass", "bypass_filter", "admin", "is_admin", "debug", "priority", "actor", "id", "created_by")
