@@ -141,7 +141,9 @@ async def list_keys(work: StoreWork, user: str | None) -> None:
     if work.as_json:
         work.show_json([_described(key, now, disabled) for key in found])
     elif not found:
-        work.session.output.note("There is no key. Make one: namel3ss gateway key create USER")
+        work.session.output.note(
+            f"There is no key. Make one: namel3ss gateway key create USER {work.named_by}"
+        )
     else:
         columns = ("ID", "USER", "CLASS", "SCOPES", "STATE", "EXPIRES", "LAST USED", "NOTE")
         show_table(work.session.output, columns, [_listed(key, now, disabled) for key in found])

@@ -6,6 +6,7 @@ import functools
 import getpass
 import json
 import os
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +43,8 @@ class StoreWork:
     plan: GatewayPlan | None
     administration: KeyAdministration
     as_json: bool
+    named_by: str
+    """The options that another command needs to work on the same database."""
 
     @property
     def actor(self) -> str:
@@ -84,6 +87,7 @@ def on_store(
         ) -> None:
             gateway_extra()
             plan, url, folder = _choose(session, file, gateway, database)
+            named_by = _named_by(file, gateway)
 
             async def run() -> None:
                 from namel3ss.gateway.errors import Refusal
@@ -92,7 +96,9 @@ def on_store(
                 async with await Store.open(url, folder, timeout_s=_PATIENCE_S, creates=creates) as store:
                     administration = KeyAdministration(store, plan)
                     try:
-                        await work(StoreWork(session, store, plan, administration, as_json), **arguments)
+                        await work(
+                            StoreWork(session, store, plan, administration, as_json, named_by), **arguments
+                        )
                     except Refusal as refusal:
                         raise _explained(refusal) from refusal
 
@@ -117,6 +123,12 @@ def _choose(
         "The database is named by --file or by --database, and by one of them.",
         suggestion="Name the file that the gateway serves: --file team.ai",
     )
+
+
+def _named_by(file: str | None, gateway: str | None) -> str:
+    if file is None:
+        return "--database URL"  # not the URL itself: it may hold a password
+    return shlex.join(["--file", file, *(("--gateway", gateway) if gateway is not None else ())])
 
 
 def _explained(refusal: Exception) -> Exception:

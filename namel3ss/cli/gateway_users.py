@@ -63,7 +63,9 @@ async def create_user(
         class_name=class_name,
         password=password,
     )
-    work.session.output.note(f"Made the user {name}. Give it a key: namel3ss gateway key create {name}")
+    work.session.output.note(
+        f"Made the user {name}. Give it a key: namel3ss gateway key create {name} {work.named_by}"
+    )
     if work.as_json:
         work.show_json(_described(user))
 
@@ -76,7 +78,9 @@ async def list_users(work: StoreWork) -> None:
     if work.as_json:
         work.show_json([_described(user) for user in found])
     elif not found:
-        work.session.output.note("There is no user. Make one: namel3ss gateway user create NAME")
+        work.session.output.note(
+            f"There is no user. Make one: namel3ss gateway user create NAME {work.named_by}"
+        )
     else:
         now = time.time()
         columns = ("NAME", "CLASS", "SCOPES", "STATE", "PASSWORD", "CREATED")

@@ -48,30 +48,40 @@ class Authority:
         self._granted: dict[tuple[str, ...], tuple[ServedModel, ...]] = {}
 
     def find(self, principal: Principal, name: str) -> Called:
-        """The model that a request means. Raises Refusal: no such model, not for this key, or run elsewhere."""
+        """The model that a request means. Raises Refusal: no such model, not for this key, or run elsewhere.
+
+        What a key may not use is refused in the same words whether it is served or not.
+        """
         declared = self._by_declaration.get(name)
         if declared is not None:
             self._check(principal, (declared,), name)
             return Called(declared, by_declared_name=True)
-        meant = self._spellings.get(name) or self._by_own_name(name)
+        meant = self._spellings.get(name) or self._by_own_name(principal, name)
+        if meant[0].name in self._cloud and not self._may_leave(principal):
+            # Such a name says it itself, so that this tells nobody that it is served.
+            raise _run_elsewhere(name)
         return Called(self._check(principal, meant, name), by_declared_name=False)
 
     def allowed(self, principal: Principal) -> tuple[ServedModel, ...]:
         """Everything that the principal may call, in the order of the file."""
         granted = self._models if principal.models is None else self._granted_by(principal.models)
-        if not self._cloud or (self._cloud_models and principal.allows_cloud):
+        if not self._cloud or self._may_leave(principal):
             return granted
         return tuple(served for served in granted if served.name not in self._cloud)
 
-    def _by_own_name(self, name: str) -> tuple[ServedModel, ...]:
+    def _by_own_name(self, principal: Principal, name: str) -> tuple[ServedModel, ...]:
         try:
             spelt = parse_model_name(name)
         except ValueError:
             raise Refusal(Reason.bad_request, "invalid model name") from None
         meant = self._by_key.get(spelt.key, ())
         if not meant:
-            if spelt.is_cloud and not self._cloud_models:
+            if spelt.is_cloud and not self._may_leave(principal):
                 raise _run_elsewhere(name)
+            if principal.models is not None and not any(
+                self._names(entry, name) for entry in principal.models
+            ):
+                raise _not_allowed(name)
             raise Refusal(Reason.model_not_found, f"model '{name}' not found")
         if len(self._spellings) >= _REMEMBERED:
             self._spellings.clear()
@@ -82,14 +92,14 @@ class Authority:
         granted = meant if principal.models is None else self._granted_by(principal.models)
         served = next((served for served in meant if served in granted), None)
         if served is None:
-            raise Refusal(
-                Reason.model_not_allowed,
-                f"This key may not use the model '{name[:_SHOWN]}'.",
-                suggestion="Ask an administrator to add the model to the key, or list those it may use.",
-            )
-        if served.name in self._cloud and not (self._cloud_models and principal.allows_cloud):
+            raise _not_allowed(name)
+        if served.name in self._cloud and not self._may_leave(principal):
             raise _run_elsewhere(name)
         return served
+
+    def _may_leave(self, principal: Principal) -> bool:
+        """Whether the prompts of a key may leave this site."""
+        return self._cloud_models and principal.allows_cloud
 
     def _granted_by(self, entries: tuple[str, ...]) -> tuple[ServedModel, ...]:
         granted = self._granted.get(entries)
@@ -109,6 +119,12 @@ class Authority:
             if is_meant or ("*" in entry and _matcher(entry)(served.name) is not None):
                 return True
         return False
+
+    def _names(self, entry: str, name: str) -> bool:
+        """Whether an entry of a key's list means a name that nobody serves."""
+        if entry in self._by_declaration:
+            return False
+        return name_matches(entry, name) or ("*" in entry and _matcher(entry)(name) is not None)
 
 
 def name_matches(pattern: str, name: str) -> bool:
@@ -135,6 +151,14 @@ def _is_cloud(name: str) -> bool:
         return parse_model_name(name).is_cloud
     except ValueError:
         return False
+
+
+def _not_allowed(name: str) -> Refusal:
+    return Refusal(
+        Reason.model_not_allowed,
+        f"This key may not use the model '{name[:_SHOWN]}'.",
+        suggestion="Ask an administrator to add the model to the key, or list those it may use.",
+    )
 
 
 def _run_elsewhere(name: str) -> Refusal:

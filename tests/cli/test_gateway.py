@@ -75,6 +75,19 @@ def test_key_lives_from_creation_to_revocation(team: Path) -> None:
     assert [key["state"] for key in document(team, "key", "list", "alice")] == ["revoked", "revoked"]
 
 
+def test_commands_that_are_advised_work_on_the_same_database(team: Path) -> None:
+    other = f"sqlite:///{team.parent / 'other.db'}"
+
+    made = gateway(team, "user", "create", "alice", "--gateway", "team")
+    elsewhere = call("gateway", "user", "create", "alice", "--database", other)
+
+    assert made.stderr.endswith(
+        f"Give it a key: namel3ss gateway key create alice --file {team} --gateway team\n"
+    )
+    assert "namel3ss gateway key create alice --database URL" in elsewhere.stderr
+    assert f"namel3ss gateway key create USER --file {team}\n" in gateway(team, "key", "list").stderr
+
+
 def test_options_of_a_key_are_what_it_is_good_for(team: Path) -> None:
     gateway(team, "user", "create", "alice")
 

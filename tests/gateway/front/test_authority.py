@@ -133,6 +133,34 @@ def test_a_model_that_a_key_may_not_use_is_refused_in_every_spelling(
 
 
 @pytest.mark.security(3)
+@pytest.mark.parametrize(
+    "name", [*SPELLINGS, *OTHERS, "chat_model", "twin", "far", "gpt-oss:120b-cloud", "x:cloud"]
+)
+@pytest.mark.parametrize("models", [(), ("coder",), ("tiny", "qwen*"), ("mist*",)])
+@pytest.mark.parametrize("cloud", [False, True])
+def test_a_key_limited_to_some_models_does_not_learn_what_else_there_is(
+    name: str, models: tuple[str, ...], cloud: bool
+) -> None:
+    """The answer is the same of a gateway that serves nothing but what the key may use."""
+    more = "cloud_models: true" if cloud else ""
+    everything = Authority(plan_with(more, MODELS))
+    served = (
+        line for line in MODELS.splitlines() if any(f"model {name} " in line for name in ("coder", "tiny"))
+    )
+    little = Authority(plan_with(more, "\n".join(served)))
+    principal = holder(models=models)
+
+    refusals = [refusal_of(authority, name, principal) for authority in (everything, everything, little)]
+
+    assert len({(refusal.reason, refusal.message, refusal.suggestion) for refusal in refusals}) == 1
+
+
+@pytest.mark.parametrize("name", ["llama3:9b", "chatter"])
+def test_a_name_that_a_key_is_given_and_nobody_serves_is_not_found(name: str, authority: Authority) -> None:
+    assert refusal_of(authority, name, holder(models=("llama3:*", "chat*"))).reason is Reason.model_not_found
+
+
+@pytest.mark.security(3)
 @pytest.mark.parametrize("entry", ["chat_model", *SPELLINGS, "llama3:*", "LLAMA*", "*", "*:8b", "chat*"])
 def test_a_key_is_given_a_model_by_either_name_or_a_pattern(entry: str, authority: Authority) -> None:
     principal = holder(models=(entry,))
