@@ -2,7 +2,7 @@
 
 One server and its clients on one core, each contender with one worker on the other, all of them in turn for several rounds.
 LiteLLM's proxy comes from a throw-away environment made by pip (or `--python`, an interpreter that has it; `--without-peer`
-leaves it out); nginx takes part where it is installed. Everything has real-time priority where that is allowed (root), because
+leaves it out); nginx takes part where it is installed. All threads of everything have real-time priority where that is allowed (root), because
 other work on the machine would decide the latencies. All must give the same texts, checked by hash. Prints the tables;
 `--write` puts them into docs/benchmarks.md. Exits 1 when a wanted figure is not reached.
 """
@@ -37,7 +37,13 @@ LOADS: dict[str, dict[str, Any]] = {
     "plain, 32 connections": {"do": "plain", "model": "plain", "connections": 32, "seconds": 2.0},
     "plain, 1 connection": {"do": "plain", "model": "plain", "connections": 1, "seconds": 1.5},
     "50 streams": {"do": "streams", "model": "burst-200", "connections": 50, "times": 4},
-    "64 paced streams": {"do": "streams", "model": "paced-50-10", "connections": 64, "times": 2},
+    "64 paced streams": {
+        "do": "streams",
+        "model": "paced-50-10",
+        "connections": 64,
+        "times": 3,
+        "spread_s": 0.5,
+    },
 }
 # LiteLLM needs seconds for what the others do in milliseconds.
 SLOW = {"50 streams": {"times": 1}, "64 paced streams": {"times": 1}}
@@ -103,14 +109,14 @@ def measure(
     return results
 
 
-def crowd(clients: Clients, upstream: int, folder: Path) -> dict[str, float]:
+def crowd(clients: Clients, upstream: int, server: int, folder: Path) -> dict[str, float]:
     """Memory at rest, and with 5,000 requests that wait; how quickly health answers; whether all are served in order."""
     ours = contenders.ours(upstream, folder, slots=1)
+    waiting = Clients()
     try:
-        at_rest = ours.memory_bytes()
-        calm = clients.do(ours, {"do": "get", "path": "/health/live", "times": 300})
-        waiting = Clients()
-        try:
+        with undisturbed(clients.process.pid, waiting.process.pid, server, *ours.tree()):
+            at_rest = ours.memory_bytes()
+            calm = clients.do(ours, {"do": "get", "path": "/health/live", "times": 300})
             waiting.do(ours, {"do": "waiting", "model": "gate", "connections": CROWD})
             _until_waiting(ours, CROWD - 1)
             crowded = ours.memory_bytes()
@@ -118,9 +124,8 @@ def crowd(clients: Clients, upstream: int, folder: Path) -> dict[str, float]:
             clients.do(contenders.direct(upstream), {"do": "get", "path": "/open", "times": 1})
             waiting.tell("go")
             served = waiting.hear()
-        finally:
-            waiting.end()
     finally:
+        waiting.end()
         ours.end()
     return {
         "at_rest_mb": at_rest / 1e6,
@@ -257,7 +262,7 @@ def main(arguments: list[str]) -> int:
         processes = [clients.process.pid, server, *(number for each in running for number in each.tree())]
         with undisturbed(*processes):
             results = measure(clients, running, options.rounds)
-        people = crowd(clients, _upstream(stack)[0], folder / "crowd")
+        people = crowd(clients, *_upstream(stack), folder / "crowd")
     text, reached = report(results, running, people)
     lines = [*conditions(options.rounds), *text]
     print("\n".join(lines))

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import itertools
 import json
+import random
 import re
 import sys
 import time
@@ -119,13 +120,19 @@ async def plain(job: dict[str, Any]) -> dict[str, Any]:
 
 
 async def streams(job: dict[str, Any]) -> dict[str, Any]:
-    """`connections` streams at a time, `times` one after another on each."""
+    """`connections` streams at a time, `times` one after another on each.
+
+    The first of each begins somewhere in the first `spread_s` seconds, at the same moments in every run: callers do not all
+    come at once, and if they did, the time to the first token would tell how long the last of them stood in line.
+    """
     text = request(job, stream=True)
     first: list[float] = []
     wrong = 0
+    chance = random.Random(64)
 
     async def read(connection: Connection) -> None:
         nonlocal wrong
+        await asyncio.sleep(chance.uniform(0, job.get("spread_s", 0)))
         for _ in range(job["times"]):
             started = time.perf_counter()
             await connection.ask(text)

@@ -106,12 +106,13 @@ def on_core(number: int) -> list[str]:
 
 @contextmanager
 def undisturbed(*processes: int) -> Iterator[None]:
-    """Real-time priority for these processes, where the system has it and allows it."""
+    """Real-time priority for all threads of these processes, where the system has it and allows it."""
 
     def give(policy: int, priority: int) -> None:
-        for process in processes:
-            with suppress(PermissionError):
-                os.sched_setscheduler(process, policy, os.sched_param(priority))
+        for thread in (int(task.name) for each in processes for task in Path(f"/proc/{each}/task").iterdir()):
+            # A thread may end meanwhile; those that begin later are like the one that began them.
+            with suppress(PermissionError, ProcessLookupError):
+                os.sched_setscheduler(thread, policy, os.sched_param(priority))
 
     if not hasattr(os, "sched_setscheduler"):
         yield
