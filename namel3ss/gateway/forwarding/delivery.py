@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from namel3ss.gateway.backends.evidence import Blame
@@ -194,7 +195,7 @@ class Delivery:
             if self._place is not None:
                 await self._place.leave()
             reserved.begin()
-            return await self._use(lease)
+            return await self._use(lease, reserved)
 
     async def _wait(self) -> None:
         """There is no slot yet."""
@@ -203,7 +204,7 @@ class Delivery:
             self._place = Place(self._forwarder, self._exchange, self._job)
         await self._place.look()
 
-    async def _use(self, lease: HeldLease) -> _WholeAnswer | bytes:
+    async def _use(self, lease: HeldLease, reserved: Reserved) -> _WholeAnswer | bytes:
         forwarder, job, look, live = self._forwarder, self._job, self._look, self._live
         account = self._account
         attempt = forwarder.backends.note_sent(
@@ -228,7 +229,7 @@ class Delivery:
             if answer.status != 200:
                 return await self._take_refusal(answer, attempt)
             if answer.content_type.startswith(_STREAMED):
-                return await self._relay(answer, attempt)
+                return await self._relay(answer, attempt, reserved)
             return await self._take_whole(answer, attempt)
         except UpstreamError as error:
             blame = await attempt.failed(error)
@@ -265,11 +266,13 @@ class Delivery:
 
     # -- answers ------------------------------------------------------------------------------------------------
 
-    async def _relay(self, answer: UpstreamAnswer, attempt: Attempt) -> bytes:
+    async def _relay(self, answer: UpstreamAnswer, attempt: Attempt, reserved: Reserved) -> bytes:
         """Pass a stream on, read by read. What it returns is the rest, after the server's last word."""
         look, live, account, read = self._look, self._live, self._account, answer.read_piece
         reader = account.reader = self._job.reader()
         idle_s = self._job.idle_s(self._forwarder.limits)
+        prompt_tokens = self._job.request.prompt_tokens
+        most = self._job.most_tokens - prompt_tokens if self._job.longest_answer is None else sys.maxsize
         out = b""
         while not out and (piece := await read()):
             out = reader.feed(piece)
@@ -295,7 +298,9 @@ class Delivery:
             if not piece:
                 break
             out = reader.feed(piece)
-            live.pieces = reader.content_events
+            live.pieces = pieces = reader.content_events
+            if pieces > most and not reader.ended_well:
+                most = reserved.cover(prompt_tokens + pieces) - prompt_tokens
         return await self._end_stream(reader, attempt)
 
     async def _end_stream(self, reader: Reader, attempt: Attempt) -> bytes:

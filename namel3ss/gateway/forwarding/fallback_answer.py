@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.forwarding.forwarder import Forwarder
     from namel3ss.gateway.forwarding.job import Job
+    from namel3ss.gateway.forwarding.parts import Reserved
     from namel3ss.providers.base import ProviderStream
 
 __all__ = ["FallbackAnswer"]
@@ -75,7 +77,7 @@ class FallbackAnswer:
             try:
                 reserved.begin()
                 look.listen()
-                await self._speak(interruption, refusal)
+                await self._speak(interruption, refusal, reserved)
                 outcome = "ok"
                 forwarder.metrics.event("fallback", reason=reason)
             except CallerLeft:
@@ -94,10 +96,10 @@ class FallbackAnswer:
             forwarder.live.remove(live)
             await self._stream.cancel()
 
-    async def _speak(self, interruption: Interruption, refusal: Refusal) -> None:
+    async def _speak(self, interruption: Interruption, refusal: Refusal, reserved: Reserved) -> None:
         try:
             if self._job.request.stream:
-                await self._speak_in_pieces()
+                await self._speak_in_pieces(reserved)
             else:
                 response = await self._stream.result()
                 self._usage = _usage_of(response.usage)
@@ -114,8 +116,9 @@ class FallbackAnswer:
                 raise Refusal(Reason.bad_upstream, BROKEN_OFF) from error
             raise refusal from error
 
-    async def _speak_in_pieces(self) -> None:
+    async def _speak_in_pieces(self, reserved: Reserved) -> None:
         exchange, speaker = self._exchange, self._speaker
+        most = self._job.most_tokens if self._job.longest_answer is None else sys.maxsize
         async for chunk in self._stream:
             if not exchange.started:
                 headers = (*STREAM_HEADERS, *self._headers())
@@ -123,6 +126,8 @@ class FallbackAnswer:
             if chunk.output_text or chunk.thinking or chunk.tool_calls:
                 self._said_bytes += len(chunk.output_text) + len(chunk.thinking)
                 await exchange.send_piece(speaker.piece(chunk))
+                if (used := self._used().total_tokens) > most:
+                    most = reserved.cover(used)
         response = await self._stream.result()
         self._usage = _usage_of(response.usage)
         await exchange.finish(speaker.end(response, self._used()))

@@ -94,13 +94,17 @@ class Job:
     @property
     def most_tokens(self) -> int:
         """What is put aside for it until the real count is known."""
-        request = self.request
+        prompt_tokens = self.request.prompt_tokens
         if self.route.action is Action.EMBED:
-            return request.prompt_tokens
-        wanted = request.max_tokens
-        return request.prompt_tokens + (
-            int(wanted) if wanted is not None and 0 <= wanted <= _MOST_TOKENS else _USUAL_TOKENS
-        )
+            return prompt_tokens
+        longest = self.longest_answer
+        return prompt_tokens + (_USUAL_TOKENS if longest is None else longest)
+
+    @property
+    def longest_answer(self) -> int | None:
+        """Tokens that its answer ends at by itself; None where the request does not say, or says more than any has."""
+        wanted = self.request.max_tokens
+        return int(wanted) if wanted is not None and 0 <= wanted <= _MOST_TOKENS else None
 
     def first_piece_s(self, limits: ForwardingLimits) -> float | None:
         """How long the server may be silent at first."""

@@ -18,6 +18,9 @@ class Reserved(Protocol):
     def begin(self) -> None:
         """The request has a slot. Raises Refusal: its user receives too many answers at a time."""
 
+    def cover(self, tokens: int) -> int:
+        """Put so many tokens aside in all. Returns how many are. Raises Refusal: there are not so many left."""
+
     def settle(self, usage: Usage) -> None:
         """Replace the estimate by what was used. Called once."""
 

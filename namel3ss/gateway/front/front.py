@@ -49,6 +49,17 @@ _logger: Final = logging.getLogger("namel3ss.gateway")
 
 # Ids of requests tell requests apart; they are no secrets, and the operating system need not be asked for each.
 _ids: Final = random.Random(secrets.randbits(128))
+# Models' answers are counted where their tokens are; to end something is less work, and never too much.
+_NOT_COUNTED: Final = frozenset(
+    {
+        Action.CHAT,
+        Action.GENERATE,
+        Action.EMBED,
+        Action.CANCEL_REQUEST,
+        Action.STOP_PULL,
+        Action.LOGOUT,
+    }
+)
 _BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _INTERNAL: Final = Refusal(
@@ -68,7 +79,8 @@ class RefusalCounter(Protocol):
 class Front:
     """Serves the main address. `handlers` has one for every action of the route table.
 
-    `stored` are whitelist entries that administrators have added to those of the file.
+    `stored` are whitelist entries that administrators have added to those of the file. `count` is called for each request
+    that no model answers, those that end something left out, and raises a Refusal when there are too many.
     """
 
     def __init__(
@@ -80,6 +92,7 @@ class Front:
         live: LiveRequests,
         metrics: RefusalCounter | None = None,
         stored: StoredNetworks | None = None,
+        count: Callable[[Principal], None] | None = None,
     ) -> None:
         if missing := {route.action for route in ROUTES} - handlers.keys():
             raise TypeError(f"nothing handles {', '.join(sorted(action.value for action in missing))}")
@@ -91,6 +104,7 @@ class Front:
         self._whitelist = Whitelist(settings.whitelist, stored)
         self._cross_origin = CrossOrigin(settings.cors)
         self._metrics = metrics
+        self._count = count
         self._running = Running(live)
         self._is_stopping = False
 
@@ -173,6 +187,12 @@ class Front:
         check_encoding(headers)
         if self._is_stopping and exchange.route.scope is not None:
             raise _STOPPING
+        if (
+            self._count is not None
+            and exchange.principal is not None
+            and exchange.route.action not in _NOT_COUNTED
+        ):
+            self._count(exchange.principal)
         return self._handlers[exchange.route.action]
 
     def _name(self, exchange: Exchange) -> None:

@@ -175,6 +175,7 @@ async def open_gateway(
             live=live,
             metrics=metrics,
             stored=lambda name: kept.keyring.snapshot.whitelist.get(name, ()),
+            count=kept.books.count,
         )
         kept.keyring.on_revoked(lambda key_id: front.interrupt(_REVOKED, key_id=key_id))
         endpoint = await _listen(stack, Endpoint(front, sockets[0], limits, tls))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -65,6 +66,17 @@ class Reservation:
         if not self._is_receiving and not self.is_settled:
             self._books._begin_stream(self.principal, self._meter)
             self._is_receiving = True
+
+    def cover(self, tokens: int) -> int:
+        """Put so many aside for it in all: its answer is longer than was thought. Returns how many are.
+
+        Raises Refusal where its key has no more.
+        """
+        if self._meter is None:
+            return sys.maxsize
+        if tokens > self._tokens and not self.is_settled:
+            self._tokens += self._books._extend(self._meter, self.principal, tokens - self._tokens)
+        return self._tokens
 
     def settle(self, usage: Usage) -> None:
         """Count what was used in the place of what was reserved; a request that used nothing counts as none made."""
@@ -149,6 +161,11 @@ class Books:
             stamp = meter.reserve(tokens, now)
         return Reservation(self, principal, meter, tokens, stamp)
 
+    def count(self, principal: Principal) -> None:
+        """Count a request that no model answers. Raises Refusal: rate_limited."""
+        if principal.limits.requests_per_minute is not None:
+            self._meter(principal.key_id, self._wall_clock()).count(principal.limits, self._clock())
+
     def receiving(self, user: str) -> int:
         """How many answers a user receives right now."""
         return self._receiving[user]
@@ -175,6 +192,11 @@ class Books:
             meter.forget_old(now)
             if meter.is_idle:
                 del self._meters[key_id]
+
+    def _extend(self, meter: Meter, principal: Principal, tokens: int) -> int:
+        wall = self._wall_clock()
+        meter.begin_day(day_of(wall))
+        return meter.extend(principal.limits, tokens, self._clock(), _DAY_S - wall % _DAY_S)
 
     def _settle(self, meter: Meter, reserved: int, used: int, stamp: int) -> None:
         meter.begin_day(day_of(self._wall_clock()))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Meter"]
 
 _SOON_S = 5.0
+_STEP = 256
 
 
 class Meter:
@@ -23,6 +24,7 @@ class Meter:
     """
 
     __slots__ = (
+        "_others",
         "_requests",
         "_tokens",
         "day",
@@ -35,6 +37,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._requests = MovingWindow()
+        self._others = MovingWindow()
         self._tokens = MovingWindow()
         self.reserved = 0
         self.receiving = 0
@@ -46,7 +49,14 @@ class Meter:
     @property
     def is_idle(self) -> bool:
         """Whether it remembers nothing that a new one would not."""
-        return not (self._requests or self._tokens or self.reserved or self.receiving or self.settled_today)
+        return not (
+            self._requests
+            or self._others
+            or self._tokens
+            or self.reserved
+            or self.receiving
+            or self.settled_today
+        )
 
     @property
     def used_today(self) -> int:
@@ -73,19 +83,38 @@ class Meter:
     def forget_old(self, now: float) -> None:
         """Let go of what no longer counts."""
         self._requests.forget_old(now)
+        self._others.forget_old(now)
         self._tokens.forget_old(now)
+
+    def count(self, limits: KeyLimits, now: float) -> None:
+        """Count a request that no model answers: as many may be made as of the others. Raises Refusal."""
+        self._others.forget_old(now)
+        _check_pace(self._others, limits, now)
+        self._others.add(now, 1)
 
     def check(self, limits: KeyLimits, tokens: int, now: float, day_left_s: float) -> None:
         """Raises Refusal where one more request of that many tokens would go beyond a limit."""
         self.forget_old(now)
         _check_size(limits, tokens)
-        most = limits.requests_per_minute
-        if most is not None and self._requests.total + 1 > most:
-            raise _later(
-                Reason.rate_limited,
-                f"This key may make {most} requests a minute, and has made them.",
-                self._requests.until_less_by(self._requests.total + 1 - most, now),
-            )
+        _check_pace(self._requests, limits, now)
+        self._check_tokens(limits, tokens, now, day_left_s)
+
+    def extend(self, limits: KeyLimits, tokens: int, now: float, day_left_s: float) -> int:
+        """Reserve that many more for a request that runs, and some beside them where there are. How many it got.
+
+        Raises Refusal where it would go beyond a limit.
+        """
+        self.forget_old(now)
+        self._check_tokens(limits, tokens, now, day_left_s)
+        left = [tokens + _STEP]
+        if limits.tokens_per_minute is not None:
+            left.append(limits.tokens_per_minute - self.used_this_minute)
+        if limits.tokens_per_day is not None:
+            left.append(limits.tokens_per_day - self.used_today)
+        self.reserved += min(left)
+        return min(left)
+
+    def _check_tokens(self, limits: KeyLimits, tokens: int, now: float, day_left_s: float) -> None:
         most = limits.tokens_per_minute
         if most is not None and (beyond := self.used_this_minute + tokens - most) > 0:
             wait_s = self._tokens.until_less_by(beyond, now) if beyond <= self._tokens.total else _SOON_S
@@ -118,6 +147,16 @@ class Meter:
             self.settled_today += used
         else:
             self._requests.take_back(stamp, 1)
+
+
+def _check_pace(made: MovingWindow, limits: KeyLimits, now: float) -> None:
+    most = limits.requests_per_minute
+    if most is not None and made.total + 1 > most:
+        raise _later(
+            Reason.rate_limited,
+            f"This key may make {most} requests a minute, and has made them.",
+            made.until_less_by(made.total + 1 - most, now),
+        )
 
 
 def _check_size(limits: KeyLimits, tokens: int) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from namel3ss.gateway.authority import Authority
 from namel3ss.gateway.backends import Backends, Timing
+from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.forwarding import Forwarder, ForwardingLimits
 from namel3ss.gateway.forwarding.fallback import open_fallback
 from namel3ss.gateway.front import Front
@@ -45,10 +46,18 @@ class Reserved:
 
     principal: Principal
     tokens: int
+    most: int = 10**9
     settled: list[Usage] = field(default_factory=list)
 
     def begin(self) -> None:
         pass
+
+    def cover(self, tokens: int) -> int:
+        """Up to `most`, as books with limits do."""
+        if tokens > self.most:
+            raise Refusal(Reason.over_budget, "There are no tokens left.")
+        self.tokens = max(self.tokens, min(tokens + 10, self.most))
+        return self.tokens
 
     def settle(self, usage: Usage) -> None:
         self.settled.append(usage)
@@ -56,13 +65,14 @@ class Reserved:
 
 @dataclass
 class OpenBooks:
-    """An account without limits that shows all its entries."""
+    """An account that shows all its entries; without limits, unless `most` tokens are what a request may use."""
 
+    most: int = 10**9
     reservations: list[Reserved] = field(default_factory=list)
     events: list[UsageEvent] = field(default_factory=list)
 
     def reserve(self, principal: Principal, tokens: int) -> Reserved:
-        self.reservations.append(Reserved(principal, tokens))
+        self.reservations.append(Reserved(principal, tokens, self.most))
         return self.reservations[-1]
 
     def record(self, event: UsageEvent) -> None:

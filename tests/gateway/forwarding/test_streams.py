@@ -261,3 +261,29 @@ async def test_empty_stream_is_a_refusal() -> None:
             answer = await gateway.ask("/api/generate", PROMPT)
 
             assert (answer.status, answer.reason) == (502, "bad_upstream")
+
+
+@pytest.mark.security(28)
+async def test_stream_ends_with_an_error_where_its_key_has_no_tokens_left() -> None:
+    never = Gate()
+    with ScriptedServer() as server:
+        server.on("/api/generate", [*pieces(*[token(str(number)) for number in range(600)]), never])
+        async with open_gateway(server) as gateway:
+            gateway.books.most = 550
+            answer = await gateway.ask("/api/generate", PROMPT)
+
+            lines = [json.loads(each) for each in answer.body.splitlines()]
+            assert "no tokens left" in lines[-1]["error"]
+            assert 512 <= len(lines[:-1]) <= 550
+            assert gateway.books.events[0].outcome == "over_budget"
+            await eventually(gateway.is_at_rest)
+
+
+async def test_answer_that_says_how_long_it_may_be_is_not_cut_at_its_end() -> None:
+    with ScriptedServer() as server:
+        server.on("/api/generate", stream(token("a"), token("b"), DONE))
+        async with open_gateway(server) as gateway:
+            gateway.books.most = 0
+            answer = await gateway.ask("/api/generate", {**PROMPT, "options": {"num_predict": 2}})
+
+            assert answer.body.endswith(DONE)

@@ -19,7 +19,7 @@ from namel3ss.gateway.serving.listening import Endpoint, bind
 from tests.gateway.plans import plan_with
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.front import Handler, StoredNetworks
@@ -229,13 +229,16 @@ async def open_door(
     keys: dict[str, Principal] | None = None,
     limits: ConnectionLimits | None = None,
     stored: StoredNetworks | None = None,
+    count: Callable[[Principal], None] | None = None,
     **handlers: Handler,
 ) -> AsyncIterator[Door]:
     """A front under the gateway's own connections, on a port of its own. `handlers` are named after their actions."""
     plan = plan_with(settings) if models is None else plan_with(settings, models)
     handled, refusals, live = Handled(), Refusals(), LiveRequests()
     known = Keys({"secret": holder(*ALL_SCOPES)} if keys is None else keys)
-    front = Front(plan, known, handled.handlers(**handlers), live=live, metrics=refusals, stored=stored)
+    front = Front(
+        plan, known, handled.handlers(**handlers), live=live, metrics=refusals, stored=stored, count=count
+    )
     async with listening(front, limits or ConnectionLimits()) as port:
         yield Door(port, front, known, handled, refusals, live)
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.front.framing import LONGEST_TARGET, MOST_HEADER_BYTES, MOST_HEADERS
 from namel3ss.gateway.serving.limits import ConnectionLimits
 from tests.gateway.front.door import open_door
 
 if TYPE_CHECKING:
     from namel3ss.gateway.exchange import Exchange
+    from namel3ss.gateway.principal import Principal
 
 # The connection's own limits are kept out of the way of the front's.
 WIDE = ConnectionLimits(head_bytes=200_000, header_count=500)
@@ -179,3 +181,28 @@ async def test_a_large_body_that_nobody_reads_ends_its_connection_and_says_so(le
 
     assert answer is not None
     assert (answer.status, answer.header("connection")) == (200, "close")
+
+
+@pytest.mark.security(28)
+@pytest.mark.parametrize(
+    ("method", "path", "is_counted"),
+    [
+        ("GET", "/api/tags", True),
+        ("GET", "/requests/x", True),
+        ("POST", "/api/providers/ollama/pull", True),
+        ("POST", "/api/chat", False),
+        ("POST", "/v1/embeddings", False),
+        ("DELETE", "/requests/x", False),
+        ("POST", "/auth/logout", False),
+        ("GET", "/health/ready", False),
+    ],
+)
+async def test_what_no_model_answers_is_counted_by_its_key(method: str, path: str, is_counted: bool) -> None:
+    def full(principal: Principal) -> None:
+        raise Refusal(Reason.rate_limited, f"{principal.user} has made too many.", retry_after_s=7.0)
+
+    async with open_door(count=full) as door:
+        answer = await door.ask(method, path)
+
+    assert answer.status == (429 if is_counted else 200)
+    assert answer.header("retry-after") == ("7" if is_counted else None)

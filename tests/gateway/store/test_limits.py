@@ -71,6 +71,20 @@ class Traffic(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.open)
+    @rule(data=st.data(), tokens=st.integers(1, 120))
+    def grow(self, data: st.DataObject, tokens: int) -> None:
+        """An answer gets longer than was thought: it has at least what it needs put aside, or is told to end."""
+        place = data.draw(st.integers(0, len(self.open) - 1))
+        reserved, stamp, at = self.open[place]
+        try:
+            more = self.meter.extend(LIMITS, tokens, self.now, DAY_S)
+        except Refusal as refusal:
+            self.refusals(refusal, tokens)
+            return
+        assert more >= tokens
+        self.open[place] = (reserved + more, stamp, at)
+
+    @precondition(lambda self: self.open)
     @rule(data=st.data(), share=st.floats(0, 1))
     def end(self, data: st.DataObject, share: float) -> None:
         """The answer is complete, cut off, or its reader is gone: what it took is charged."""
@@ -190,6 +204,38 @@ async def test_keys_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> Non
             books.reserve(holder(f"key{number}", requests_per_minute=1), 10).settle(used(0, 0))
 
         assert len(books._meters) <= 1024
+
+
+async def test_answer_that_grows_gets_all_that_is_left_and_then_no_more(tmp_path: Path) -> None:
+    async with books_of(tmp_path) as books:
+        limited = limited_to({"tokens_per_day": 1000})
+        other = books.reserve(limited, 500)
+        growing = books.reserve(limited, 100)
+
+        assert growing.cover(50) == 100
+        assert 101 <= growing.cover(101) < 500
+        assert growing.cover(500) == 500
+        with pytest.raises(Refusal) as caught:
+            growing.cover(501)
+        assert caught.value.reason is Reason.over_budget
+
+        other.settle(used(10, 0))
+        assert growing.cover(501) > 501
+        assert books.reserve(holder(), 10).cover(10**9) >= 10**9
+
+
+async def test_requests_that_no_model_answers_are_counted_beside_the_others(tmp_path: Path) -> None:
+    async with books_of(tmp_path) as books:
+        limited = limited_to({"requests_per_minute": 2})
+        for _ in range(2):
+            books.count(limited)
+            books.reserve(limited, 1)
+        for ask in (lambda: books.count(limited), lambda: books.reserve(limited, 1)):
+            with pytest.raises(Refusal) as caught:
+                ask()
+            assert caught.value.reason is Reason.rate_limited
+        for _ in range(5):
+            books.count(holder())
 
 
 def limited_to(limits: dict[str, int]) -> Principal:
