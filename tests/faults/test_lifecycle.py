@@ -259,6 +259,13 @@ print(loop.run_until_complete(answer(provider)))
 loop.close()
 print(asyncio.run(answer(provider)))
 """,
+    "loop closed under it, and nothing after that": """
+loop = asyncio.new_event_loop()
+print(loop.run_until_complete(answer(provider)))
+print(loop.run_until_complete(answer(provider)))
+loop.close()
+del provider
+""",
     "sync beside a loop": """
 async def main():
     print(provider.sync.generate("Hi").output_text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import TYPE_CHECKING
 
@@ -150,6 +151,17 @@ async def test_single_bytes_do_not_count_as_progress(server, connect, ask, limit
         OllamaInterTokenTimeoutError if limit == "idle_timeout" else OllamaRequestTimeoutError
     )
     assert asked.text == "Hello"
+
+
+@pytest.mark.fault(28)
+async def test_single_bytes_are_no_first_piece(server, connect, ask):
+    server.on("/api/chat", [Send(head(chunked=True)), Drip(chunk(b" ") * 2000, 0.002)])
+    server.on("/api/ps", loaded())
+
+    asked = await ask(connect(server, first_token_timeout=0.3))
+
+    assert type(asked.failure) is OllamaFirstTokenTimeoutError
+    assert asked.failure.message.startswith("Nothing of the answer came within 0.3 s.")
 
 
 @pytest.mark.fault(29)
@@ -491,3 +503,25 @@ async def test_consumer_that_goes_away_stops_the_server_at_once(server, connect,
             pass
 
     await server.requests[0].aborted.reached()
+
+
+@pytest.mark.fault(43)
+async def test_consumer_that_leaves_while_its_request_is_still_being_sent_ends_the_connection_at_once(
+    connect,
+):
+    gone = asyncio.Event()
+
+    async def answer_what_was_not_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head(chunked=True) + chunk(line(chat_line("x" * 1000))) * 10_000)
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+        gone.set()
+        writer.close()
+
+    upstream = await asyncio.start_server(answer_what_was_not_read, "127.0.0.1", limit=1024)
+    provider = connect(f"http://127.0.0.1:{upstream.sockets[0].getsockname()[1]}")
+    async with upstream:
+        async with provider.stream("x" * 20_000_000) as stream:
+            await anext(stream)
+
+        await gone.wait()

@@ -227,6 +227,27 @@ async def test_a_pull_that_is_cut_is_resumed(server, interrupted):
 
 
 @pytest.mark.fault(68)
+async def test_a_server_that_is_away_is_waited_for_once_a_pull_has_begun(server):
+    server.on("/api/pull", beginning(MANIFEST, layer(600)), [Close()], WHOLE)
+
+    async with manager(server) as models:
+        await models.pull_model("tiny")
+
+    assert server.paths() == ["/api/pull"] * 3 + ["/api/tags"]
+
+
+@pytest.mark.fault(68)
+async def test_a_server_that_is_away_is_not_waited_for_before_a_pull_has_begun(server):
+    server.on("/api/pull", [Close()], WHOLE)
+
+    async with manager(server) as models:
+        with pytest.raises(OllamaServerUnreachableError):
+            await models.pull_model("tiny")
+
+    assert server.paths() == ["/api/pull"]
+
+
+@pytest.mark.fault(68)
 async def test_attempts_that_bring_nothing_new_are_bounded(server):
     server.on("/api/pull", beginning(MANIFEST, layer(600)))
 
