@@ -10,10 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
+import sys
 from dataclasses import Field, dataclass, fields
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from namel3ss.sandbox.gojson import Literal
 from namel3ss.sandbox.goscan import JsonError, find_fault
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANYTHING",
+    "AS_WRITTEN",
     "BOOLEAN",
     "BYTES",
     "FLOAT",
@@ -33,7 +37,6 @@ __all__ = [
     "JsonError",
     "Kind",
     "ListOf",
-    "Literal",
     "Reader",
     "Record",
     "decode",
@@ -49,17 +52,6 @@ T = TypeVar("T")
 
 class BadBodyError(ValueError):
     """The JSON is sound but does not fit the request; the message is the server's."""
-
-
-class Literal(float):
-    """A number that is no small integer; it remembers how it was written."""
-
-    text: str
-
-    def __new__(cls, text: str) -> Literal:
-        made = super().__new__(cls, text)
-        made.text = text
-        return made
 
 
 def _integer(text: str) -> int | Literal:
@@ -105,7 +97,8 @@ class Reader:
         self.fault: str | None = None
 
     def mismatch(self, value: object, go_type: str) -> None:
-        what = f"number {_written(value)}" if go_type == "int" and _is_number(value) else name_of(value)
+        of_a_number = go_type in ("int", "float32", "float64") and _is_number(value)
+        what = f"number {_written(value)}" if of_a_number else name_of(value)
         if self.struct is not None:
             target = f"Go struct field {self.struct}.{'.'.join(self.path)} of type {go_type}"
         else:
@@ -114,6 +107,18 @@ class Reader:
 
     def refuse(self, message: str) -> None:
         self.fault = self.fault or message
+
+    def check_numbers(self, value: object) -> None:
+        """Nowhere in a value of any form may there be a number beyond the largest."""
+        waiting = [value]
+        while waiting:
+            each = waiting.pop()
+            if isinstance(each, dict):
+                waiting += each.values()
+            elif isinstance(each, list):
+                waiting += each
+            elif isinstance(each, Literal) and math.isinf(each):
+                self.mismatch(each, "float64")
 
 
 def _is_number(value: object) -> bool:
@@ -164,6 +169,23 @@ class _Scalar:
         return self.empty
 
 
+@dataclass(frozen=True)
+class _Float(_Scalar):
+    largest: float
+
+    def read(self, value: object, reader: Reader) -> object:
+        if isinstance(value, Literal) and abs(value) > self.largest:
+            reader.mismatch(value, self.go_type)
+            return self.empty
+        return super().read(value, reader)
+
+
+class _Object(_Scalar):
+    def read(self, value: object, reader: Reader) -> object:
+        reader.check_numbers(value)
+        return super().read(value, reader)
+
+
 class _Integer(_Scalar):
     def read(self, value: object, reader: Reader) -> object:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -178,10 +200,18 @@ class _Anything:
     go_type = "interface {}"
 
     def read(self, value: object, reader: Reader) -> object:
+        reader.check_numbers(value)
         return value
 
     def zero(self) -> object:
         return None
+
+
+class _AsWritten(_Anything):
+    """`json.RawMessage`: read later, if at all."""
+
+    def read(self, value: object, reader: Reader) -> object:
+        return value
 
 
 class _Bytes:
@@ -232,10 +262,11 @@ def decode_base64(text: str) -> bytes:
 TEXT = _Scalar("string", (str,), "")
 BOOLEAN = _Scalar("bool", (bool,), False)
 INTEGER = _Integer("int", (int,), 0)
-FLOAT = _Scalar("float64", (int, float), 0.0)
-FLOAT32 = _Scalar("float32", (int, float), 0.0)
-OBJECT = _Scalar("map[string]interface {}", (dict,), None)
+FLOAT = _Float("float64", (int, float), 0.0, sys.float_info.max)
+FLOAT32 = _Float("float32", (int, float), 0.0, (2 - 2**-23) * 2.0**127)
+OBJECT = _Object("map[string]interface {}", (dict,), None)
 ANYTHING = _Anything()
+AS_WRITTEN = _AsWritten()
 BYTES = _Bytes()
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from namel3ss.sandbox.gojson import quote
-
 __all__ = ["FOREVER_NS", "BadDurationError", "parse_duration"]
 
 FOREVER_NS = 2**63 - 1
@@ -34,21 +32,32 @@ def parse_duration(text: str) -> int:
     if rest == "0":
         return 0
     if not rest:
-        raise BadDurationError(f"time: invalid duration {quote(text)}")
+        raise BadDurationError(f"time: invalid duration {_quoted(text)}")
     total = 0
     while rest:
         match = _STEP.match(rest)
         # The pattern matches the empty string, so there always is a match.
         if match is None or not (match["whole"] or match["fraction"]):
-            raise BadDurationError(f"time: invalid duration {quote(text)}")
+            raise BadDurationError(f"time: invalid duration {_quoted(text)}")
         if not match["unit"]:
-            raise BadDurationError(f"time: missing unit in duration {quote(text)}")
+            raise BadDurationError(f"time: missing unit in duration {_quoted(text)}")
         if match["unit"] not in _UNITS:
-            raise BadDurationError(f"time: unknown unit {quote(match['unit'])} in duration {quote(text)}")
+            raise BadDurationError(f"time: unknown unit {_quoted(match['unit'])} in duration {_quoted(text)}")
         unit = _UNITS[match["unit"]]
         total += int(match["whole"] or 0) * unit
         total += int(match["fraction"] or 0) * unit // 10 ** len(match["fraction"])
         if total > FOREVER_NS:
-            raise BadDurationError(f"time: invalid duration {quote(text)}")
+            raise BadDurationError(f"time: invalid duration {_quoted(text)}")
         rest = rest[match.end() :]
     return -total if text.startswith("-") else total
+
+
+def _quoted(text: str) -> str:
+    """As the errors of durations show a text: of whatever is no plain ASCII, each byte."""
+    return '"' + "".join(map(_shown, text)) + '"'
+
+
+def _shown(character: str) -> str:
+    if " " <= character < "\x80":
+        return f"\\{character}" if character in '"\\' else character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode())

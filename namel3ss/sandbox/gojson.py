@@ -8,7 +8,7 @@ import struct
 
 import msgspec
 
-__all__ = ["encode", "float32", "number", "quote"]
+__all__ = ["Literal", "encode", "float32", "number", "quote"]
 
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -16,14 +16,25 @@ _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 def encode(value: object) -> bytes:
     """`value` as compact JSON; strings keep no character that HTML or JavaScript could misread."""
     try:
-        text = msgspec.json.encode(value)
+        text = _ENCODER.encode(value)
     except UnicodeEncodeError:
-        text = msgspec.json.encode(_without_lone_surrogates(value))
+        text = _ENCODER.encode(_without_lone_surrogates(value))
     if b"<" in text or b">" in text or b"&" in text:
         text = text.replace(b"<", b"\\u003c").replace(b">", b"\\u003e").replace(b"&", b"\\u0026")
     if b"\xe2\x80" in text:
         text = text.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
     return text
+
+
+class Literal(float):
+    """A number out of a request that is no small integer; it remembers how it was written."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Literal:
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
 
 
 def number(value: float) -> msgspec.Raw:
@@ -63,6 +74,14 @@ def _go_notation(value: float, digits: str) -> str:
     if len(figures) <= point:
         return f"{sign}{figures}{'0' * (point - len(figures))}"
     return f"{sign}{figures[:point]}.{figures[point:]}"
+
+
+def _number_of_a_request(value: object) -> msgspec.Raw:
+    assert isinstance(value, Literal)  # nothing else is given that is not JSON's
+    return number(value) if math.isfinite(value) else msgspec.Raw(value.text.encode())
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_number_of_a_request)
 
 
 def _without_lone_surrogates(value: object) -> object:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from namel3ss.sandbox.decoding import BadBodyError, JsonError, decode
 from namel3ss.sandbox.engine import Limits
-from namel3ss.sandbox.gojson import encode, quote
+from namel3ss.sandbox.gojson import Literal, encode, quote
 from namel3ss.sandbox.http import Failure
 from namel3ss.sandbox.names import ConflictingSourceError, ModelReference, Source
+from namel3ss.sandbox.schema_rules import check_schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,14 +124,15 @@ def limits_of(request: ChatRequest | GenerateRequest, options: RunOptions) -> Li
 
 
 def check_format(value: object) -> str | dict[str, object] | None:
-    """The form that the answer must have, None for any. Raises Failure(500)."""
+    """The form that the answer must have, None for any. Raises Failure(500) and BadSchemaError."""
     if value is None or value == "":
         return None
     if value == "json":
         return "json"
     if isinstance(value, dict):
+        check_schema(value)
         return value
-    written = encode(value).decode()
+    written = value.text if isinstance(value, Literal) else encode(value).decode()
     raise Failure(500, f'invalid format: {quote(written)}; expected "json" or a valid JSON Schema object')
 
 

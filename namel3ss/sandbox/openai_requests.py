@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from namel3ss.sandbox.decoding import (
     ANYTHING,
+    AS_WRITTEN,
     BOOLEAN,
     FLOAT,
     FLOAT32,
@@ -89,7 +90,7 @@ class _StreamOptions:
 
 @dataclass
 class _JsonSchema:
-    schema: object = field(default=None, metadata=wire(ANYTHING))
+    schema: object = field(default=None, metadata=wire(AS_WRITTEN))
 
 
 @dataclass

@@ -31,7 +31,8 @@ class KeepAlive:
                 return None
             return FOREVER_NS if duration < 0 else duration
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return FOREVER_NS if value < 0 else min(int(value * 1e9), FOREVER_NS)
+            reader.check_numbers(value)
+            return FOREVER_NS if value < 0 else int(min(value * 1e9, FOREVER_NS))
         kind = {bool: "bool", list: "[]interface {}", dict: "map[string]interface {}"}[type(value)]
         reader.refuse(f"Unsupported type: '{kind}'")
         return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from namel3ss.sandbox.decoding import (
     ANYTHING,
+    AS_WRITTEN,
     BOOLEAN,
     BYTES,
     INTEGER,
@@ -123,7 +124,7 @@ class GenerateRequest:
     context: list[int] = field(default_factory=list, metadata=wire(ListOf(INTEGER, "[]int")))
     stream: bool | None = field(default=None, metadata=wire(BOOLEAN))
     raw: bool = field(default=False, metadata=wire(BOOLEAN))
-    format: object = field(default=None, metadata=wire(ANYTHING))
+    format: object = field(default=None, metadata=wire(AS_WRITTEN))
     keep_alive: int | None = field(default=None, metadata=wire(KeepAlive()))
     images: list[bytes] = field(default_factory=list, metadata=wire(ListOf(BYTES, "[]api.ImageData")))
     options: dict[str, object] | None = field(default=None, metadata=wire(OBJECT))
@@ -142,7 +143,7 @@ class ChatRequest:
     model: str = field(default="", metadata=wire(TEXT))
     messages: list[Message] = field(default_factory=list, metadata=wire(ListOf(MESSAGE, "[]api.Message")))
     stream: bool | None = field(default=None, metadata=wire(BOOLEAN))
-    format: object = field(default=None, metadata=wire(ANYTHING))
+    format: object = field(default=None, metadata=wire(AS_WRITTEN))
     keep_alive: int | None = field(default=None, metadata=wire(KeepAlive()))
     tools: list[Tool] = field(default_factory=list, metadata=wire(ListOf(TOOL, "api.Tools")))
     options: dict[str, object] | None = field(default=None, metadata=wire(OBJECT))
@@ -183,7 +184,9 @@ class ShowRequest:
     model: str = field(default="", metadata=wire(TEXT))
     name: str = field(default="", metadata=wire(TEXT))
     system: str = field(default="", metadata=wire(TEXT))
+    template: str = field(default="", metadata=wire(TEXT))
     verbose: bool = field(default=False, metadata=wire(BOOLEAN))
+    options: dict[str, object] | None = field(default=None, metadata=wire(OBJECT))
 
 
 @dataclass

@@ -104,7 +104,7 @@ class _Face:
             "error": None,
             "tools": [tool.value | {"parameters": _sorted(tool.parameters)} for tool in request.tools],
             "tool_choice": "auto",
-            "truncation": request.truncation or "disabled",
+            "truncation": "disabled" if request.truncation is None else request.truncation,
             "parallel_tool_calls": True,
             "text": {"format": request.text_format or {"type": "text"}},
             "top_p": _short(1.0 if request.top_p is None else request.top_p),

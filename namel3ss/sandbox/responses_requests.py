@@ -144,13 +144,16 @@ def _native_tool(tool: ResponsesTool) -> Tool:
 def _add_items(messages: list[Message], items: list[object]) -> None:
     """Reasoning belongs to the assistant's message that follows it."""
     thinking = ""
-    for place, item in enumerate(items):
+    for place, given in enumerate(items):
+        item = {} if given is None else given
         if not isinstance(item, dict):
             raise UnfitError(
                 f"input[{place}]: json: cannot unmarshal {name_of(item)} into Go value of type "
                 r'struct { Type string "json:\"type\""; Role string "json:\"role\"" }'
             )
         kind = item.get("type") or ("message" if "role" in item else "")
+        if not kind:
+            raise UnfitError(f"input[{place}]: input item missing required 'type' field")
         if kind == "reasoning":
             thinking = _text(item.get("encrypted_content"))
             continue

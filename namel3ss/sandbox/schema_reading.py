@@ -45,7 +45,7 @@ class SchemaReader:
         seen = 0
         while "$ref" in schema:
             seen += 1
-            target = self._referred(schema["$ref"])
+            target = self.referred(schema["$ref"])
             if seen > DEEPEST or not isinstance(target, Mapping):
                 raise BadSchemaError("a reference leads nowhere")
             rest = {key: value for key, value in schema.items() if key != "$ref"}
@@ -61,7 +61,8 @@ class SchemaReader:
             return merged
         return schema
 
-    def _referred(self, reference: object) -> object:
+    def referred(self, reference: object) -> object:
+        """What a reference leads to; None where it leads nowhere. Raises BadSchemaError for one to another document."""
         if not isinstance(reference, str) or not reference.startswith("#"):
             raise BadSchemaError("references must point into the schema itself")
         found: object = self._root
@@ -123,7 +124,7 @@ class SchemaReader:
         return isinstance(inner, Mapping) and "$ref" in inner and self._recursive(inner["$ref"])
 
     def _recursive(self, reference: object) -> bool:
-        return isinstance(reference, str) and reference in json.dumps(self._referred(reference))
+        return isinstance(reference, str) and reference in json.dumps(self.referred(reference))
 
 
 def _united(first: Mapping[str, object], second: Mapping[str, object]) -> dict[str, object]:

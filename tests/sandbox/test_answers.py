@@ -148,6 +148,21 @@ def test_after_the_tool_has_answered_the_model_speaks(server: SandboxServer) -> 
     assert "tool_calls" not in message
 
 
+def test_numbers_with_a_fraction_may_stand_in_tools_and_in_earlier_calls_of_them(
+    server: SandboxServer,
+) -> None:
+    amount = {"type": "number", "minimum": 0.5, "default": 1e21}
+    parameters = {"type": "object", "properties": {"amount": amount}}
+    tool = {"type": "function", "function": {"name": "pay", "parameters": parameters}}
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": "Pay."},
+        {"role": "assistant", "tool_calls": [{"function": {"name": "pay", "arguments": {"amount": 9.5}}}]},
+        {"role": "tool", "tool_name": "pay", "content": "done"},
+    ]
+    for model in ("llama3:8b", "tiny-tools"):
+        assert chat(server, model, messages, tools=[tool])["message"]["role"] == "assistant"
+
+
 def test_every_tool_that_is_offered_alone_can_be_called(server: SandboxServer) -> None:
     forms: list[dict[str, Any]] = [{}, {"type": "object"}, {"properties": {}}, {"properties": {"a": {}}}]
     for parameters in forms:

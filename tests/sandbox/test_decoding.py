@@ -119,6 +119,14 @@ def test_a_text_cut_short_is_refused_or_was_complete(value: object, cut: int) ->
             '{"tools":[{"function":{"name":5}}]}',
             "json: cannot unmarshal number into Go struct field ToolFunction.tools.function.name of type string",
         ),
+        (
+            '{"options":{"stop":["a",1e400]}}',
+            "json: cannot unmarshal number 1e400 into Go struct field ChatRequest.options of type float64",
+        ),
+        (
+            '{"keep_alive":-1e400}',
+            "json: cannot unmarshal number -1e400 into Go struct field ChatRequest.keep_alive of type float64",
+        ),
         ('{"keep_alive":"300"}', 'time: missing unit in duration "300"'),
         ('{"keep_alive":true}', "Unsupported type: 'bool'"),
         (

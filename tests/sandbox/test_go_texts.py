@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from namel3ss.sandbox.durations import BadDurationError, parse_duration
-from namel3ss.sandbox.gojson import encode, float32, number, quote
+from namel3ss.sandbox.gojson import Literal, encode, float32, number, quote
 from namel3ss.sandbox.names import ConflictingSourceError, ModelName, ModelReference, Source
 
 
@@ -44,6 +44,10 @@ def test_any_text_is_written_as_json(text: str) -> None:
 )
 def test_floats_are_written_in_go_s_notation(value: float, written: str) -> None:
     assert bytes(number(value)).decode() == written
+
+
+def test_a_number_out_of_a_request_is_written_as_go_writes_it() -> None:
+    assert encode({"a": [Literal("2.0"), Literal("1e21"), Literal("1e400")]}) == b'{"a":[2,1e+21,1e400]}'
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -91,6 +95,8 @@ def test_durations_are_read(text: str, nanoseconds: int) -> None:
         ("abc", 'time: invalid duration "abc"'),
         ("-", 'time: invalid duration "-"'),
         ("99999999h", 'time: invalid duration "99999999h"'),
+        ("\x00", r'time: invalid duration "\x00"'),
+        ('5"é', r'time: unknown unit "\"\xc3\xa9" in duration "5\"\xc3\xa9"'),
     ],
 )
 def test_bad_durations_are_named(text: str, message: str) -> None:

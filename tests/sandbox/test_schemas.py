@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from namel3ss.sandbox.patterns import PatternTooHardError, text_matching
+from namel3ss.sandbox.schema_rules import check_schema
 from namel3ss.sandbox.schemas import BadSchemaError, instance_of
 
 _TREE: dict[str, Any] = {
@@ -220,3 +221,50 @@ def test_a_text_is_found_for_a_usual_pattern(pattern: str) -> None:
 def test_a_pattern_that_is_too_hard_says_so(pattern: str) -> None:
     with pytest.raises(PatternTooHardError):
         text_matching(pattern)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": "object"},
+        {"type": ["string", "null"]},
+        {"const": 3},
+        {"enum": [1]},
+        {"anyOf": [{"type": "string"}]},
+        {"allOf": []},
+        {"properties": {"a": {}}},
+        {"additionalProperties": False},
+        {"items": {"type": "string"}},
+        {"type": "string", "format": "email"},
+        {"pattern": "^a$"},
+        {"format": "date"},
+        _TREE,
+    ],
+)
+def test_a_schema_of_which_the_server_makes_a_grammar_is_taken(schema: dict[str, Any]) -> None:
+    check_schema(schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"title": "anything"},
+        {"properties": {"a": {"title": "A"}}, "required": ["a"]},
+        {"type": "array", "items": {"description": "whatever"}},
+        {"type": "array", "items": True},
+        {"anyOf": [{"type": "string"}, {"title": "never used"}]},
+        {"additionalProperties": {"title": "A"}},
+        {"allOf": [{"properties": {"a": {"title": "A"}}}]},
+        {"type": "word"},
+        {"type": "string", "pattern": "a"},
+        {"minLength": 3},
+        {"format": "email"},
+        {"not": {}},
+        {"$ref": "#/nowhere"},
+        {"$ref": []},
+    ],
+)
+def test_a_sound_schema_of_which_the_server_makes_nothing_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(BadSchemaError):
+        check_schema(schema)
