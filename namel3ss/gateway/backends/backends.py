@@ -221,10 +221,15 @@ class Backends:
         return frozenset().union(*known) if known else None
 
     def why_nowhere(self, model: str) -> Refusal:
-        """The refusal for a model that no server can be asked for now."""
+        """The refusal for a model that no server can be asked for now.
+
+        Where none has it, they are asked what they have: one that was pulled at a server itself is there the next time.
+        """
         backends = self._all()
         up = [backend for backend in backends if backend.is_up]
         if up and all(backend.catalogue.lacks(model) for backend in up):
+            for prober in self._probers.values():
+                prober.look_for_more()
             return Refusal(
                 Reason.model_not_found,
                 f"model '{model}' not found",

@@ -48,6 +48,8 @@ class Timing:
     unload_s: float = 10.0
     listing_every_s: float = 60.0
     """While the server is in use; else five times as seldom."""
+    listing_again_s: float = 2.0
+    """At the soonest, for models that somebody misses."""
 
 
 class Prober:
@@ -176,6 +178,12 @@ class Prober:
     def list_soon(self) -> None:
         """The list of models is to be read again at the next opportunity."""
         self._listed_at = -math.inf
+
+    def look_for_more(self) -> None:
+        """Somebody misses a model that may have come since: list them now, unless that was done a moment ago."""
+        if self.backend.now() - self._listed_at >= self._timing.listing_again_s:
+            self.list_soon()
+            self.probe_soon()
 
     async def _read_installed(self) -> None:
         backend = self.backend

@@ -89,7 +89,10 @@ def _kind(kinds: dict[int, str], refusal: Refusal) -> str:
 
 
 def _words(refusal: Refusal) -> str:
-    text = f"{refusal.message} {refusal.suggestion}" if refusal.suggestion else refusal.message
+    text = refusal.message
+    if refusal.suggestion:
+        # Ollama's own words, which clients look for, end without a stop.
+        text += f" {refusal.suggestion}" if text.endswith((".", "?", "!")) else f". {refusal.suggestion}"
     # A name that a caller made up may hold halves of characters, which no JSON can.
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 

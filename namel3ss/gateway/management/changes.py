@@ -227,12 +227,14 @@ class Changes:
             if upload is not None and upload.trouble is not None:
                 raise upload.trouble from error
             raise failed(server, error) from error
-        try:
-            await pass_answer(exchange, server, answer)
-        finally:
+
+        async def look_again() -> None:
+            # Before the caller hears of the end: what it asks next is to find the model.
             answer.close()
             if upload is None:
                 await self._fleet.refresh(server)
+
+        await pass_answer(exchange, server, answer, at_end=look_again)
 
     async def _note(self, exchange: Exchange, action: str, subject: str, detail: Mapping[str, Any]) -> None:
         await self._audit.record(exchange.caller.user, action, subject, detail)

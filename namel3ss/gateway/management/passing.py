@@ -12,7 +12,7 @@ from namel3ss.gateway.management.fleet import failed
 from namel3ss.gateway.upstream import UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.upstream import UpstreamAnswer
@@ -55,15 +55,22 @@ class Upload:
         return Refusal(Reason.body_too_large, f"The file is larger than {self._limit} bytes.")
 
 
-async def pass_answer(exchange: Exchange, server: str, answer: UpstreamAnswer) -> None:
-    """Send on what a server answers: lines as they come, anything else whole."""
+async def pass_answer(
+    exchange: Exchange, server: str, answer: UpstreamAnswer, *, at_end: Callable[[], Awaitable[None]]
+) -> None:
+    """Send on what a server answers: lines as they come, anything else whole.
+
+    `at_end` is awaited, however it ends, when the server has done and the caller does not know that yet.
+    """
     if answer.status == 200 and answer.content_type.startswith(LINES_TYPE):
-        await _pass_lines(exchange, server, answer)
+        await _pass_lines(exchange, server, answer, at_end)
         return
     try:
         body = await answer.read(_LONGEST_ERROR)
     except UpstreamError as error:
         raise failed(server, error) from error
+    finally:
+        await at_end()
     if not body:
         await send_empty(exchange, answer.status)
         return
@@ -72,11 +79,13 @@ async def pass_answer(exchange: Exchange, server: str, answer: UpstreamAnswer) -
     await exchange.reply(answer.status, body, answer.content_type or b"application/json")
 
 
-async def _pass_lines(exchange: Exchange, server: str, answer: UpstreamAnswer) -> None:
+async def _pass_lines(
+    exchange: Exchange, server: str, answer: UpstreamAnswer, at_end: Callable[[], Awaitable[None]]
+) -> None:
     """Whole lines. What a server that dies has begun is dropped, and an error line ends the answer instead."""
-    await start_stream(exchange, LINES_TYPE)
     held = b""
     try:
+        await start_stream(exchange, LINES_TYPE)
         while piece := await answer.read_piece():
             lines, newline, held = (held + piece).rpartition(b"\n")
             if newline:
@@ -87,6 +96,8 @@ async def _pass_lines(exchange: Exchange, server: str, answer: UpstreamAnswer) -
         held = line({"error": failed(server, error).message})
     except Refusal as refusal:
         held = line({"error": refusal.message})
+    finally:
+        await at_end()
     await exchange.finish(_clean(held))
 
 

@@ -553,6 +553,22 @@ async def test_reason_for_having_no_server_is_the_true_one(first: ScriptedServer
     assert (absent, down) == (Reason.model_not_found, Reason.server_down)
 
 
+async def test_model_that_came_to_a_server_unseen_is_there_the_second_time_somebody_asks_for_it(
+    first: ScriptedServer, clock: ManualClock
+) -> None:
+    async with looked_after(plan(first, models=("tiny", "big")), clock) as fleet:
+        first.on("/api/tags", listing("tiny", "big"))
+        fleet.backends.why_nowhere("big")
+        seen_at_once = first.paths().count("/api/tags")
+        clock.advance(2.0)
+        for _ in range(3):
+            refusal = fleet.backends.why_nowhere("big")
+        await until(lambda: not fleet.queue.servers["gpu1"].missing)
+
+        assert refusal.reason is Reason.model_not_found
+        assert (seen_at_once, first.paths().count("/api/tags")) == (1, 2)
+
+
 async def test_whoever_wants_to_know_hears_of_each_server_that_comes_up(
     first: ScriptedServer, second: ScriptedServer, clock: ManualClock
 ) -> None:

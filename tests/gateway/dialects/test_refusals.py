@@ -48,6 +48,13 @@ def test_half_a_character_in_a_name_does_not_break_the_refusal() -> None:
     assert json.loads(error_body(Dialect.OLLAMA, refusal, "id")) == {"error": "model 'a?b\u00e9' not found"}
 
 
+def test_advice_after_words_of_ollamas_is_a_sentence_of_its_own() -> None:
+    refusal = Refusal(Reason.model_not_found, "model 'a' not found", suggestion="Ask for it.")
+    assert json.loads(error_body(Dialect.OLLAMA, refusal, "id")) == {
+        "error": "model 'a' not found. Ask for it."
+    }
+
+
 @pytest.mark.parametrize("name", ["chat/not-found", "openai/chat-not-found", "anthropic/not-found"])
 def test_missing_model_is_told_byte_for_byte_as_the_server_tells_it(name: str) -> None:
     [each] = [each for each in all_recordings() if each.name == f"ollama-0.24.0/{name}"]

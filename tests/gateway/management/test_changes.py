@@ -151,6 +151,19 @@ async def test_a_model_is_made_from_an_installed_one(sandbox: SandboxServer):
 
 
 @pytest.mark.security(36, 37)
+async def test_a_model_that_was_made_is_known_before_its_maker_hears_of_the_end(sandbox: SandboxServer):
+    async with managing(PROGRAM, {"gpu1": sandbox.url}) as here:
+        making = start_call(
+            here.handlers, "POST", "/api/create", {"model": "made", "from": "tiny"}, by=WRITER
+        )
+        await making.until(lambda seen: seen.ended)
+        installed = here.servers.installed("gpu1")
+        await making.answered()
+
+    assert installed is not None
+    assert "made:latest" in {model.name for model in installed}
+
+
 async def test_nothing_that_names_a_place_arrives(upstream: ScriptedServer):
     upstream.on("/api/tags", document({"models": [{"name": "tiny:latest"}]}))
     for path in ("/api/create", "/api/push"):
