@@ -53,9 +53,7 @@ def _fill_native(
     route: Route, request: InferenceRequest, members: Members, options: dict[str, Any], served: ServedModel
 ) -> None:
     settings = served.settings
-    asked = {name: value for name, value in request.options.items() if value is not None}
-    if merged := options | asked:
-        members["options"] = _raw(merged)
+    _fill_options(request, members, options)
     _fill(members, "keep_alive", _keep_alive(settings.get("keep_alive")))
     if "on_context_overflow" in settings and not route.path.endswith("/embeddings"):
         _fill(members, "truncate", settings["on_context_overflow"] != "error")
@@ -68,6 +66,22 @@ def _fill_native(
         _put_system_first(members, served.system)
     elif not ("raw" in members and read_value(members["raw"])):
         _fill(members, "system", served.system)
+
+
+def _fill_options(request: InferenceRequest, members: Members, options: dict[str, Any]) -> None:
+    """The declared options that a request leaves open. Where it says something else there, the server refuses that."""
+    raw = bytes(members.get("options", _NULL))
+    if raw != _NULL and not raw.startswith(b"{"):
+        return
+    try:
+        asked = _OPTIONS.decode(raw) or {}
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        # Texts with halves of characters, which were made whole when they were read.
+        asked = {name: _raw(value) for name, value in request.options.items()}
+    merged = {name: _raw(value) for name, value in options.items()}
+    merged |= {name: value for name, value in asked.items() if bytes(value) != _NULL}
+    if merged:
+        members["options"] = msgspec.Raw(join_members(merged))
 
 
 def _fill_chat_completion(members: Members, options: dict[str, Any], served: ServedModel) -> None:
@@ -162,6 +176,7 @@ class _Message(msgspec.Struct, gc=False):
 
 
 _MESSAGES: Final = msgspec.json.Decoder(list[_Message])
+_OPTIONS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 
 
 def _raw(value: object) -> msgspec.Raw:

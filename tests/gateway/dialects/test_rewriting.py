@@ -45,6 +45,26 @@ def rewritten(path: str, body: dict[str, Any]) -> dict[str, Any]:
     return sent
 
 
+@pytest.mark.parametrize("value", ["1e400", "0.10", "9007199254740993", '"\\u00e9"', '[ "a" ]'])
+def test_options_of_a_request_keep_their_bytes_beside_the_declared_ones(value: str) -> None:
+    route, body = (
+        post("/api/chat"),
+        b'{"model":"chat_model","messages":[],"options":{"x":%b}}' % value.encode(),
+    )
+    assert b'"x":%b}' % value.encode() in rewrite(route, read_request(route, body), SERVED)
+
+
+def test_halves_of_characters_in_options_become_the_replacement_character() -> None:
+    assert rewritten("/api/chat", {"messages": [USER], "options": {"stop": ["\ud800"]}})["options"][
+        "stop"
+    ] == ["\ufffd"]
+
+
+@pytest.mark.parametrize("options", [[], [1], "x", 5, True])
+def test_options_that_are_none_are_left_for_the_server_to_refuse(options: object) -> None:
+    assert rewritten("/api/chat", {"messages": [USER], "options": options})["options"] == options
+
+
 def test_native_chat_gets_everything_that_is_declared() -> None:
     assert rewritten("/api/chat", {"messages": [USER]}) == {
         "model": "tiny",
