@@ -14,6 +14,7 @@ from namel3ss.providers.local.ollama import (
     OllamaBadResponseError,
     OllamaCapabilityError,
     OllamaContextWindowExceededError,
+    OllamaError,
     OllamaModelNotFoundError,
     OllamaRequestError,
     OllamaServerBusyError,
@@ -41,7 +42,7 @@ from tests.support.scripted_server import (
 )
 
 if TYPE_CHECKING:
-    from namel3ss.providers.local.ollama import OllamaError
+    from collections.abc import Awaitable
 
 ANSWER = lines(*chat_answer("Hel", "lo"))
 BUSY = document({"error": "server busy, please try again.  maximum pending requests exceeded"}, 503)
@@ -314,6 +315,42 @@ async def test_refused_client_is_told_why(server, connect, ask, status, body, wo
     assert "sesame" not in str(failure)
     assert len(server.requests) == 1
     assert server.requests[0].header("host") == f"127.0.0.1:{server.port}"
+
+
+KEY = "sk-verysecret1"
+
+
+@pytest.mark.fault(21)
+@pytest.mark.security(25)
+@pytest.mark.parametrize(
+    "script",
+    [
+        document({"error": f"bad key {KEY}"}, 401),
+        document(f"<html>you sent {KEY}</html>".encode(), 502, {"Content-Type": "text/html"}),
+        document(f"<html>you sent {KEY}</html>".encode(), 200, {"Content-Type": "text/html"}),
+        [Send(f"HTTP/1.1 {KEY} is wrong\r\n\r\n".encode()), Close()],
+        lines(chat_line("Hel"), {"error": f"{KEY} is wrong"}),
+        lines(f"{KEY}\n".encode()),
+    ],
+    ids=["refusal", "proxy", "page", "no http", "error line", "nonsense"],
+)
+async def test_key_that_a_server_repeats_is_in_no_error(server, connect, script):
+    server.on("/api/chat", script).on("/api/tags", script).on("/api/version", script).on("/api/pull", script)
+    provider = connect(server, api_key=KEY)
+
+    said = [str(await provider.health_check())]
+    for wire in ("stream", "plain"):
+        said += [repr(await failed(provider.generate("Hi", wire=wire)))]
+    for look in (provider.list_models(), provider.pull_model("other")):
+        said += [repr(await failed(look))]
+
+    assert not [text for text in said if KEY in text]
+
+
+async def failed(call: Awaitable[object]) -> tuple[str, str]:
+    with pytest.raises(OllamaError) as raised:
+        await call
+    return str(raised.value), repr(raised.value)
 
 
 def deep(levels: int) -> bytes:

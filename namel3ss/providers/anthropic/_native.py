@@ -17,7 +17,8 @@ from namel3ss.providers.anthropic._wire import KNOWN_EVENTS
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from namel3ss.providers.anthropic._errors import AnthropicError
+    from namel3ss.providers.remote_errors import RemoteError
+
 
 __all__ = ["AnthropicConnection"]
 
@@ -139,7 +140,7 @@ class AnthropicConnection:
         except (ValueError, RecursionError) as problem:
             raise self._bad(data, model) from problem
 
-    def _bad(self, data: bytes, model: str | None) -> AnthropicError:
+    def _bad(self, data: bytes, model: str | None) -> RemoteError:
         return self._exchange.http.bad_response(
             "The answer holds an event that is not the API's", data, model=model
         )

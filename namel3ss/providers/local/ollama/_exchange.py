@@ -97,14 +97,14 @@ class Exchange:
         )
 
     async def explained(self, error: OllamaError, call: Call) -> OllamaError:
-        """The same error; one about the context window or a silent server with what can be learnt of it."""
+        """The same error without secrets; one about the context window or a silent server with what can be learnt of it."""
         if isinstance(error, OllamaContextWindowExceededError):
             return await self.windows.explain(error, call)
+        host = self.attempts.host_at(error.base_url)
         if isinstance(error, OllamaFirstTokenTimeoutError):
-            host = self.attempts.host_at(error.base_url)
             own = sum(stream.model == call.model for stream in self.running)
             await explain_silence(error, host.models, call.model, own_requests=own)
-        return error
+        return host.http.without_secrets(error)
 
     # -- looking at the answer ----------------------------------------------------------------------------------
 

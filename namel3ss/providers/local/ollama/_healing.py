@@ -124,11 +124,13 @@ async def heal(
         silence.model_state = await _state(models, model)
         raise silence from error
     if not _is_complete(answer):
-        raise OllamaBadResponseError(
-            f"Model '{model}' was unloaded, and its first answer is not complete: {quote(answer)}",
-            model=model,
-            base_url=http.base_url,
-            suggestion="Look at the server's log.",
+        raise http.without_secrets(
+            OllamaBadResponseError(
+                f"Model '{model}' was unloaded, and its first answer is not complete: {quote(answer)}",
+                model=model,
+                base_url=http.base_url,
+                suggestion="Look at the server's log.",
+            )
         )
 
 

@@ -45,17 +45,19 @@ async def fetch_version(http: OllamaHttp, *, timeout_s: float = PROBE_TIMEOUT_S)
     try:
         version = msgspec.json.decode(body, type=_Version).version
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _not_ollama(body, http.base_url) from error
+        raise _not_ollama(body, http) from error
     if not version:
-        raise _not_ollama(body, http.base_url)
+        raise _not_ollama(body, http)
     return version
 
 
-def _not_ollama(body: bytes, base_url: str) -> OllamaBadResponseError:
-    return OllamaBadResponseError(
-        f"What answers there is not Ollama: it gives no version, but {quote(body)}",
-        base_url=base_url,
-        suggestion="Check the address; another program, or a proxy, may be using this port.",
+def _not_ollama(body: bytes, http: OllamaHttp) -> OllamaBadResponseError:
+    return http.without_secrets(
+        OllamaBadResponseError(
+            f"What answers there is not Ollama: it gives no version, but {quote(body)}",
+            base_url=http.base_url,
+            suggestion="Check the address; another program, or a proxy, may be using this port.",
+        )
     )
 
 

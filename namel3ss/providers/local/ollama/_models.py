@@ -22,7 +22,6 @@ from namel3ss.providers.local.ollama._errors import (
 from namel3ss.providers.local.ollama._http import OllamaHttp
 from namel3ss.providers.local.ollama._names import find_model, model_key, name_problem, nearest_models
 from namel3ss.providers.local.ollama._pull import PullPolicy, give_back, pull
-from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -293,19 +292,15 @@ class OllamaModelManager:
         try:
             document = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise OllamaBadResponseError(
-                f"The answer is not JSON ({error}): {quote(body)}",
-                base_url=self.base_url,
-                suggestion="Is this address really an Ollama server? A proxy before it may have answered instead.",
-            ) from error
+            raise self._http.bad_response(f"The answer is not JSON ({error})", body, model=None) from error
         return self._convert(document, shape, body)
 
     def _convert(self, document: object, shape: type[Shape], body: bytes) -> Shape:
         try:
             return msgspec.convert(document, shape)
         except msgspec.ValidationError as error:
-            raise OllamaBadResponseError(
-                f"The answer is not Ollama's: {error}. It begins {quote(body)}", base_url=self.base_url
+            raise self._http.bad_response(
+                f"The answer is not Ollama's ({error})", body, model=None
             ) from error
 
 

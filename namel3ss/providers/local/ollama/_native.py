@@ -13,14 +13,12 @@ import msgspec
 from namel3ss.errors import UsageError
 from namel3ss.providers.local.ollama._address import resolve_address
 from namel3ss.providers.local.ollama._errors import (
-    OllamaBadResponseError,
     OllamaError,
     OllamaStreamInterruptedError,
 )
 from namel3ss.providers.local.ollama._http import OllamaHttp
 from namel3ss.providers.local.ollama._refusals import error_from_text, text_of_error
 from namel3ss.providers.local.ollama._requests import OPTION_NAMES
-from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -137,14 +135,13 @@ class OllamaConnection:
         try:
             piece = msgspec.json.decode(data, type=NativeBody)
         except (ValueError, RecursionError) as problem:
-            raise OllamaBadResponseError(
-                f"The answer is not an object of Ollama's: {quote(data)}",
-                model=model,
-                base_url=self.base_url,
-                suggestion="Is this the address of an Ollama server? A proxy before it may have answered instead.",
+            raise self._http.bad_response(
+                "The answer is not an object of Ollama's", data, model=model
             ) from problem
         if (error := piece.get("error")) is not None:
-            raise error_from_text(text_of_error(error), status=None, model=model, base_url=self.base_url)
+            raise self._http.without_secrets(
+                error_from_text(text_of_error(error), status=None, model=model, base_url=self.base_url)
+            )
         return piece
 
     def _interrupted(self, model: str | None) -> OllamaError:

@@ -25,7 +25,6 @@ import msgspec
 
 from namel3ss.providers.addresses import server_of
 from namel3ss.providers.local.ollama._errors import (
-    OllamaBadResponseError,
     OllamaError,
     OllamaModelPullError,
     OllamaPullStalledError,
@@ -36,7 +35,6 @@ from namel3ss.providers.local.ollama._errors import (
 from namel3ss.providers.local.ollama._pull_progress import PullProgress, PullTracker
 from namel3ss.providers.local.ollama._refusals import error_from_text, text_of_error
 from namel3ss.providers.local.ollama._single_flight import SingleFlight
-from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -53,6 +51,7 @@ logger = logging.getLogger(__name__)
 # How often a limit looks at its clock, so that a clock which is not the loop's own is noticed in time.
 _LOOK_EVERY_S = 0.25
 _LOG_EVERY_FRACTION = 0.1
+_NO_REPORT = "The answer to a pull is not Ollama's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +244,7 @@ async def _attempt(this: _Pull) -> None:
         ):
             async for batch in this.lines:
                 for line in batch:
-                    if _take(line, this, http.base_url):
+                    if _take(line, this, http):
                         return
     except TimeoutError as error:
         if isinstance(error, OllamaError):
@@ -263,17 +262,19 @@ async def _attempt(this: _Pull) -> None:
     )
 
 
-def _take(line: bytes, this: _Pull, base_url: str) -> bool:
+def _take(line: bytes, this: _Pull, http: OllamaHttp) -> bool:
     """Handle one line; whether it is the last."""
     try:
         report = msgspec.json.decode(line)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _not_a_report(line, this, base_url) from error
+        raise http.bad_response(_NO_REPORT, line, model=this.model) from error
     if not isinstance(report, dict):
-        raise _not_a_report(line, this, base_url)
+        raise http.bad_response(_NO_REPORT, line, model=this.model)
     if "error" in report:
         text = text_of_error(report["error"])
-        raise error_from_text(text, status=None, model=this.model, base_url=base_url)
+        raise http.without_secrets(
+            error_from_text(text, status=None, model=this.model, base_url=http.base_url)
+        )
     status, digest = report.get("status"), report.get("digest")
     progress = this.tracker.feed(
         status if isinstance(status, str) else "",
@@ -292,15 +293,6 @@ def _take(line: bytes, this: _Pull, base_url: str) -> bool:
 def _count(value: object) -> int | None:
     """A number of bytes; what is none (a float, a text, a negative number) counts as not sent."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _not_a_report(line: bytes, this: _Pull, base_url: str) -> OllamaBadResponseError:
-    return OllamaBadResponseError(
-        f"The answer to a pull is not Ollama's: {quote(line)}",
-        model=this.model,
-        base_url=base_url,
-        suggestion="A proxy before the server may have answered instead.",
-    )
 
 
 def _nothing_moved(this: _Pull) -> str:

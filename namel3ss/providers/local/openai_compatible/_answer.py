@@ -23,7 +23,6 @@ from namel3ss.providers.local.openai_compatible._wire import (
     text_of_parts,
     usage_of,
 )
-from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +78,9 @@ class Answer:
         chunk = self._decode(data)
         if chunk.error is not None or chunk.object == "error":
             error = self._http.refusal_in(data, model=self._asked_model)
-            raise error or self._bad("The server reports an error", data)
+            raise error or self._http.bad_response(
+                "The server reports an error", data, model=self._asked_model
+            )
         if self._first.id is None:
             self._first = chunk
         if chunk.usage is not None:
@@ -101,7 +102,9 @@ class Answer:
     def end(self) -> None:
         """A whole answer has been taken: there is no event that says so."""
         if self.finish_reason is None and not self.chunks and not self._calls:
-            raise self._bad("The answer holds no choice of the model's", b"")
+            raise self._http.bad_response(
+                "The answer holds no choice of the model's", b"", model=self._asked_model
+            )
         self._finish()
 
     def _take_delta(self, choice: Choice) -> ProviderChunk | None:
@@ -182,15 +185,9 @@ class Answer:
             try:
                 return decode_leniently(data, Chunk)
             except (ValueError, RecursionError):
-                raise self._bad("The answer holds an event that is not of this protocol", data) from problem
-
-    def _bad(self, what: str, data: bytes) -> OpenAICompatibleError:
-        return OpenAICompatibleBadResponseError(
-            f"{what}: {quote(self._http.without_secrets(data))}",
-            model=self._asked_model,
-            base_url=self._http.base_url,
-            suggestion="Is this the address of such a server? A proxy before it may have answered instead.",
-        )
+                raise self._http.bad_response(
+                    "The answer holds an event that is not of this protocol", data, model=self._asked_model
+                ) from problem
 
     # -- the end ------------------------------------------------------------------------------------------------
 
