@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from namel3ss.observability.capture import ContentCapture, content_capture
 from namel3ss.observability.content import (
@@ -16,6 +18,7 @@ from namel3ss.observability.content import (
     structured,
 )
 from namel3ss.observability.metrics import register_metric_listener, unregister_metric_listener
+from namel3ss.observability.telemetry import Telemetry
 from tests.observability.receivers import Listener, MemorySdk, chat
 
 if TYPE_CHECKING:
@@ -58,6 +61,16 @@ def test_content_is_recorded_where_the_switch_says_and_nowhere_else(sdk: MemoryS
     assert wanted is (capture.on_span or capture.on_event)
     assert (CANARY in sdk.spans()[0].to_json()) is capture.on_span
     assert [CANARY in event.to_json() for event in sdk.events()] == ([True] if capture.on_event else [])
+
+
+def test_content_of_a_span_that_nobody_records_is_not_asked_for() -> None:
+    telemetry = Telemetry(
+        tracer_provider=TracerProvider(ALWAYS_OFF, shutdown_on_exit=False),
+        capture=ContentCapture.SPAN_ONLY,
+        environ={},
+    )
+
+    assert not chat(telemetry).wants_content
 
 
 def test_by_default_prompts_are_in_no_signal_and_in_no_log(

@@ -63,6 +63,21 @@ def test_a_consumer_slower_than_the_server_adds_nothing_when_the_server_says_how
     assert total(sdk.metrics()[DURATION]) == pytest.approx(5.0)
 
 
+def test_an_answer_that_lay_there_came_no_earlier_than_the_read_before_it_took_all_there_was(
+    sdk: MemorySdk,
+) -> None:
+    clock = Clock()
+
+    observation = five_seconds_of_reads(clock, sdk.telemetry, consumer_s=0.4)
+    last_but_one = clock.now
+    clock.advance(2.0)
+    observation.reading()
+    observation.received(1)
+    observation.finish()
+
+    assert total(sdk.metrics()[DURATION]) == pytest.approx(last_but_one - 100.0)
+
+
 def test_time_the_consumer_spends_after_the_last_read_is_its_own(sdk: MemorySdk) -> None:
     clock = Clock()
     observation = five_seconds_of_reads(clock, sdk.telemetry)

@@ -143,6 +143,17 @@ def test_the_scope_has_our_name_version_and_schema(sdk: MemorySdk) -> None:
         assert span.instrumentation_scope.schema_url == SCHEMA_URL
 
 
+def test_embeddings_are_no_inference(sdk: MemorySdk) -> None:
+    embedding = start_request(
+        operation="embeddings", provider="ollama", model="m", telemetry=sdk.telemetry, clock=Clock()
+    )
+    embedding.finish(usage=Usage(prompt_tokens=5))
+
+    emitted = set(sdk.metrics())
+    assert "gen_ai.client.operation.duration" in emitted
+    assert not [name for name in emitted if "inference" in name]
+
+
 def test_a_client_publishes_nothing_under_the_names_of_model_servers(sdk: MemorySdk) -> None:
     do_everything(sdk.telemetry)
 
@@ -177,7 +188,12 @@ def test_the_profile_is_the_setting_else_ours_else_the_standard_variable_else_cl
 def test_an_unknown_profile_in_the_environment_is_logged_and_classic_is_used(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    telemetry = Telemetry(environ={"NAMEL3SS_TELEMETRY_PROFILE": "genai-2031"})
+    telemetry = Telemetry(
+        environ={
+            "NAMEL3SS_TELEMETRY_PROFILE": "genai-2031",
+            "OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_latest_experimental",
+        }
+    )
 
     assert telemetry.profiles == ("classic",)
     assert "NAMEL3SS_TELEMETRY_PROFILE" in caplog.text

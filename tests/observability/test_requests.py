@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from namel3ss.observability.cardinality import model_clamp
+from namel3ss.observability.metrics import register_metric_listener, unregister_metric_listener
 from namel3ss.observability.requests import start_request
 from namel3ss.observability.telemetry import Telemetry
 from tests.observability.receivers import (
@@ -83,8 +84,10 @@ def test_impossible_numbers_of_a_server_are_left_out(sdk: MemorySdk, listener: L
     assert (
         not {"namel3ss.ollama.load.duration", "namel3ss.ollama.eval.duration", "ollama.tokens.prompt"} & names
     )
-    assert "ollama.throughput.tokens_per_second" not in listener.values()
+    assert not {"ollama.throughput.tokens_per_second", "ollama.tokens.prompt"} & set(listener.values())
     assert listener.values()["ollama.tokens.completion"] == 5
+    told = set(sdk.spans()[0].attributes or {})
+    assert not {"namel3ss.ollama.load.duration", "gen_ai.usage.input_tokens"} & told
 
 
 def test_tokens_per_second_are_the_servers_count_over_its_own_clock(listener: Listener) -> None:
@@ -138,6 +141,12 @@ def test_the_error_type_comes_from_a_closed_list(sdk: MemorySdk, error: BaseExce
     assert span.status.status_code is StatusCode.ERROR
     assert span.events == ()
     assert [point["error.type"] for point in attributes(sdk.metrics()[DURATION])] == [expected]
+
+
+def test_a_word_outside_the_closed_list_is_other_whoever_says_it(sdk: MemorySdk) -> None:
+    chat(sdk.telemetry).fail("something with a secret")
+
+    assert dict(sdk.spans()[0].attributes or {})["error.type"] == "_OTHER"
 
 
 def test_a_request_that_went_well_has_no_error_type_and_no_status(sdk: MemorySdk, listener: Listener) -> None:
@@ -278,6 +287,42 @@ def test_parameters_of_a_wrong_type_are_left_out_of_the_span(sdk: MemorySdk) -> 
     ]
 
 
+def test_parameters_have_the_types_of_the_conventions(sdk: MemorySdk) -> None:
+    observation = start_request(
+        operation="chat",
+        provider="ollama",
+        model="m",
+        parameters={"temperature": 1, "seed": 7.0, "stop": "END"},
+        telemetry=sdk.telemetry,
+    )
+    observation.finish()
+
+    told = dict(sdk.spans()[0].attributes or {})
+    assert (told["gen_ai.request.temperature"], told["gen_ai.request.seed"]) == (1.0, 7)
+    assert isinstance(told["gen_ai.request.temperature"], float)
+    assert isinstance(told["gen_ai.request.seed"], int)
+    assert told["gen_ai.request.stop_sequences"] == ("END",)
+
+
+def test_an_answer_at_once_has_no_time_to_its_first_chunk(sdk: MemorySdk) -> None:
+    finished_chat(sdk.telemetry, stream=False)
+
+    assert "gen_ai.response.time_to_first_chunk" not in (sdk.spans()[0].attributes or {})
+
+
+def test_the_span_is_current_while_its_metrics_are_told(sdk: MemorySdk) -> None:
+    current: list[int] = []
+
+    def listen(name: str, values: dict[str, float], labels: dict[str, str]) -> None:
+        current.append(get_current_span().get_span_context().span_id)
+
+    register_metric_listener(listen)
+    finished_chat(sdk.telemetry)
+    unregister_metric_listener(listen)
+
+    assert set(current) == {sdk.spans()[0].context.span_id}
+
+
 def test_the_span_is_current_only_inside_activate(sdk: MemorySdk) -> None:
     observation = chat(sdk.telemetry)
     outside = get_current_span()
@@ -320,6 +365,10 @@ def test_the_model_of_a_request_is_clamped_in_metrics_and_named_in_the_span(sdk:
         "llama3:8b",
     }
     assert {str(point["model"]) for point in attributes(sdk.metrics()["ollama.tokens.total"])} == {
+        "_other",
+        "llama3:8b",
+    }
+    assert {str(point["gen_ai.response.model"]) for point in attributes(sdk.metrics()[DURATION])} == {
         "_other",
         "llama3:8b",
     }
@@ -380,6 +429,16 @@ def test_a_clamp_that_fails_disturbs_no_request(caplog: pytest.LogCaptureFixture
 
     assert "could not record a request" in caplog.text
     assert len(sdk.spans()) == 1
+
+
+def test_an_interrupt_inside_telemetry_is_not_swallowed(sdk: MemorySdk) -> None:
+    def interrupted(model: str) -> str:
+        raise KeyboardInterrupt
+
+    telemetry = Telemetry(meter_provider=sdk.meter_provider, clamp_model=interrupted, environ={})
+
+    with pytest.raises(KeyboardInterrupt):
+        finished_chat(telemetry)
 
 
 def test_observing_loads_no_opentelemetry_while_nobody_uses_it() -> None:
