@@ -179,6 +179,39 @@ def test_tokens_say_what_a_word_is() -> None:
     assert ("answer", "variable") in found
 
 
+def test_a_template_leaves_all_but_its_text_and_its_names_to_the_grammar() -> None:
+    _, document = opened(
+        "prompt ask {\n"
+        "    model: chat\n"
+        '    input: { text: str, mood: "good" | "bad", many: list[str] }\n'
+        "    output: { label: str }\n"
+        "    template: |\n"
+        "        {# only a remark on text #}\n"
+        "        {% if mood == 'good' %}Say {{ text | upper }}!{% endif %}\n"
+        "}\n"
+    )
+
+    found = decoded(document, coloring.semantic_tokens(document))
+
+    assert found[found.index(("template", "property")) + 1 :] == [
+        ("mood", "variable"),
+        ("Say ", "string"),
+        ("text", "variable"),
+        ("!", "string"),
+    ]
+    assert [word for word, kind in found if kind == "type"] == ["str", '"good" | "bad"', "list[str]", "str"]
+
+
+def test_inputs_of_a_step_are_texts_and_no_types() -> None:
+    _, document = opened(PROGRAM)
+
+    found = decoded(document, coloring.semantic_tokens(document))
+
+    assert [word for word, kind in found if kind == "type"] == ["str", "str"]
+    assert ("More of ", "string") not in found
+    assert ('"More of ', "string") in found
+
+
 def test_tokens_of_a_text_with_emoji_count_the_clients_units() -> None:
     _, document = opened('ai model a {\n    description: "😀 b"  # 😀\n    provider: ollama\n}\n')
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -30,7 +31,7 @@ from namel3ss.language_server.names import names_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from namel3ss.language import Source, Value
+    from namel3ss.language import Pair, Source, Value
     from namel3ss.language.pieces import Piece
     from namel3ss.language_server.documents import Document
 
@@ -41,6 +42,9 @@ _TYPES: Final = (
 )  # fmt: skip
 _MODIFIERS: Final = ("declaration",)
 LEGEND: Final = types.SemanticTokensLegend(list(_TYPES), list(_MODIFIERS))
+# In a tag only the names of the program are ours to colour: the editor's own grammar knows Jinja's words.
+_TAG: Final = re.compile(r"\{\{.*?(?:\}\}|\Z)|\{%.*?(?:%\}|\Z)|\{#.*?(?:#\}|\Z)", re.DOTALL)
+_TYPED: Final = frozenset(["input", "output"])
 _OF_NAMES: Final = {
     "ai model": "class",
     "prompt": "function",
@@ -140,47 +144,61 @@ def _all_words(piece: Piece) -> Iterator[_Word]:
             yield from _value_words(item.path, named.keys())
         elif isinstance(item, Declaration):
             yield _Word(*item.keyword, "keyword")
-            uses = sorted(uses_in(item, source), key=lambda use: use.span)
-            texts = [use.span for use in uses]
-            yield from (_Word(*span, "variable") for span in texts)
-            for word in _block_words(item.block, named.keys()):
-                yield from _split(word, texts)
+            yield from (_Word(*use.span, "variable") for use in uses_in(item, source))
+            for word in _declaration_words(item, named.keys()):
+                yield from _outside_of_tags(word, source.text) if word.type == "string" else (word,)
 
 
-def _split(word: _Word, inside: list[Span]) -> Iterator[_Word]:
-    """A text without the words of templates in it."""
+def _outside_of_tags(word: _Word, text: str) -> Iterator[_Word]:
+    """A text without the tags of templates in it, and without the line of the bar that announces it."""
     start = word.start
-    if word.type == "string":
-        for span in inside:
-            if start <= span.start and span.end <= word.end:
-                if start < span.start:
-                    yield word._replace(start=start, end=span.start)
-                start = span.end
-    if start < word.end:
+    if text.startswith("|", start):
+        start = text.find("\n", start, word.end) + 1 or word.end
+    for tag in _TAG.finditer(text, word.start, word.end):
+        if text[start : tag.start()].strip():
+            yield word._replace(start=start, end=tag.start())
+        start = tag.end()
+    if text[start : word.end].strip():
         yield word._replace(start=start)
 
 
-def _block_words(block: Block, named: Collection[int]) -> Iterator[_Word]:
+def _declaration_words(declaration: Declaration, named: Collection[int]) -> Iterator[_Word]:
+    for entry in declaration.block.entries:
+        if isinstance(entry, Step):
+            yield from _step_words(entry, named)
+        else:
+            yield from _pair_words(entry, named, is_typed=entry.key.text in _TYPED)
+
+
+def _step_words(step: Step, named: Collection[int]) -> Iterator[_Word]:
+    yield _Word(*step.keyword, "keyword")
+    yield _Word(*step.name.span, "function", True)
+    yield from _block_words(step.block, named)
+
+
+def _pair_words(pair: Pair, named: Collection[int], *, is_typed: bool) -> Iterator[_Word]:
+    yield _Word(*pair.key.span, "property")
+    if pair.value is not None:
+        yield from _value_words(pair.value, named, is_typed=is_typed)
+
+
+def _block_words(block: Block, named: Collection[int], *, is_typed: bool = False) -> Iterator[_Word]:
     for entry in block.entries:
         if isinstance(entry, Step):
-            yield _Word(*entry.keyword, "keyword")
-            yield _Word(*entry.name.span, "function", True)
-            yield from _block_words(entry.block, named)
+            yield from _step_words(entry, named)
         else:
-            yield _Word(*entry.key.span, "property")
-            if entry.value is not None:
-                yield from _value_words(entry.value, named)
+            yield from _pair_words(entry, named, is_typed=is_typed)
 
 
-def _value_words(value: Value, named: Collection[int]) -> Iterator[_Word]:
+def _value_words(value: Value, named: Collection[int], *, is_typed: bool = False) -> Iterator[_Word]:
     if value.span.start in named or value.span.start + 1 in named:
         return
     match value:
         case Block():
-            yield from _block_words(value, named)
+            yield from _block_words(value, named, is_typed=is_typed)
         case List():
             for item in value.items:
-                yield from _value_words(item, named)
+                yield from _value_words(item, named, is_typed=is_typed)
         case Number():
             yield _Word(*value.span, "number")
         case Boolean() | Null():
@@ -188,6 +206,8 @@ def _value_words(value: Value, named: Collection[int]) -> Iterator[_Word]:
         case EnvReference():
             yield _Word(*value.name.span, "variable")
         case TypeForm():
+            yield _Word(*value.span, "type")
+        case BareWord() if is_typed:
             yield _Word(*value.span, "type")
         case String() | BlockText() | BareWord():
             yield _Word(*value.span, "string")
