@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.exchange import DEPARTURE
 from namel3ss.gateway.serving.chunks import ChunkLines, behind_head
+from namel3ss.gateway.serving.old_clients import without_chunks
 from namel3ss.gateway.serving.outlet import Outlet
 from namel3ss.gateway.serving.refusals import plain_answer, refuse_all
 
@@ -302,6 +303,8 @@ class Connection(HttpToolsProtocol):
         if self._found_no_room and len(self.connections) > self._room.limits.connections:
             cycle.keep_alive = False
             app = _BUSY
+        if cycle.scope["http_version"] == "1.0":
+            app = without_chunks(app, cycle)
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:

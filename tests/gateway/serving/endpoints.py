@@ -27,7 +27,10 @@ PATIENCE_S = 10.0
 
 
 class Application:
-    """Answers with what it was told; `/hold` first waits until `released`, `/endless` fills the client's buffers."""
+    """Answers with what it was told; `/hold` first waits until `released`, `/endless` fills the client's buffers.
+
+    `/pieces` gives an answer whose length it does not say.
+    """
 
     def __init__(self) -> None:
         self.calls: list[MutableMapping[str, Any]] = []
@@ -52,6 +55,9 @@ class Application:
             return
         if scope["path"] == "/endless":
             await self._fill(send, receive)
+            return
+        if scope["path"] == "/pieces":
+            await self._answer_in_pieces(send)
             return
         await self._answer(send, b"%d bytes" % len(body))
 
@@ -86,6 +92,11 @@ class Application:
             await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
             await asyncio.sleep(0)
         self.left.set()
+
+    async def _answer_in_pieces(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for piece in (b"one ", b"two", b""):
+            await send({"type": "http.response.body", "body": piece, "more_body": bool(piece)})
 
     async def _answer(self, send: Send, body: bytes) -> None:
         length = (b"content-length", str(len(body)).encode())

@@ -183,6 +183,25 @@ def test_a_connection_serves_one_request_after_the_other(server: RunningEndpoint
             assert b"3 bytes" in read_answer(connection)
 
 
+def test_an_answer_without_a_length_has_chunks_for_those_who_know_them_alone(server: RunningEndpoint) -> None:
+    old = server.exchange(b"GET /pieces HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n")
+    new = server.exchange(b"GET /pieces HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+    head, _, body = old.partition(b"\r\n\r\n")
+    assert (b"transfer-encoding" in head, body) == (False, b"one two")
+    assert new.endswith(b"\r\n\r\n4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n")
+
+
+def test_an_answer_with_a_length_is_the_same_for_old_clients(server: RunningEndpoint) -> None:
+    answers = [
+        server.exchange(b"%b /a HTTP/1.0\r\nHost: x\r\n\r\n" % method).partition(b"\r\n\r\n")
+        for method in (b"GET", b"HEAD")
+    ]
+
+    assert [body for _, _, body in answers] == [b"0 bytes", b""]
+    assert all(b"content-length: 7" in head for head, _, _ in answers)
+
+
 def test_answers_say_the_date_and_nothing_of_the_server(server: RunningEndpoint) -> None:
     with server.connect() as connection:
         connection.sendall(GET)
