@@ -128,7 +128,7 @@ REFUSALS: list[tuple[list[object], type[OllamaError], str | None, str]] = [
         [MANIFEST, {"error": 'pull model manifest: Get "https://r/v2": dial tcp: lookup r: no such host'}],
         OllamaModelPullError,
         "manifest",
-        "no such host",
+        "check its network connection",
     ),
     (
         [MANIFEST, {"error": 'pull model manifest: Get "https://r/v2": dial tcp: connect: connection refused'}],

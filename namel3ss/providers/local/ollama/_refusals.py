@@ -147,6 +147,14 @@ _TABLE: tuple[tuple[re.Pattern[str], _Maker], ...] = tuple(
             ),
         ),
         (
+            r"pull model manifest: .*(?:dial tcp|no such host|connection refused|i/o timeout|TLS handshake)",
+            _says(
+                OllamaModelPullError,
+                "The model '{model}' could not be pulled: {text}",
+                "The server could not reach its registry: check its network connection, and HTTPS_PROXY where it needs one.",
+            ),
+        ),
+        (
             r"pull model manifest|max retries exceeded|digest mismatch, file must be downloaded again",
             _says(
                 OllamaModelPullError,

@@ -35,7 +35,7 @@ from namel3ss.providers.settings import Advice, Limit, Seconds, setting
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SENT_FIELDS", "SERVERS_OWN", "OpenAICompatibleConfig", "address_setting"]
+__all__ = ["SENT_FIELDS", "SERVERS_OWN", "OpenAICompatibleConfig", "address_setting", "started_with"]
 
 SERVERS_OWN: Final = "the server's own"
 _MODELS_OWN: Final = "the model's own"
@@ -75,6 +75,11 @@ def address_setting(kind: Kind) -> Any:
         placeholder=kind.default_url,
         synonyms=("url", "api_base", "endpoint", "server_url"),
     )
+
+
+def started_with(default: Any = None, *, placeholder: str = SERVERS_OWN, **about: Any) -> Any:
+    """A field that tells how the server was started, or its model set up there: checked, and never sent."""
+    return setting(default, place="deployment_config", is_movable=True, placeholder=placeholder, **about)
 
 
 class OpenAICompatibleConfig(RemoteConfig):

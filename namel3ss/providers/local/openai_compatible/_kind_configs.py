@@ -11,6 +11,7 @@ from namel3ss.providers.local.openai_compatible._config import (
     SERVERS_OWN,
     OpenAICompatibleConfig,
     address_setting,
+    started_with,
 )
 from namel3ss.providers.local.openai_compatible._kinds import GENERIC, LOCAL_AI, OPENAI, VLLM, Kind
 from namel3ss.providers.local.openai_compatible._setting_rules import JsonMap
@@ -135,72 +136,45 @@ class VllmConfig(StartedVllm):
         synonyms=("template_kwargs",),
     )
 
-    # How the server was started: checked, not sent
-    gpu_memory_utilization: float | None = setting(
+    gpu_memory_utilization: float | None = started_with(
         doc="The share of each GPU's memory that the server takes.",
-        place="deployment_config",
-        is_movable=True,
-        placeholder=SERVERS_OWN,
         gt=0,
         le=1,
     )
-    tensor_parallel_size: int | None = setting(
+    tensor_parallel_size: int | None = started_with(
         doc="How many GPUs share each layer of the model.",
-        place="deployment_config",
-        is_movable=True,
         unit="GPUs",
-        placeholder=SERVERS_OWN,
         synonyms=("tensor_parallel", "num_gpus"),
         ge=1,
         le=1024,
     )
-    pipeline_parallel_size: int | None = setting(
+    pipeline_parallel_size: int | None = started_with(
         doc="How many groups of GPUs have some of the layers each.",
-        place="deployment_config",
-        is_movable=True,
-        placeholder=SERVERS_OWN,
         ge=1,
         le=1024,
     )
-    max_model_len: int | None = setting(
+    max_model_len: int | None = started_with(
         doc="The context window that the server was started with: prompt and answer together.",
-        place="deployment_config",
-        is_movable=True,
         unit="tokens",
-        placeholder=SERVERS_OWN,
         synonyms=("num_ctx", "context_size", "context_length", "context_window", "max_context_length"),
         ge=1,
         le=LARGEST_INT,
     )
-    max_num_seqs: int | None = setting(
+    max_num_seqs: int | None = started_with(
         doc="How many requests the server works on at the same time.",
-        place="deployment_config",
-        is_movable=True,
-        placeholder=SERVERS_OWN,
         ge=1,
         le=LARGEST_INT,
     )
-    dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] | None = setting(
+    dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] | None = started_with(
         doc="The type of the model's numbers.",
-        place="deployment_config",
-        is_movable=True,
-        placeholder=SERVERS_OWN,
         synonyms=("torch_dtype", "precision"),
     )
-    quantization: str | None = setting(
+    quantization: str | None = started_with(
         doc="How the model's numbers were made smaller, by vLLM's word for it, such as awq or fp8.",
-        place="deployment_config",
-        is_movable=True,
         form="a word such as awq, gptq or fp8",
-        placeholder=SERVERS_OWN,
         pattern=r"^[A-Za-z0-9_.-]{1,60}$",
     )
-    enforce_eager: bool | None = setting(
-        doc="Whether the server runs the model without CUDA graphs.",
-        place="deployment_config",
-        is_movable=True,
-        placeholder=SERVERS_OWN,
-    )
+    enforce_eager: bool | None = started_with(doc="Whether the server runs the model without CUDA graphs.")
 
     @field_validator("structured_outputs")
     @classmethod
@@ -240,56 +214,35 @@ class LocalAIConfig(StartedLocalAI):
         le=10,
     )
 
-    # How the model was set up on the server: checked, not sent
-    backend: str | None = setting(
+    backend: str | None = started_with(
         doc="Which of LocalAI's backends runs the model.",
-        place="deployment_config",
-        is_movable=True,
         form="a word such as llama-cpp",
-        placeholder=SERVERS_OWN,
         pattern=r"^[A-Za-z0-9_.:/-]{1,100}$",
     )
-    f16: bool | None = setting(
-        doc="Whether the model is computed with 16-bit numbers.",
-        place="deployment_config",
-        is_movable=True,
-        placeholder=SERVERS_OWN,
-    )
-    threads: int | None = setting(
+    f16: bool | None = started_with(doc="Whether the model is computed with 16-bit numbers.")
+    threads: int | None = started_with(
         doc="How many CPU threads the model uses.",
-        place="deployment_config",
-        is_movable=True,
         unit="threads",
-        placeholder=SERVERS_OWN,
         synonyms=("num_thread", "num_threads"),
         ge=1,
         le=4096,
     )
-    context_size: int | None = setting(
+    context_size: int | None = started_with(
         doc="The context window that the model was set up with: prompt and answer together.",
-        place="deployment_config",
-        is_movable=True,
         unit="tokens",
-        placeholder=SERVERS_OWN,
         synonyms=("num_ctx", "max_model_len", "context_window", "n_ctx"),
         ge=1,
         le=LARGEST_INT,
     )
-    gpu_layers: int | None = setting(
+    gpu_layers: int | None = started_with(
         doc="How many layers of the model run on the GPU: not how many GPUs. 0 means none.",
-        place="deployment_config",
-        is_movable=True,
         unit="layers",
-        placeholder=SERVERS_OWN,
         synonyms=("num_gpu", "n_gpu_layers"),
         ge=0,
         le=LARGEST_INT,
     )
-    mmap: bool | None = setting(
+    mmap: bool | None = started_with(
         doc="Whether the model's file is mapped into memory instead of read.",
-        place="deployment_config",
-        is_movable=True,
-        placeholder=SERVERS_OWN,
         synonyms=("use_mmap",),
     )
 

@@ -11,7 +11,11 @@ from pydantic import ValidationInfo, field_validator
 
 from namel3ss.errors import UsageError
 from namel3ss.providers.addresses import Address, ip_address, join_url, parse_url
-from namel3ss.providers.local.openai_compatible._config import SERVERS_OWN, OpenAICompatibleConfig
+from namel3ss.providers.local.openai_compatible._config import (
+    SERVERS_OWN,
+    OpenAICompatibleConfig,
+    started_with,
+)
 from namel3ss.providers.local.openai_compatible._setting_rules import JsonMap
 from namel3ss.providers.setting_rules import LARGEST_INT
 from namel3ss.providers.settings import Advice, setting
@@ -25,27 +29,21 @@ __all__ = ["StartedLocalAI", "StartedServer", "StartedVllm"]
 class StartedServer(OpenAICompatibleConfig):
     """What vLLM and LocalAI share."""
 
-    host: str | None = setting(
+    host: str | None = started_with(
         doc="The server's host, where base_url is not given.",
         form="the name or address of a host",
-        place="deployment_config",
-        is_movable=True,
         placeholder="127.0.0.1",
         synonyms=("hostname", "server"),
         min_length=1,
     )
-    port: int | None = setting(
+    port: int | None = started_with(
         doc="The server's port, where base_url is not given.",
-        place="deployment_config",
-        is_movable=True,
         placeholder="the usual one",
         ge=1,
         le=65535,
     )
-    auto_start_server: bool | None = setting(
+    auto_start_server: bool | None = started_with(
         doc="Accepted for files written for other tools: namel3ss starts no server of this kind, and warns of true.",
-        place="deployment_config",
-        is_movable=True,
         placeholder="false",
     )
 
@@ -86,80 +84,39 @@ class StartedServer(OpenAICompatibleConfig):
 class StartedVllm(StartedServer):
     """What guides for vLLM write besides the options of the engine."""
 
-    swap_space: float | None = setting(
+    swap_space: float | None = started_with(
         doc="How much of the computer's memory each GPU may use besides its own.",
-        place="deployment_config",
-        is_movable=True,
         unit="GiB",
-        placeholder=SERVERS_OWN,
         ge=0,
         le=65536,
     )
-    api_key_required: bool | None = setting(
-        doc="Whether the server asks for a key. The key itself is api_key.",
-        place="deployment_config",
-        is_movable=True,
-        placeholder=SERVERS_OWN,
+    api_key_required: bool | None = started_with(
+        doc="Whether the server asks for a key. The key itself is api_key."
     )
-    allowed_origins: list[str] | None = setting(
+    allowed_origins: list[str] | None = started_with(
         doc="The web pages that the server answers, by their origins.",
         form="a list of origins such as http://localhost:3000",
-        place="deployment_config",
-        is_movable=True,
-        placeholder=SERVERS_OWN,
     )
 
 
 class StartedLocalAI(StartedServer):
     """What guides for LocalAI write besides the options of the model."""
 
-    mlock: bool | None = setting(
-        doc="Whether the model is kept from being swapped out.",
-        place="deployment_config",
-        is_movable=True,
-        placeholder=SERVERS_OWN,
-    )
-    batch_size: int | None = setting(
+    mlock: bool | None = started_with(doc="Whether the model is kept from being swapped out.")
+    batch_size: int | None = started_with(
         doc="How many tokens of a prompt are read at once.",
-        place="deployment_config",
-        is_movable=True,
         unit="tokens",
-        placeholder=SERVERS_OWN,
         synonyms=("num_batch",),
         ge=1,
         le=LARGEST_INT,
     )
-    gpu: bool | None = setting(
-        doc="Whether the server was given a GPU.",
-        place="deployment_config",
-        is_movable=True,
-        placeholder=SERVERS_OWN,
-    )
-    use_docker: bool | None = setting(
-        doc="Whether the server runs in a container.",
-        place="deployment_config",
-        is_movable=True,
-        placeholder=SERVERS_OWN,
-    )
-    container_name: str | None = setting(
-        doc="The container's name.", place="deployment_config", is_movable=True, placeholder=SERVERS_OWN
-    )
-    image: str | None = setting(
-        doc="The container's image.", place="deployment_config", is_movable=True, placeholder=SERVERS_OWN
-    )
-    models_path: str | None = setting(
-        doc="The folder of the server's models.",
-        place="deployment_config",
-        is_movable=True,
-        placeholder=SERVERS_OWN,
-    )
-    env: JsonMap = setting(
-        {},
-        doc="The environment that the server was started with.",
-        form="a map of texts",
-        place="deployment_config",
-        is_movable=True,
-        placeholder=SERVERS_OWN,
+    gpu: bool | None = started_with(doc="Whether the server was given a GPU.")
+    use_docker: bool | None = started_with(doc="Whether the server runs in a container.")
+    container_name: str | None = started_with(doc="The container's name.")
+    image: str | None = started_with(doc="The container's image.")
+    models_path: str | None = started_with(doc="The folder of the server's models.")
+    env: JsonMap = started_with(
+        {}, doc="The environment that the server was started with.", form="a map of texts"
     )
     context_length: int | None = setting(
         doc="context_size by the name that guides use. Instead of context_size.",
