@@ -114,6 +114,10 @@ class Machine:
                         continue
                     if kind == "WORD" and self.angle and text[end - 1] == ">":
                         kind, end = self._word_before_angle(state, start, end)
+                        if kind is None:
+                            at = self._recover(recovery, at)
+                            state = states[-1]
+                            continue
                     elif kind == "TIGHT_KEY" and not self._begins_entry(at, start):
                         at = self._recover(recovery, at)
                         kind, state = None, states[-1]
@@ -160,15 +164,16 @@ class Machine:
             return self.at
         return at
 
-    def _word_before_angle(self, state: int, start: int, end: int) -> tuple[str, int]:
-        """Inside ``< … >`` a word never ends in ``>``: what it was without it, or that closer itself."""
+    def _word_before_angle(self, state: int, start: int, end: int) -> tuple[str | None, int]:
+        """Inside ``< … >`` a word never ends in ``>``: what it was without it, or that closer itself.
+
+        None where the rest is a key, which no word can be.
+        """
         word_end = start + len(self.text[start:end].rstrip(">"))
         if word_end == start:
             return "GREATER", start + 1
         found = self.matchers[state](self.text, start, word_end)
-        kind = None if found is None else found.lastgroup
-        assert kind is not None, "a shorter word is still a word"
-        return kind, word_end
+        return (None if found is None else found.lastgroup), word_end
 
     def _begins_entry(self, at: int, start: int) -> bool:
         """Whether a key without a blank behind its colon may stand here: first on its line, or after `{` or a comma."""

@@ -54,6 +54,7 @@ def test_any_row_of_pieces_parses_with_every_place_inside_the_text(text: str) ->
 
 @FUZZING
 @given(pieces)
+@example(" a: b:>")
 def test_any_row_of_pieces_inside_a_declaration_parses(text: str) -> None:
     check_everything_that_always_holds("ai model m {\n" + text)
     check_everything_that_always_holds("ai model m <" + text + "\n>")
