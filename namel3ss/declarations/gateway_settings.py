@@ -297,7 +297,14 @@ class GatewaySettings(ProviderConfig):
         doc="How long beyond the usual time a model may be silent before it counts as hanging.",
     )
     store_prompts: bool = setting(
-        False, doc="Whether prompts and answers are stored: not available yet, they never are."
+        False,
+        doc="Whether the database also gets what was asked and answered, for administrators to read.",
+    )
+    prompts_kept: Seconds = setting(
+        30 * 86_400.0,
+        form=_DURATION,
+        doc="How long stored prompts and answers are kept. Without store_prompts there are none.",
+        placeholder="720h",
     )
     shutdown_grace: Seconds = setting(
         30.0, form=_DURATION, doc="How long running answers may take to end when the gateway is stopped."

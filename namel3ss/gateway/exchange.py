@@ -143,6 +143,17 @@ class Exchange:
                 # A server that repeats the end of the body would have us spin.
                 await asyncio.sleep(0)
 
+    def overhear(self, hear: Callable[[bytes], None]) -> None:
+        """Have every piece of the answer's body be heard as it is sent."""
+        send = self._send
+
+        async def send_and_tell(message: Message) -> None:
+            if body := message.get("body"):
+                hear(body)
+            await send(message)
+
+        self._send = send_and_tell
+
     async def start(self, status: int, headers: Headers) -> None:
         self.started = True
         self.status = status

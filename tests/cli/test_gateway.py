@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sqlite3
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -239,3 +241,38 @@ def test_usage_of_nobody_is_nothing(team: Path) -> None:
         "usage": [],
     }
     assert "Nothing was used" in gateway(team, "usage").stderr
+
+
+def test_stored_prompts_are_listed_and_deleted(team: Path) -> None:
+    gateway(team, "user", "create", "alice")
+    database = team.parent / ".namel3ss" / "gateway.db"
+    columns = "at, expires_at, request_id, user_name, key_id, class_name, model, route, status, prompt, answer, is_cut"
+    values = (
+        time.time(),
+        time.time() + 60,
+        "r1",
+        "alice",
+        "k1",
+        "chat",
+        "tiny",
+        "/api/chat",
+        200,
+        "user: Why?",
+    )
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(
+            f"INSERT INTO transcripts ({columns}) VALUES ({', '.join('?' * 12)})",
+            (*values, "So\x1b[31m.", False),
+        )
+        connection.commit()
+
+    shown = gateway(team, "transcript", "list", "--user", "alice")
+    (listed,) = document(team, "transcript", "list")
+    refused = gateway(team, "transcript", "delete")
+    deleted = document(team, "transcript", "delete", "alice")
+
+    assert "user: Why?\nSo\N{REPLACEMENT CHARACTER}[31m.\n" in shown.stdout
+    assert (listed["user"], listed["status"], listed["prompt"]) == ("alice", 200, "user: Why?")
+    assert refused.code == 2
+    assert deleted == {"deleted": 1}
+    assert gateway(team, "transcript", "list").stdout == ""

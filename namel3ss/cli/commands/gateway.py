@@ -9,6 +9,7 @@ import click
 
 from namel3ss.cli.gateway_keys import keys
 from namel3ss.cli.gateway_store import StoreWork, on_store
+from namel3ss.cli.gateway_transcripts import transcripts
 from namel3ss.cli.gateway_users import users
 from namel3ss.cli.gateway_values import DAY
 from namel3ss.cli.gateway_whitelist import whitelist
@@ -35,6 +36,7 @@ def command() -> None:
 command.add_command(keys)
 command.add_command(users)
 command.add_command(whitelist)
+command.add_command(transcripts)
 
 
 @command.command("usage")

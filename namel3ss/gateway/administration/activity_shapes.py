@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeAlias
 
+import msgspec
 from msgspec import Meta
 
 from namel3ss.gateway.administration.shapes import Given, Name, Taken
@@ -18,11 +19,15 @@ __all__ = [
     "Configuration",
     "ConfigurationValue",
     "CreateServer",
+    "Deleted",
     "Overview",
     "QueueEntry",
     "QueueView",
     "ServerList",
     "ServerView",
+    "TranscriptPage",
+    "TranscriptQuery",
+    "TranscriptView",
     "UsageQuery",
     "UsageRow",
     "UsageView",
@@ -168,6 +173,46 @@ class AuditPage(Given):
     """Newest first."""
 
     entries: list[AuditEntryView]
+
+
+class TranscriptQuery(Taken):
+    """Newest first; `before` is the id of the last of the page before."""
+
+    user: Annotated[str, Meta(max_length=64)] | None = None
+    before: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class TranscriptView(Given):
+    """One request and its answer, as text. `is_cut`: there was more of one of them."""
+
+    id: int
+    at: float
+    expires_at: float
+    """When it will be deleted."""
+    request_id: str
+    user: str
+    key: str
+    class_name: str = msgspec.field(name="class")
+    model: str
+    route: str
+    status: int
+    prompt: str
+    answer: str
+    is_cut: bool
+
+
+class TranscriptPage(Given):
+    """`is_storing`: the file says that more are stored."""
+
+    is_storing: bool
+    transcripts: list[TranscriptView]
+
+
+class Deleted(Given):
+    """How many there were."""
+
+    deleted: int
 
 
 class ConfigurationValue(Given):

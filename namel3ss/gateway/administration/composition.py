@@ -19,6 +19,7 @@ from namel3ss.gateway.administration.panel_sessions import PanelSessions
 from namel3ss.gateway.administration.reports import ReportOperations
 from namel3ss.gateway.administration.roster import Roster
 from namel3ss.gateway.administration.servers import ServerOperations
+from namel3ss.gateway.administration.transcripts import TranscriptOperations
 from namel3ss.gateway.administration.users import UserOperations
 from namel3ss.gateway.administration.whitelist import WhitelistOperations
 from namel3ss.gateway.front.credentials import Credentials
@@ -82,6 +83,7 @@ class Administration:
             UserOperations(administration, classes, time.time),
             WhitelistOperations(administration),
             ReportOperations(books, audit),
+            TranscriptOperations(plan, administration.transcripts),
             ConfigurationOperations(plan, configuration),
         )
         metrics.add_gauges(

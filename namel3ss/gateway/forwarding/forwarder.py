@@ -11,6 +11,7 @@ from namel3ss.gateway.forwarding.caching import AnswerCache
 from namel3ss.gateway.forwarding.delivery import Delivery
 from namel3ss.gateway.forwarding.job import Job
 from namel3ss.gateway.forwarding.limits import ForwardingLimits
+from namel3ss.gateway.forwarding.overhearing import Overhearing
 from namel3ss.gateway.forwarding.simple_chat import called_by, simple_chat
 from namel3ss.gateway.forwarding.watching import Watch
 from namel3ss.gateway.principal import Scope
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from namel3ss.gateway.dialects import InferenceRequest
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.forwarding.fallback import Fallback
+    from namel3ss.gateway.forwarding.overhearing import Transcripts
     from namel3ss.gateway.forwarding.parts import Figures, Ledger
     from namel3ss.gateway.live import LiveRequests
     from namel3ss.gateway.plan import GatewayPlan
@@ -37,7 +39,8 @@ __all__ = ["Forwarder"]
 class Forwarder:
     """Lives as long as the gateway, on one event loop. Calling it handles one exchange.
 
-    It opens nothing and closes nothing: the scheduler, the servers and the books are their owners'.
+    It opens nothing and closes nothing: the scheduler, the servers and the books are their owners'. With `transcripts` it
+    keeps what was asked and answered there.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Forwarder:
         *,
         limits: ForwardingLimits | None = None,
         fallback: Fallback | None = None,
+        transcripts: Transcripts | None = None,
     ) -> None:
         self.plan = plan
         self.authority = authority
@@ -67,6 +71,7 @@ class Forwarder:
         self.budget = RetryBudget(clock=self.now)
         self.metrics = metrics
         self._fallback = fallback
+        self._transcripts = transcripts
         kept = plan.settings.cache
         self.cache = None if kept is None else AnswerCache(kept, books, metrics)
 
@@ -79,15 +84,34 @@ class Forwarder:
         body = await exchange.read_body(self.plan.settings.limits.body)
         self.budget.request_made()
         job = self.job_of(exchange, body)
+        if self._transcripts is not None:
+            await self._answer_overheard(self._transcripts, exchange, job, body, arrived_at)
+        elif self.cache is not None or self._fallback is not None:
+            await self._answer(exchange, job, arrived_at)
+        else:
+            # The usual way without a step more than it needs: thousands may wait on it.
+            await Delivery(self, exchange, job, arrived_at).run()
+
+    async def _answer_overheard(
+        self, transcripts: Transcripts, exchange: Exchange, job: Job, body: bytes, arrived_at: float
+    ) -> None:
+        heard, status = Overhearing(exchange, job, body), None
+        try:
+            await self._answer(exchange, job, arrived_at)
+        except Refusal as refusal:
+            status = refusal.status
+            raise
+        finally:
+            transcripts.keep(heard.end(status))
+
+    async def _answer(self, exchange: Exchange, job: Job, arrived_at: float) -> None:
+        """From memory, or by a server."""
         cache = self.cache
         key = cache.key_of(exchange, job, self.backends.digest(job.model)) if cache is not None else None
         if cache is not None and key is not None:
             await cache.answer(exchange, job, key, lambda to: self._deliver(to, job, arrived_at))
-        elif self._fallback is not None:
-            await self._deliver(exchange, job, arrived_at)
         else:
-            # The usual way without a step more than it needs: thousands may wait on it.
-            await Delivery(self, exchange, job, arrived_at).run()
+            await self._deliver(exchange, job, arrived_at)
 
     async def _deliver(self, exchange: Exchange, job: Job, arrived_at: float) -> bool:
         """Answer a request. True: the answer is a server's, and whole."""

@@ -11,7 +11,7 @@ from namel3ss.gateway.management.health import Health
 from namel3ss.gateway.management.known_models import KnownModels
 from namel3ss.gateway.management.model_views import ModelViews, cloud_status
 from namel3ss.gateway.management.pull_views import PullViews
-from namel3ss.gateway.management.pulls import Events, Pulls
+from namel3ss.gateway.management.pulls import Events, PullLog, Pulls
 from namel3ss.gateway.management.updates import Updates
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Management:
         scheduler: Scheduler,
         *,
         audit: AuditLog,
+        pull_log: PullLog,
         events: Counted,
         is_stopping: Callable[[], bool],
         pull_policy: PullPolicy | None = None,
@@ -62,7 +63,7 @@ class Management:
         self._fleet = fleet
         self._events = events
         self._known = KnownModels(plan, authority, fleet)
-        self._pulls = Pulls(fleet, scheduler, events, policy=pull_policy)
+        self._pulls = Pulls(fleet, scheduler, events, pull_log, policy=pull_policy)
         self._updates = Updates(plan, self._known, self._pulls, audit)
         self._rooms = (
             Health(fleet, is_stopping),
@@ -76,6 +77,7 @@ class Management:
     async def __aenter__(self) -> Self:
         self._stack.push_async_callback(self._known.aclose)
         self._stack.push_async_callback(self._pulls.aclose)
+        await self._pulls.recall()
         await self._stack.enter_async_context(self._updates)
         return self
 
@@ -83,7 +85,8 @@ class Management:
         await self._stack.aclose()
 
     def pull_declared(self, server: str, models: Iterable[str]) -> None:
-        """Have a server get models that the file wants it to have, in the background."""
+        """Have a server get models that the file wants it to have, and what a restart interrupted, in the background."""
+        self._pulls.resume(server)
         for model in models:
             self._pulls.start([server], model, user="")
 

@@ -33,6 +33,8 @@ class PullState(enum.StrEnum):
 
     WAITING = "waiting"
     """Others are pulled first."""
+    INTERRUPTED = "interrupted"
+    """The gateway was restarted; it goes on when the server is up."""
     PULLING = "pulling"
     DONE = "done"
     FAILED = "failed"

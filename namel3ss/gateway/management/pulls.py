@@ -2,7 +2,8 @@
 
 A job waits its turn in a lane of the queue, so that pulls neither crowd out each other nor any request for an answer. It is
 a task of the gateway's own, which ends when the model is there, when the pull fails for good, or when an operator
-stops it. What has ended is remembered for a while.
+stops it. What has ended is remembered for a while; what had not when the gateway ended goes on with the next, under the
+same id, when its server is up.
 """
 
 from __future__ import annotations
@@ -12,23 +13,24 @@ import logging
 import math
 import secrets
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.management.pull_jobs import PullJob, PullState, refusal_of_pull
+from namel3ss.gateway.store.records import StoredPull
 from namel3ss.providers.local.ollama import OllamaError, OllamaModelManager, PullPolicy, model_key
 from namel3ss.scheduling.errors import SchedulingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from namel3ss.gateway.management.fleet import Fleet
     from namel3ss.gateway.metrics.families import EventName
     from namel3ss.scheduling import Scheduler
 
-__all__ = ["LANES", "Events", "Pulls"]
+__all__ = ["LANES", "Events", "PullLog", "Pulls"]
 
 _LANE: Final = "pulls"
 LANES: Final[Mapping[str, int]] = MappingProxyType({_LANE: 2})
@@ -43,8 +45,20 @@ class Events(Protocol):
     def event(self, name: EventName, **labels: str) -> None: ...
 
 
+class PullLog(Protocol):
+    """Where jobs are kept that have not ended."""
+
+    async def add(self, pull: StoredPull) -> None: ...
+
+    async def remove(self, pull_id: str) -> None: ...
+
+    async def all(self) -> Sequence[StoredPull]: ...
+
+
 class Pulls:
     """All jobs. `aclose` stops those under way; what a server has downloaded by then it keeps.
+
+    Those that people asked for are in `log` until they end; what the gateway pulls by itself it would begin again anyway.
 
     Of those that have ended the last ones are `remembered`, for `remembered_s`.
     """
@@ -54,6 +68,7 @@ class Pulls:
         fleet: Fleet,
         scheduler: Scheduler,
         events: Events,
+        log: PullLog,
         *,
         policy: PullPolicy | None = None,
         remembered: int = 100,
@@ -63,6 +78,7 @@ class Pulls:
         self._fleet = fleet
         self._scheduler = scheduler
         self._events = events
+        self._log = log
         self._policy = policy
         self._remembered = remembered
         self._remembered_s = remembered_s
@@ -74,6 +90,26 @@ class Pulls:
     def start(self, servers: Iterable[str], model: str, *, user: str) -> list[PullJob]:
         """A job for each server: the one that is under way there for this model, or a new one."""
         return [self._start(server, model, user) for server in servers]
+
+    async def recall(self) -> None:
+        """Know again what an earlier process did not end. `resume` goes on with it."""
+        with _logged("Pulls from before the restart are not known"):
+            for stored in await self._log.all():
+                job = PullJob(
+                    id=stored.id,
+                    server=stored.server,
+                    model=stored.model,
+                    user=stored.user,
+                    started_at=stored.started_at,
+                    state=PullState.INTERRUPTED,
+                )
+                self._jobs[job.id] = self._under_way[_place(job)] = job
+
+    def resume(self, server: str) -> None:
+        """Go on with what was interrupted: the server is up."""
+        for job in list(self._under_way.values()):
+            if job.server == server and job.state is PullState.INTERRUPTED:
+                self._begin(job)
 
     def all(self) -> list[PullJob]:
         """The jobs that are under way or remembered, the latest first."""
@@ -98,6 +134,10 @@ class Pulls:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+        elif job.state is PullState.INTERRUPTED:
+            self._under_way.pop(_place(job), None)
+            job.end(PullState.STOPPED, self._clock())
+        await self._end_in_log(job)
 
     async def aclose(self) -> None:
         """Stop everything. Idempotent."""
@@ -108,21 +148,26 @@ class Pulls:
             await asyncio.wait(tasks)
 
     def _start(self, server: str, model: str, user: str) -> PullJob:
-        place = (server, model_key(model))
-        under_way = self._under_way.get(place)
+        under_way = self._under_way.get((server, model_key(model)))
         if under_way is not None:
+            if under_way.state is PullState.INTERRUPTED:
+                self._begin(under_way)
             return under_way
         self._forget()
         job = PullJob(
             id=secrets.token_hex(8), server=server, model=model, user=user, started_at=self._clock()
         )
-        self._jobs[job.id] = self._under_way[place] = job
-        task = self._tasks[job.id] = asyncio.create_task(self._run(job))
-        task.add_done_callback(lambda _: self._ended(job, place))
+        self._jobs[job.id] = self._under_way[_place(job)] = job
+        self._begin(job)
         return job
 
-    def _ended(self, job: PullJob, place: tuple[str, str]) -> None:
-        del self._under_way[place]
+    def _begin(self, job: PullJob) -> None:
+        job.state = PullState.WAITING
+        task = self._tasks[job.id] = asyncio.create_task(self._run(job))
+        task.add_done_callback(lambda _: self._ended(job))
+
+    def _ended(self, job: PullJob) -> None:
+        del self._under_way[_place(job)]
         task = self._tasks.pop(job.id)
         if not job.state.is_end:
             # It was cancelled before it could begin, or failed in a way that only the log can tell.
@@ -133,6 +178,27 @@ class Pulls:
         self._events.event("pull", server=job.server, outcome=job.state.value)
 
     async def _run(self, job: PullJob) -> None:
+        """The job to its end. One that is cancelled stays in the log: whoever stopped it takes it out."""
+        if job.user:
+            with _logged(f"The pull of {job.model} will not survive a restart"):
+                await self._log.add(
+                    StoredPull(
+                        id=job.id,
+                        server=job.server,
+                        model=job.model,
+                        user=job.user,
+                        started_at=job.started_at,
+                    )
+                )
+        await self._do(job)
+        await self._end_in_log(job)
+
+    async def _end_in_log(self, job: PullJob) -> None:
+        if job.user:
+            with _logged(f"The pull of {job.model} will be begun again by a restart"):
+                await self._log.remove(job.id)
+
+    async def _do(self, job: PullJob) -> None:
         try:
             async with self._scheduler.admit(
                 model=job.model, user=job.user, request_id=f"pull-{job.id}", lane=_LANE, max_wait_s=math.inf
@@ -177,6 +243,20 @@ class Pulls:
         for place, job in enumerate(ended):
             if place < too_many or (job.ended_at or 0.0) < latest:
                 del self._jobs[job.id]
+
+
+def _place(job: PullJob) -> tuple[str, str]:
+    """There is one job at a time for each of these."""
+    return job.server, model_key(job.model)
+
+
+@contextmanager
+def _logged(consequence: str) -> Iterator[None]:
+    """A database that does not answer stops no pull."""
+    try:
+        yield
+    except Refusal as refusal:
+        _log.warning("%s: %s", consequence, refusal.message)
 
 
 _INTERNAL: Final = Refusal(Reason.internal, "The pull failed inside the gateway. Its log tells more.")

@@ -81,4 +81,8 @@ def _about_servers(plan: GatewayPlan) -> Iterator[Advice]:
 
 def _about_prompts(plan: GatewayPlan) -> Iterator[Advice]:
     if plan.settings.store_prompts:
-        yield Advice("This version stores no prompts and answers: store_prompts changes nothing.")
+        days = plan.settings.prompts_kept / 86_400
+        yield Advice(
+            f"Prompts and answers are stored for {days:.3g} days, where administrators can read them "
+            "(store_prompts). See that those who ask know it."
+        )

@@ -29,7 +29,9 @@ from namel3ss.gateway.store.books import Books
 from namel3ss.gateway.store.classes import Classes
 from namel3ss.gateway.store.engine import is_sqlite
 from namel3ss.gateway.store.keyring import Keyring
+from namel3ss.gateway.store.pulls import StoredPulls
 from namel3ss.gateway.store.store import Store
+from namel3ss.gateway.store.transcripts import TranscriptWriter
 from namel3ss.scheduling import Policy, Scheduler
 
 if TYPE_CHECKING:
@@ -129,6 +131,7 @@ async def open_gateway(
                 backends,
                 scheduler,
                 audit=Audit(kept.store),
+                pull_log=StoredPulls(kept.store),
                 events=metrics,
                 is_stopping=lambda: course.is_stopping,
             )
@@ -145,8 +148,17 @@ async def open_gateway(
         fallback = open_fallback(plan, os.environ if environ is None else environ)
         if fallback is not None:
             await stack.enter_async_context(fallback)
+        writer = await stack.enter_async_context(TranscriptWriter(kept.store, keep_s=settings.prompts_kept))
         forwarder = Forwarder(
-            plan, authority, scheduler, backends, kept.books, live, metrics, fallback=fallback
+            plan,
+            authority,
+            scheduler,
+            backends,
+            kept.books,
+            live,
+            metrics,
+            fallback=fallback,
+            transcripts=writer if settings.store_prompts else None,
         )
         administration = await stack.enter_async_context(
             Administration(

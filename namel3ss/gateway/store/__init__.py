@@ -15,12 +15,14 @@ from namel3ss.gateway.store.records import (
     KeyGrant,
     NewKey,
     StoredServer,
+    Transcript,
     User,
     WhitelistEntry,
 )
 from namel3ss.gateway.store.sessions import NewSession, Sessions
 from namel3ss.gateway.store.store import Store
 from namel3ss.gateway.store.tallies import Dimension, UsageRow
+from namel3ss.gateway.store.transcripts import Transcripts, TranscriptWriter
 
 __all__ = [
     "Audit",
@@ -39,6 +41,9 @@ __all__ = [
     "Store",
     "StoreError",
     "StoredServer",
+    "Transcript",
+    "TranscriptWriter",
+    "Transcripts",
     "UsageRow",
     "User",
     "WhitelistEntry",

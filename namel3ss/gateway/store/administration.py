@@ -12,6 +12,7 @@ from namel3ss.gateway.store.keys import Keys
 from namel3ss.gateway.store.passwords import Passwords
 from namel3ss.gateway.store.servers import Servers
 from namel3ss.gateway.store.sessions import Sessions
+from namel3ss.gateway.store.transcripts import Transcripts
 from namel3ss.gateway.store.users import Users
 from namel3ss.gateway.store.whitelist import Whitelist
 
@@ -26,7 +27,7 @@ __all__ = ["KeyAdministration"]
 
 
 class KeyAdministration:
-    """The users, keys, sessions, whitelist and servers of one store. What the file of `plan` declares is read-only here.
+    """The users, keys, sessions, whitelist, servers and transcripts of one store. What the file of `plan` declares is read-only here.
 
     `applied` is awaited after each change: the keyring's `refresh`, where one is open. Nothing here asks whether the
     caller may do it.
@@ -49,6 +50,7 @@ class KeyAdministration:
         self.sessions = Sessions(self._acts, passwords)
         self.whitelist = Whitelist.of(self._acts, plan, classes)
         self.servers = Servers(self._acts, plan)
+        self.transcripts = Transcripts(self._acts)
 
     async def make_first_key(self, deliver: Callable[[NewKey], None]) -> bool:
         """See `make_first_key`."""

@@ -90,6 +90,8 @@ def _make_sqlite(url: URL, access: str, patience_s: float) -> Engine:
             "synchronous = FULL",
             "foreign_keys = ON",
             "trusted_schema = OFF",
+            # What was deleted is not to be read from the file.
+            "secure_delete = ON",
         ):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -21,7 +21,9 @@ __all__ = [
     "Key",
     "KeyGrant",
     "NewKey",
+    "StoredPull",
     "StoredServer",
+    "Transcript",
     "User",
     "WhitelistEntry",
     "read_key",
@@ -120,6 +122,37 @@ class StoredServer:
             weight=self.weight,
             shared=self.shared,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPull:
+    """A download that has not ended. The fields mean what they mean in a PullJob."""
+
+    id: str
+    server: str
+    model: str
+    user: str
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """What one caller asked and was answered. Its repr shows neither."""
+
+    id: int
+    at: float
+    expires_at: float
+    request_id: str
+    user_name: str
+    key_id: str
+    class_name: str
+    model: str
+    route: str
+    status: int
+    prompt: str = field(repr=False)
+    answer: str = field(repr=False)
+    is_cut: bool
+    """Whether there was more of one of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,19 @@ from typing import Final
 
 import sqlalchemy as sa
 
-__all__ = ["AUDIT", "KEYS", "METADATA", "SERVERS", "SESSIONS", "STATE", "USAGE", "USERS", "WHITELIST"]
+__all__ = [
+    "AUDIT",
+    "KEYS",
+    "METADATA",
+    "PULLS",
+    "SERVERS",
+    "SESSIONS",
+    "STATE",
+    "TRANSCRIPTS",
+    "USAGE",
+    "USERS",
+    "WHITELIST",
+]
 
 # Constraints are named, because later migrations must be able to name them.
 METADATA: Final = sa.MetaData(
@@ -148,4 +160,38 @@ AUDIT: Final = sa.Table(
     sa.Column("subject", sa.String(512), nullable=False),
     sa.Column("detail", sa.JSON, nullable=False),
     sqlite_autoincrement=True,
+)
+
+# Only where the file says `store_prompts`. `expires_at` is settled when a row is written, so that a later change of the
+# file keeps nothing longer than people were told.
+TRANSCRIPTS: Final = sa.Table(
+    "transcripts",
+    METADATA,
+    sa.Column(
+        "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True
+    ),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False, index=True),
+    sa.Column("request_id", sa.String(128), nullable=False),
+    sa.Column("user_name", sa.String(64), nullable=False, index=True),
+    sa.Column("key_id", sa.String(64), nullable=False),
+    sa.Column("class_name", sa.String(64), nullable=False),
+    sa.Column("model", sa.String(512), nullable=False),
+    sa.Column("route", sa.String(64), nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("prompt", sa.Text, nullable=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("is_cut", sa.Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Those that have not ended: a row goes with the end of its pull.
+PULLS: Final = sa.Table(
+    "pulls",
+    METADATA,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("server", sa.String(255), nullable=False),
+    sa.Column("model", sa.String(512), nullable=False),
+    sa.Column("user_name", sa.String(64), nullable=False),
+    sa.Column("started_at", sa.Double, nullable=False),
 )

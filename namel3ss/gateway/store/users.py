@@ -11,6 +11,7 @@ from namel3ss.gateway.principal import Scope
 from namel3ss.gateway.store.records import User, read_user
 from namel3ss.gateway.store.schema import SESSIONS, USERS
 from namel3ss.gateway.store.texts import check_name, is_name
+from namel3ss.gateway.store.transcripts import delete_transcripts
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -99,11 +100,12 @@ class Users:
         )
 
     async def remove(self, name: str, *, actor: str) -> None:
-        """Forget the user with its keys and sessions. What it used and did stays in the books and the audit log."""
+        """Forget the user with its keys, sessions, stored prompts and answers. What it used and did stays in the books and the audit log."""
 
         def remove(connection: Connection) -> None:
             require_user(connection, name)
             connection.execute(USERS.delete().where(USERS.c.name == name))
+            delete_transcripts(connection, name)
 
         await self._acts.do(remove, actor=actor, action="user.remove", subject=name)
 

@@ -29,6 +29,7 @@ from tests.support.scripted_server import ScriptedServer, document
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
+    from namel3ss.gateway.forwarding.overhearing import Transcripts
     from namel3ss.gateway.usage import Usage, UsageEvent
 
 MODELS = ("tiny", "tiny-embed")
@@ -172,6 +173,7 @@ async def open_gateway(
     policy: Policy | None = None,
     timing: Timing | None = None,
     environ: Mapping[str, str] | None = None,
+    transcripts: Transcripts | None = None,
 ) -> AsyncIterator[Gateway]:
     """A gateway in front of these servers, by their URLs. Scripted ones are taught what Ollama says of itself."""
     urls = [with_models(server).url if isinstance(server, ScriptedServer) else server for server in servers]
@@ -210,6 +212,7 @@ async def open_gateway(
             metrics,
             limits=limits,
             fallback=fallback,
+            transcripts=transcripts,
         )
         inference = (Action.CHAT, Action.GENERATE, Action.EMBED)
         handlers = Handled().handlers() | dict.fromkeys(inference, forwarder)

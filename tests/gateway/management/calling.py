@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 
     from namel3ss.gateway.routes import Action
+    from namel3ss.gateway.store.records import StoredPull
 
     Handlers = Mapping[Action, Callable[[Exchange], Awaitable[None]]]
 
@@ -257,6 +258,22 @@ class Servers:
         )
 
 
+class OpenPullLog:
+    """Keeps pulls as a database does, in the open."""
+
+    def __init__(self) -> None:
+        self.pulls: dict[str, StoredPull] = {}
+
+    async def add(self, pull: StoredPull) -> None:
+        self.pulls[pull.id] = pull
+
+    async def remove(self, pull_id: str) -> None:
+        self.pulls.pop(pull_id, None)
+
+    async def all(self) -> list[StoredPull]:
+        return list(self.pulls.values())
+
+
 class Ledger:
     """Keeps what is noted and counted."""
 
@@ -294,6 +311,7 @@ async def managing(
     lanes: Mapping[str, int] = LANES,
     api_key: str | None = None,
     stall_limit_s: float = 120.0,
+    pull_log: OpenPullLog | None = None,
 ) -> AsyncIterator[Managed]:
     """Everything of management, open, with a queue of its own."""
     plan = plan_of(program)
@@ -307,6 +325,7 @@ async def managing(
             servers,
             scheduler,
             audit=ledger,
+            pull_log=pull_log or OpenPullLog(),
             events=ledger,
             is_stopping=lambda: is_stopping,
             pull_policy=PullPolicy(first_pause_s=0.001, stall_limit_s=stall_limit_s),

@@ -10,8 +10,17 @@ import pytest
 from namel3ss.gateway.errors import Reason
 from namel3ss.gateway.management.pulls import Pulls
 from namel3ss.gateway.principal import Scope
+from namel3ss.gateway.store.records import StoredPull
 from namel3ss.sandbox import SandboxOptions, SandboxServer
-from tests.gateway.management.calling import OPERATOR, call, managing, principal, refused, start_call
+from tests.gateway.management.calling import (
+    OPERATOR,
+    OpenPullLog,
+    call,
+    managing,
+    principal,
+    refused,
+    start_call,
+)
 from tests.support.scripted_server import Gate, Reset, Send, chunk, document, head, line, lines, refusing_url
 
 if TYPE_CHECKING:
@@ -431,7 +440,13 @@ async def test_jobs_that_have_ended_are_remembered_for_a_while_and_not_without_n
     async with managing(ALLOWING, {"gpu1": upstream.url}) as here:
         now = [1000.0]
         pulls = Pulls(
-            here.servers, here.scheduler, here.ledger, remembered=2, remembered_s=60.0, clock=lambda: now[0]
+            here.servers,
+            here.scheduler,
+            here.ledger,
+            OpenPullLog(),
+            remembered=2,
+            remembered_s=60.0,
+            clock=lambda: now[0],
         )
         for number in range(4):
             now[0] += 1
@@ -547,3 +562,45 @@ async def test_one_server_that_fails_makes_the_pull_fail(upstream: ScriptedServe
         ("gpu1", "done"),
         ("gpu2", "failed"),
     ]
+
+
+async def test_a_pull_goes_on_after_a_restart_under_its_own_id(upstream: ScriptedServer):
+    gate, log = Gate(), OpenPullLog()
+    upstream.on("/api/pull", held_pull(gate)).on("/api/tags", listing())
+    async with managing(ALLOWING, {"gpu1": upstream.url}, pull_log=log) as here:
+        leaving = start_call(here.handlers, "POST", "/api/pull", {"model": "llama3:8b"}, by=OPERATOR)
+        await gate.arrived.reached()
+        leaving.leave()
+        await leaving.answered()
+        [before] = (await call(here.handlers, "GET", PULLS, by=OPERATOR)).json["pulls"]
+
+    upstream.on("/api/pull", lines({"status": "success"})).on("/api/tags", listing("llama3:8b"))
+    async with managing(ALLOWING, {"gpu1": upstream.url}, pull_log=log) as here:
+        [known] = (await call(here.handlers, "GET", PULLS, by=OPERATOR)).json["pulls"]
+        here.management.pull_declared("gpu1", [])  # as is done when the server is up
+        again = await call(here.handlers, "POST", MANAGED, {"model": "llama3:8b"}, by=OPERATOR)
+
+    assert (known["id"], known["state"], known["user"]) == (before["id"], "interrupted", "olga")
+    assert [job["id"] for job in again.json["pulls"]] == [before["id"]]
+    assert again.json["success"] is True
+    assert log.pulls == {}
+
+
+async def test_what_was_interrupted_goes_on_when_it_is_asked_for_and_not_when_it_is_stopped(
+    upstream: ScriptedServer,
+):
+    upstream.on("/api/pull", lines({"status": "success"})).on("/api/tags", listing())
+    log = OpenPullLog()
+    for number in (1, 2):
+        await log.add(
+            StoredPull(id=f"p{number}", server="gpu1", model=f"llama3:{number}", user="olga", started_at=1.0)
+        )
+    async with managing(ALLOWING, {"gpu1": upstream.url}, pull_log=log) as here:
+        stopped = await call(here.handlers, "DELETE", f"{PULLS}/p1", by=OPERATOR)
+        asked = await call(here.handlers, "POST", MANAGED, {"model": "llama3:2"}, by=OPERATOR)
+        shown = await call(here.handlers, "GET", f"{PULLS}/p1", by=OPERATOR)
+
+    assert stopped.status < 300
+    assert asked.json["pulls"][0]["id"] == "p2"
+    assert shown.json["state"] == "stopped"
+    assert log.pulls == {}
