@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from namel3ss._version import __version__
+from namel3ss.gateway.kept_back import is_kept_back
 from namel3ss.gateway.server_connection import ServerConnection, reason_of
 from namel3ss.gateway.upstream_answer import UpstreamError
 from namel3ss.providers.transport.failure_kinds import Failure
@@ -51,6 +52,7 @@ class Connections:
         self._tls = ssl.create_default_context() if place.scheme == "https" else None
         self._port = place.port or (443 if self._tls is not None else 80)
         self._prefix = place.path.rstrip("/")
+        self._is_guarded = plan.is_guarded
         self._connect_timeout_s = connect_timeout_s
         self._fixed = _fixed_headers(plan, place.netloc.rpartition("@"))
         self._idle: deque[ServerConnection] = deque()
@@ -132,6 +134,8 @@ class Connections:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout_s):
+                if self._is_guarded:
+                    return await self._connect_guarded(loop)
                 _, connection = await loop.create_connection(
                     lambda: ServerConnection(self), self._host, self._port, ssl=self._tls
                 )
@@ -145,6 +149,31 @@ class Connections:
             kind = Failure.NOTHING_LEFT if error.errno in _NOTHING_LEFT else Failure.REFUSED
             raise self._failure(kind, reason_of(error)) from error
         return connection
+
+    async def _connect_guarded(self, loop: asyncio.AbstractEventLoop) -> ServerConnection:
+        """Resolve, look, and connect to exactly what was looked at: a name may lead elsewhere a moment later."""
+        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(place[0]) for *_, place in found))
+        allowed = [address for address in addresses if not is_kept_back(address)]
+        if not allowed:
+            raise self._failure(
+                Failure.REFUSED, "its name leads to an address that machines keep for themselves"
+            )
+        for address in allowed:
+            try:
+                _, connection = await loop.create_connection(
+                    lambda: ServerConnection(self),
+                    address,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=self._host if self._tls is not None else None,
+                )
+            except OSError:
+                if address == allowed[-1]:
+                    raise
+            else:
+                return connection
+        raise AssertionError("the last address connects or raises")
 
     def _failure(self, kind: Failure, reason: str) -> UpstreamError:
         return UpstreamError(self.name, kind, reason, is_answering=False)

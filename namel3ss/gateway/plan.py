@@ -45,6 +45,8 @@ class BackendPlan:
     """The Ollama names that it is for, where the models name their own servers; None: any."""
     declared_at: str | None = None
     """`file:line:column` of its declaration."""
+    is_guarded: bool = False
+    """Whether no address is connected to that machines keep for themselves, wherever its name may lead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

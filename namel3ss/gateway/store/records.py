@@ -113,7 +113,7 @@ class StoredServer:
 
     @property
     def backend(self) -> BackendPlan:
-        """As the rest of the gateway knows servers: like one of the file, but for the place of its declaration."""
+        """As the rest of the gateway knows servers: like one of the file, but declared nowhere, and guarded."""
         return BackendPlan(
             name=self.name,
             base_url=self.base_url,
@@ -121,6 +121,7 @@ class StoredServer:
             max_loaded_models=self.max_loaded_models,
             weight=self.weight,
             shared=self.shared,
+            is_guarded=True,
         )
 
 

@@ -6,7 +6,6 @@ address that machines keep for themselves.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from namel3ss.gateway.errors import Reason, Refusal
+from namel3ss.gateway.kept_back import is_kept_back
 from namel3ss.gateway.store.holders import read_servers
 from namel3ss.gateway.store.records import StoredServer
 from namel3ss.gateway.store.schema import SERVERS
@@ -35,7 +35,6 @@ _LONGEST_URL: Final = 1024
 _MOST: Final = 1024
 # Where clouds tell a machine its own secrets, under the names that need no address.
 _METADATA_NAMES: Final = ("metadata.google.internal", "metadata", "instance-data")
-_METADATA_V6: Final = ipaddress.ip_address("fd00:ec2::254")
 
 
 class Servers:
@@ -138,7 +137,7 @@ def check_server_url(url: str) -> str:
             f"{url[:80]!r} is not the URL of a server.",
             suggestion="Write scheme, host and port: http://10.0.0.5:11434",
         )
-    if host.rstrip(".") in _METADATA_NAMES or _is_kept_back(host):
+    if host.rstrip(".") in _METADATA_NAMES or _is_address_kept_back(host):
         raise Refusal(
             Reason.invalid,
             f"{host} is an address that machines use among themselves, and no server's.",
@@ -161,25 +160,18 @@ def _host(url: str) -> str | None:
     return parts.hostname
 
 
-def _is_kept_back(host: str) -> bool:
-    address = _address(host)
-    return address is not None and (
-        address.is_link_local or address.is_multicast or address.is_unspecified or address == _METADATA_V6
-    )
+def _is_address_kept_back(host: str) -> bool:
+    """Whether a host is written as such an address, in any of the spellings that a resolver takes for one.
 
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that a host is written as, in any of the spellings that a resolver takes for one."""
+    Where a name leads is looked at with each connection: it may lead elsewhere by then.
+    """
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        return is_kept_back(host)
     except ValueError:
         try:
-            return ipaddress.IPv4Address(socket.inet_aton(host))
+            return is_kept_back(socket.inet_ntoa(socket.inet_aton(host)))
         except OSError:
-            return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+            return False
 
 
 def _require(connection: Connection, name: str) -> StoredServer:

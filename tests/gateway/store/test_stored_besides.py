@@ -100,7 +100,7 @@ async def test_servers_are_used_while_they_are_stored_and_not_disabled(tmp_path:
         assert await servers.list() == (added,)
         assert used(keyring) == [added]
         assert added.backend == BackendPlan(
-            name="gpu2", base_url="http://10.0.0.6:11434", slots=2, weight=2.0
+            name="gpu2", base_url="http://10.0.0.6:11434", slots=2, weight=2.0, is_guarded=True
         )
         await refused(servers.add("gpu2", "http://10.0.0.7", actor=ME), Reason.conflict)
 
