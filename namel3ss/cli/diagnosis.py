@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from namel3ss.cli.exit_codes import ExitCode
+from namel3ss.cli.exposure import how_to_hide
 from namel3ss.cli.formats import format_bytes
 
 if TYPE_CHECKING:
@@ -46,7 +48,10 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """One server. `origin` is the rule that gave the address; `version` is None where nothing usable answered."""
+    """One server. `origin` is the rule that gave the address; `version` is None where nothing usable answered.
+
+    `outside` is an address at which a server of this machine answers others as well.
+    """
 
     url: str
     origin: str
@@ -57,6 +62,7 @@ class ServerFacts:
     models: tuple[ModelFacts, ...] = ()
     failure: str | None = None
     may_start: bool = False
+    outside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +185,9 @@ def _server(server: ServerFacts, facts: Facts) -> Iterator[Finding]:
     if server.version is not None:
         text = f"Ollama {server.version} answers at {address} in {server.response_ms:.0f} ms"
         yield Finding("ok", "server", text)
+        if server.outside is not None:
+            text = f"it also answers at {server.outside}, where other machines may ask it, and it asks nobody for a key"
+            yield Finding("warning", "server", text, how_to_hide(urlsplit(server.url).port))
         yield from _models(server)
     elif server.may_start and server.is_local and facts.program is not None:
         yield Finding(

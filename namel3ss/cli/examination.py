@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import shutil
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from namel3ss._version import __version__
 from namel3ss.cli.diagnosis import DiskFacts, Facts, FileFacts, ModelFacts, ServerFacts, Variable
+from namel3ss.cli.exposure import reached_from_outside
 from namel3ss.cli.model_server import plain_provider
 from namel3ss.declarations import EnvironmentValue, read_program
 from namel3ss.errors import ProgramError, UsageError
@@ -139,6 +141,7 @@ async def _server(provider: OllamaProvider, origin: str, models: tuple[ModelFact
     # The second look measures the server alone; the first also loaded what asking it takes.
     health = await provider.health_check(force=True)
     server = health["server_health"]
+    is_real = server["version"] is not None and origin != "--sandbox"
     return ServerFacts(
         url=provider.base_url,
         origin=origin,
@@ -148,6 +151,7 @@ async def _server(provider: OllamaProvider, origin: str, models: tuple[ModelFact
         installed_count=len(health["available_models"]),
         models=models,
         failure=server.get("error"),
+        outside=await asyncio.to_thread(reached_from_outside, provider.base_url) if is_real else None,
     )
 
 

@@ -128,3 +128,13 @@ def test_missing_program_matters_only_where_a_local_server_does_not_answer() -> 
     assert about(remote, "program") == []
     assert about(replace(HEALTHY, program=None), "program")[0].level == "info"
     assert about(replace(with_server(version=None), program=None), "program")[0].level == "warning"
+
+
+@pytest.mark.security(47)
+def test_server_that_others_can_ask_is_warned_of_with_what_to_do() -> None:
+    found = about(with_server(outside="10.0.0.5:11434"), "server")
+
+    assert [finding.level for finding in found] == ["ok", "warning"]
+    assert "10.0.0.5:11434" in found[1].text
+    assert "OLLAMA_HOST=127.0.0.1:11434" in (found[1].next_step or "")
+    assert verdict(found) is ExitCode.OK

@@ -6,11 +6,13 @@ import contextlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 import click
 
 from namel3ss.cli.ai_files import AI_FILE
 from namel3ss.cli.exit_codes import ExitCode
+from namel3ss.cli.exposure import how_to_hide, reached_from_outside
 from namel3ss.cli.gateway_sandbox import offline_servers
 from namel3ss.cli.gateway_summary import configuration_text
 from namel3ss.cli.gateways import gateway_extra, gateway_option, plan_of
@@ -89,9 +91,11 @@ def command(
     }
     if only_check:
         session.output.line(configuration_text(program, plan, session.environ))
-        _advise(session, plan, granted, has_tls=tls is not None)
-        return ExitCode.OK
     _advise(session, plan, granted, has_tls=tls is not None)
+    if not sandbox:
+        _warn_of_open_servers(session, plan)
+    if only_check:
+        return ExitCode.OK
     with contextlib.suppress(KeyboardInterrupt, Terminated), contextlib.ExitStack() as stack:
         if access_log is not None:
             stack.enter_context(_access_log(session, access_log))
@@ -146,6 +150,16 @@ def _certificate(certificate: Path | None, key: Path | None) -> SSLContext | Non
     from namel3ss.gateway.serving.tls import load_certificate
 
     return load_certificate(certificate, key)
+
+
+def _warn_of_open_servers(session: Session, plan: GatewayPlan) -> None:
+    """Name each server of this machine that others can ask without the gateway, and so without a key."""
+    for backend in plan.backends:
+        if (place := reached_from_outside(backend.base_url)) is not None:
+            session.output.warn(
+                f"The server `{backend.name}` also answers at {place}, where other machines may ask it without the gateway"
+                f" and without a key. {how_to_hide(urlsplit(backend.base_url).port)}"
+            )
 
 
 def _advise(session: Session, plan: GatewayPlan, granted: Collection[str], *, has_tls: bool) -> None:
