@@ -75,6 +75,21 @@ def test_a_listener_registered_twice_hears_once(recorder: Recorder) -> None:
     assert len(recorder.calls) == 1
 
 
+def test_a_method_is_the_same_listener_each_time_it_is_named(recorder: Recorder) -> None:
+    class Owner:
+        def hear(self, name: str, values: dict[str, float], labels: dict[str, str]) -> None:
+            recorder(f"method {name}", values, labels)
+
+    owner = Owner()
+    register_metric_listener(owner.hear)
+    register_metric_listener(owner.hear)
+    record_metric("a", 1)
+    unregister_metric_listener(owner.hear)
+    record_metric("b", 1)
+
+    assert [name for name, _, _ in recorder.calls] == ["a", "method a", "b"]
+
+
 def test_listeners_may_come_and_go_while_many_threads_record(recorder: Recorder) -> None:
     stop = threading.Event()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -455,6 +456,23 @@ def test_observing_loads_no_opentelemetry_while_nobody_uses_it() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("signal", ["TRACER", "METER"])
+def test_an_sdk_that_the_environment_names_is_loaded(signal: str) -> None:
+    code = (
+        "import sys\n"
+        "from namel3ss.observability.requests import start_request\n"
+        "start_request(operation='chat', provider='ollama', model='m').finish()\n"
+        "print('opentelemetry.sdk' in sys.modules)\n"
+    )
+    named = {f"OTEL_PYTHON_{signal}_PROVIDER": f"sdk_{signal.lower()}_provider"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **named}
+    )
+
+    assert done.stdout.strip() == "True"
 
 
 def test_an_sdk_that_the_application_sets_up_later_is_found() -> None:
