@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["MESSAGES", "MessagesRequest", "chat_request", "estimated_tokens"]
 
 _EFFORTS: Final = ("high", "medium", "low", "max")
+# What the server's decoder of a message calls it.
+_MESSAGE: Final = r'struct { Role string "json:\"role\""; Content json.RawMessage "json:\"content\"" }'
 
 
 class _Content:
@@ -77,6 +79,22 @@ class _Tool:
 
 
 @dataclass
+class _ToolChoice:
+    """Checked alone: the server does not follow it."""
+
+    type: str = field(default="", metadata=wire(TEXT))
+    name: str = field(default="", metadata=wire(TEXT))
+    disable_parallel_tool_use: bool = field(default=False, metadata=wire(BOOLEAN))
+
+
+@dataclass
+class _Metadata:
+    """Checked alone."""
+
+    user_id: str = field(default="", metadata=wire(TEXT))
+
+
+@dataclass
 class _Thinking:
     type: str = field(default="", metadata=wire(TEXT))
     budget_tokens: int = field(default=0, metadata=wire(INTEGER))
@@ -99,7 +117,7 @@ class MessagesRequest:
         default_factory=list,
         metadata=wire(
             ListOf(
-                Record(_MessageParam, "MessageParam", "anthropic.MessageParam", transparent=True),
+                Record(_MessageParam, "MessageParam", _MESSAGE, transparent=True),
                 "[]anthropic.MessageParam",
             )
         ),
@@ -113,6 +131,12 @@ class MessagesRequest:
     tools: list[_Tool] = field(
         default_factory=list,
         metadata=wire(ListOf(Record(_Tool, "Tool", "anthropic.Tool"), "[]anthropic.Tool")),
+    )
+    tool_choice: _ToolChoice | None = field(
+        default=None, metadata=wire(Record(_ToolChoice, "ToolChoice", "anthropic.ToolChoice"))
+    )
+    metadata: _Metadata | None = field(
+        default=None, metadata=wire(Record(_Metadata, "Metadata", "anthropic.Metadata"))
     )
     thinking: _Thinking | None = field(
         default=None, metadata=wire(Record(_Thinking, "ThinkingConfig", "anthropic.ThinkingConfig"))

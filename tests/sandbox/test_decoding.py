@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from namel3ss.sandbox.anthropic_requests import MESSAGES
 from namel3ss.sandbox.decoding import BadBase64Error, BadBodyError, decode, decode_base64, parse
 from namel3ss.sandbox.goscan import JsonError, find_fault
 from namel3ss.sandbox.requests import CHAT, GENERATE
@@ -138,6 +139,30 @@ def test_a_text_cut_short_is_refused_or_was_complete(value: object, cut: int) ->
 def test_a_value_of_the_wrong_type_is_named_with_its_field(body: str, message: str) -> None:
     with pytest.raises(BadBodyError) as caught:
         decode(CHAT, body.encode())
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            '{"tool_choice":"auto"}',
+            "json: cannot unmarshal string into Go struct field MessagesRequest.tool_choice of type anthropic.ToolChoice",
+        ),
+        (
+            '{"metadata":{"user_id":5}}',
+            "json: cannot unmarshal number into Go struct field Metadata.metadata.user_id of type string",
+        ),
+        (
+            '{"messages":["x"]}',
+            "json: cannot unmarshal string into Go struct field MessagesRequest.messages of type "
+            r'struct { Role string "json:\"role\""; Content json.RawMessage "json:\"content\"" }',
+        ),
+    ],
+)
+def test_what_anthropics_route_is_sent_is_checked_where_it_changes_nothing(body: str, message: str) -> None:
+    with pytest.raises(BadBodyError) as caught:
+        decode(MESSAGES, body.encode())
     assert str(caught.value) == message
 
 
