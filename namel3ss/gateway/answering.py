@@ -50,6 +50,7 @@ async def send_empty(exchange: Exchange, status: int, content_type: bytes = b"")
 async def start_stream(exchange: Exchange, content_type: bytes) -> None:
     """The head of an answer that comes in pieces, which nothing on the way is to hold back."""
     await exchange.start(200, [(b"content-type", content_type), *_NOT_BUFFERED])
+    await exchange.send_piece(b"")  # a head goes out with the first piece
 
 
 async def stream(exchange: Exchange, content_type: bytes, work: Coroutine[object, object, None]) -> None:

@@ -7,12 +7,13 @@ to the front, which knows the shape of each dialect.
 from __future__ import annotations
 
 import asyncio
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from namel3ss.gateway.errors import Reason, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
     from typing import Any
 
     from namel3ss.gateway.principal import Principal
@@ -32,6 +33,9 @@ DEPARTURE: Final = "namel3ss.departure"
 """In the scope, from a server that can call back: a task for each waiting request would be a sixth of its memory."""
 
 
+_NO_SCOPE: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
 class CallerLeft(ConnectionError):  # noqa: N818 - an end, and nobody's fault
     """The caller was gone before its request was complete. There is nobody to answer."""
 
@@ -40,9 +44,11 @@ class Exchange:
     """Lives as long as its request. `principal`, `route` and `parameters` are set by the front, before any handler.
 
     `headers` are the request's, by lower-case name; of repeated ones the last. `id` is the caller's X-Request-Id, or ours.
+    `scope` is the server's own record of the request, until `settle_down`.
     """
 
     __slots__ = (
+        "_call_on_departure",
         "_receive",
         "_send",
         "answer_headers",
@@ -50,6 +56,7 @@ class Exchange:
         "client",
         "headers",
         "id",
+        "method",
         "parameters",
         "path",
         "principal",
@@ -60,14 +67,16 @@ class Exchange:
     )
 
     def __init__(
-        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, *, request_id: str, client: str
+        self, scope: Mapping[str, Any], receive: Receive, send: Send, *, request_id: str, client: str
     ) -> None:
-        self.scope = scope
+        self.scope: Mapping[str, Any] = scope
+        self._call_on_departure: Callable[[Callable[[], None]], None] | None = scope.get(DEPARTURE)
         self._receive = receive
         self._send = send
         self.id = request_id
         self.client = client
         """The caller's address, a trusted proxy's word taken into account."""
+        self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.principal: Principal | None = None
@@ -85,11 +94,6 @@ class Exchange:
         if self.body_ended:
             return False
         return b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
-
-    @property
-    def method(self) -> str:
-        method: str = self.scope["method"]
-        return method
 
     @property
     def caller(self) -> Principal:
@@ -127,11 +131,14 @@ class Exchange:
 
         False where the server cannot do that: then `wait_for_departure` is the way.
         """
-        register: Callable[[Callable[[], None]], None] | None = self.scope.get(DEPARTURE)
-        if register is None:
+        if self._call_on_departure is None:
             return False
-        register(callback)
+        self._call_on_departure(callback)
         return True
+
+    def settle_down(self) -> None:
+        """Forget the scope, which is larger than all else here: thousands of requests may wait at a time."""
+        self.scope = _NO_SCOPE
 
     async def wait_for_departure(self) -> None:
         """Returns once the caller is gone. Only after the body was read, and by one task at a time."""

@@ -16,6 +16,8 @@ from namel3ss.gateway.forwarding.simple_chat import called_by, simple_chat
 from namel3ss.gateway.forwarding.watching import Watch
 from namel3ss.gateway.principal import Scope
 from namel3ss.gateway.routes import Action
+from namel3ss.observability.gateway_spans import record_gateway_request
+from namel3ss.observability.telemetry import current_telemetry
 from namel3ss.providers.transport.retries import RetryBudget
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ class Forwarder:
         self.now = asyncio.get_running_loop().time
         self.budget = RetryBudget(clock=self.now)
         self.metrics = metrics
+        self.telemetry = current_telemetry()
         self._fallback = fallback
         self._transcripts = transcripts
         kept = plan.settings.cache
@@ -89,7 +92,10 @@ class Forwarder:
         elif self.cache is not None or self._fallback is not None:
             await self._answer(exchange, job, arrived_at)
         else:
-            # The usual way without a step more than it needs: thousands may wait on it.
+            # The usual way, with no step and no byte more than it needs: thousands may wait on it.
+            del body
+            exchange.settle_down()
+            job.settle_down()
             await Delivery(self, exchange, job, arrived_at).run()
 
     async def _answer_overheard(
@@ -174,3 +180,4 @@ class Forwarder:
         """Put a request that has ended on the account."""
         self.books.record(event)
         self.metrics.record(event)
+        record_gateway_request(self.telemetry, event)

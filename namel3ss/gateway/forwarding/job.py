@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+import msgspec
+
 from namel3ss.gateway.dialects import StreamReader, usage_of_body
 from namel3ss.gateway.routes import Action, Dialect
 
@@ -59,6 +61,10 @@ class Job:
     """The longest wait in the queue, where it is not everybody's."""
     leaves_long_queues: bool = False
     """Whether it waits at all where a longer wait is foreseen."""
+
+    def settle_down(self) -> None:
+        """Forget the body as it came, where no other way of answering will read it: what is sent is enough."""
+        self.request = msgspec.structs.replace(self.request, body=b"", members={})
 
     @property
     def model(self) -> str:

@@ -47,6 +47,7 @@ class WaitNews:
     async def begin(self) -> None:
         """Commits the status: whatever goes wrong later comes as an event."""
         await self._exchange.start(200, [(b"content-type", EVENT_STREAM), *STREAM_HEADERS, *self._headers])
+        await self._exchange.send_piece(b"")  # a head goes out with the first piece
         self._telling = asyncio.get_running_loop().create_task(self._tell())
 
     async def end(self) -> None:

@@ -117,6 +117,7 @@ class Front:
             # Nothing behind this line, and no log of the server's, ever sees the key.
             scope["path"], scope["raw_path"] = path, path.encode("latin-1")
         exchange = Exchange(scope, receive, send, request_id=f"{_ids.getrandbits(64):016x}", client="")
+        del scope  # the exchange lets go of it
         self._running.add(exchange)
         began = time.perf_counter()
         try:

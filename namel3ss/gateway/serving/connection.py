@@ -8,39 +8,35 @@ answers.
 
 from __future__ import annotations
 
-import asyncio
 import enum
-import logging
+import sys
 from collections import deque
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.exchange import DEPARTURE
 from namel3ss.gateway.serving.chunks import ChunkLines, behind_head
-from namel3ss.gateway.serving.old_clients import without_chunks
-from namel3ss.gateway.serving.outlet import Outlet
+from namel3ss.gateway.serving.cycle import Cycle, Flow
 from namel3ss.gateway.serving.refusals import plain_answer, refuse_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import asyncio
 
-    from uvicorn._types import ASGI3Application
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-    from namel3ss.gateway.serving.limits import ConnectionLimits
+    from namel3ss.gateway.serving.room import Room
 
-__all__ = ["Connection", "Room"]
-
-# Not uvicorn's, whose warnings of malformed requests anybody could fill a disk with.
-_logger: Final = logging.getLogger("namel3ss.gateway.http")
-_logger.setLevel(logging.ERROR)
+__all__ = ["Connection"]
 
 _CHUNKED: Final = b"transfer-encoding"
 _FRAMING: Final = (b"content-length", _CHUNKED)
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _NOT_HTTP: Final = Refusal(Reason.bad_framing, "The request is not HTTP/1.1 as it is defined.")
 _BUSY: Final = refuse_all(
     Refusal(
@@ -53,25 +49,7 @@ _BUSY: Final = refuse_all(
 
 
 # Of requests that come before the answer to the one before them none is kept, so that one empty queue does for all.
-_NO_PIPELINE: Final[deque[tuple[RequestResponseCycle, ASGI3Application]]] = deque()
-
-
-class Room:
-    """What the connections of one listener share: their limits, and who of them is idle, the longest first."""
-
-    def __init__(self, limits: ConnectionLimits) -> None:
-        self.limits = limits
-        self.idle: dict[Connection, None] = {}
-        self.is_empty = asyncio.Event()
-        self.is_empty.set()
-
-    def make_place(self) -> bool:
-        """Close the connection that has been idle longest; False where none is idle."""
-        for connection in self.idle:
-            del self.idle[connection]
-            connection.transport.close()
-            return True
-        return False
+_NO_PIPELINE: Final[deque[Any]] = deque()
 
 
 class _Stage(enum.Enum):
@@ -91,39 +69,38 @@ class Connection(HttpToolsProtocol):
         "_body_bytes",
         "_body_deadline",
         "_chunks",
-        "_departure",
+        "_cycle",
         "_end_deadline",
         "_found_no_room",
         "_head_bytes",
         "_head_deadline",
         "_head_end",
         "_is_deaf",
-        "_outlet",
+        "_parser",
         "_refused",
         "_room",
-        "_running",
         "_stage",
         "_was_sent_ahead",
+        "way",
     )
 
     def __init__(
         self, room: Room, config: Config, server_state: ServerState, loop: asyncio.AbstractEventLoop
     ) -> None:
         super().__init__(config, server_state, {}, loop)
-        self.logger = _logger
-        # uvicorn's access log would hold the paths, and one form of them holds a key.
-        self.access_log = False
-        self.url = b""
         self.pipeline = _NO_PIPELINE
+        self._parser: httptools.HttpRequestParser | None = self.parser
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does when it has ended
+        self.url = b""
         self._room = room
         self._stage = _Stage.BETWEEN
-        self._running: RequestResponseCycle | None = None
+        self._cycle: Cycle | None = None
+        """Of the request that is not answered yet."""
         self._found_no_room = False
         self._is_deaf = False
         """Whatever else comes is thrown away: the connection ends with the answer that is under way."""
         self._was_sent_ahead = False
         """A request came before the answer to the one before it, and is thrown away."""
-        self._departure: Callable[[], None] | None = None
         self._refused: Refusal | None = None
         self._awaits_body = False
         """The request offered another protocol and has a body, which the parser has not come to."""
@@ -137,37 +114,44 @@ class Connection(HttpToolsProtocol):
         self._end_deadline: asyncio.TimerHandle | None = None
 
     @property
-    def _is_answering(self) -> bool:
-        return self._running is not None and not self._running.response_complete
+    def fixed_headers(self) -> bytes:
+        return self._room.fixed_headers
 
     # -- the transport's calls --------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
-        super().connection_made(transport)
+        self.transport = transport
+        self.way = Flow(transport)
+        local, peer = get_local_addr(transport), get_remote_addr(transport)
+        # Addresses are few and connections many.
+        self.server = None if local is None else self._room.local.setdefault(local, local)
+        self.client = None if peer is None else (sys.intern(peer[0]), peer[1])
+        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        self.connections.add(self)
         self._room.is_empty.clear()
         limits = self._room.limits
-        self._outlet = cast("asyncio.Transport", Outlet(transport, self._close, self.loop))
         self._head_deadline = self.loop.call_later(limits.head_s, self._give_up_on_head)
         if len(self.connections) > limits.connections:
             self._found_no_room = not self._room.make_place()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+        self.connections.discard(self)
+        self._room.wake(self)
+        self.way.resume_writing()
         self._tell_of_departure()
+        self._cycle = None
         for deadline in (self._head_deadline, self._body_deadline, self._end_deadline):
             if deadline is not None:
                 deadline.cancel()
-        self._unset_keepalive_if_required()
-        self._room.idle.pop(self, None)
         if not self.connections:
-            self._room.is_empty.set()
+            self._room.empty()
 
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
             return
         before = self._stage
-        self._unset_keepalive_if_required()
-        self._room.idle.pop(self, None)
+        if before is _Stage.BETWEEN and self._cycle is None:
+            self._room.wake(self)
         self._parse(data)
         if self._chunks is not None:
             self._follow_chunks(data, before)
@@ -182,13 +166,23 @@ class Connection(HttpToolsProtocol):
             self._body_deadline = self.loop.call_later(self._room.limits.body_pace_s, self._look_at_body)
 
     def _parse(self, data: bytes) -> None:
+        parser = self._parser or self._new_parser()
         try:
-            self.parser.feed_data(data)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
             self._decline_upgrade(data[offer.args[0] :])
         except httptools.HttpParserError:
             if not self._is_deaf:
                 self._refuse(self._refused or _NOT_HTTP)
+        if self._stage is _Stage.BETWEEN:
+            # It knows nothing any more, and its callbacks are as large as all else of a connection.
+            self._parser = None
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = self._parser = httptools.HttpRequestParser(self)
+        # What follows a request with `Connection: close` is thrown away, and that request is answered.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     def _follow_chunks(self, data: bytes, before: _Stage) -> None:
         if self._is_deaf and not self._was_sent_ahead:
@@ -205,18 +199,18 @@ class Connection(HttpToolsProtocol):
             self.shutdown()
             return
         framing = [b"%b: %b\r\n" % header for header in self.headers if header[0] in _FRAMING]
-        self.parser = httptools.HttpRequestParser(self)
+        self._parser = None
         self._parse(b"".join([b"POST / HTTP/1.1\r\n", *framing, b"\r\n"]))
         self._awaits_body = False
         self._parse(rest)
 
     def pause_writing(self) -> None:
-        super().pause_writing()
+        self.way.pause_writing()
         if self._end_deadline is None:
             self._end_deadline = self.loop.call_later(self._room.limits.stuck_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        super().resume_writing()
+        self.way.resume_writing()
         if self._end_deadline is not None and not self._is_deaf:
             self._end_deadline.cancel()
             self._end_deadline = None
@@ -226,13 +220,15 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if self._awaits_body:
             return
-        if self._is_answering:
+        if self._cycle is not None:
             # Sent before the answer to the one before. That one is answered and the connection ends; its client may ask
             # again, as HTTP has it. Holding it back would hide from us that the client has left.
             self._was_sent_ahead = True
             self.shutdown()
             raise _StopReading
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._stage = _Stage.HEAD
         self._head_bytes = 0
         self._head_end = b""
@@ -240,7 +236,7 @@ class Connection(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         if not self._awaits_body:
-            super().on_url(url)
+            self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._stage is not _Stage.HEAD:
@@ -253,17 +249,22 @@ class Connection(HttpToolsProtocol):
                     f"The request has more than {self._room.limits.header_count} headers.",
                 )
             )
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._awaits_body:
             return
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        size = len(self.url) + sum([len(name) + len(value) for name, value in self.headers])
         if size > self._room.limits.head_bytes:
             raise self._refusing(self._too_much_head())
         if b"#" in self.url:
             raise self._refusing(Refusal(Reason.bad_framing, "The request's target holds a `#`."))
-        version = self.parser.get_http_version()
+        parser = self._parser
+        assert parser is not None  # it calls this
+        version = parser.get_http_version()
         is_chunked = any(name == _CHUNKED for name, _ in self.headers)
         if version != "1.1" and (version != "1.0" or is_chunked):
             # Before 1.1 there were no chunks: whoever stands between may have seen another end of the body.
@@ -274,18 +275,16 @@ class Connection(HttpToolsProtocol):
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
-        super().on_headers_complete()
-        self.cycle.transport = self._outlet
-        self._departure = None
-        cast("dict[str, object]", self.scope)[DEPARTURE] = self._call_on_departure
+        self._begin_cycle(parser, version)
         # The parser takes what follows for the other protocol, and HTTP/1.1 is all that is spoken here.
-        self._awaits_body = self.parser.should_upgrade() and any(
+        self._awaits_body = parser.should_upgrade() and any(
             name in _FRAMING and value.strip(b"0") for name, value in self.headers
         )
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
-        super().on_body(body)
+        if self._cycle is not None:
+            self._cycle.feed(body)
 
     def on_message_complete(self) -> None:
         if self._awaits_body:
@@ -294,33 +293,62 @@ class Connection(HttpToolsProtocol):
         if self._body_deadline is not None:
             self._body_deadline.cancel()
             self._body_deadline = None
-        super().on_message_complete()
+        if self._cycle is not None:
+            self._cycle.read()
 
-    # -- uvicorn's own ----------------------------------------------------------------------------------------
+    # -- one request ------------------------------------------------------------------------------------------
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running = cycle
+    def _begin_cycle(self, parser: httptools.HttpRequestParser, version: str) -> None:
+        method = parser.get_method().decode("ascii")
+        target = httptools.parse_url(self.url)
+        path = target.path.decode("ascii")
+        app = self.app
+        keep_alive = version == "1.1" and parser.should_keep_alive()
         if self._found_no_room and len(self.connections) > self._room.limits.connections:
-            cycle.keep_alive = False
+            keep_alive = False
             app = _BUSY
-        if cycle.scope["http_version"] == "1.0":
-            app = without_chunks(app, cycle)
-        super()._start_asgi_task(cycle, app)
+        cycle = self._cycle = Cycle(
+            self,
+            head_only=method == "HEAD",
+            keep_alive=keep_alive,
+            knows_chunks=version == "1.1",
+            wants_continue=self.expect_100_continue,
+        )
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "method": method,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": target.path,
+            "query_string": target.query or b"",
+            "headers": self.headers,
+            DEPARTURE: cycle.call_on_departure,
+        }
+        # No coroutine of ours around the application's: of each that waits there would be one.
+        task = self.loop.create_task(app(scope, cycle.receive, cycle.send))
+        self.tasks.add(task)
+        task.add_done_callback(cycle.returned)
 
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
+    def answered(self) -> None:
+        """The answer to the request is complete."""
+        self._cycle = None
         if self._is_deaf or self.transport.is_closing():
             return
         if self._stage is _Stage.BODY:
             # Answered before the body was complete: what is left of it is nobody's.
-            self._close()
+            self.end()
         else:
-            self._room.idle[self] = None
+            self.way.resume_reading()
+            self._room.rest(self)
 
     def shutdown(self) -> None:
         """No more requests on this connection: it ends now, or with the answer that is under way."""
-        if self._running is not None and self._is_answering:
-            self._running.keep_alive = False
+        if self._cycle is not None:
+            self._cycle.keep_alive = False
             # The rest of a body that is being read still belongs to it.
             self._is_deaf = self._stage is not _Stage.BODY
         else:
@@ -334,34 +362,23 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer and close; where an answer has begun already, only close."""
-        if self._running is None or not self._running.response_started or self._running.response_complete:
+        if self._cycle is None or not self._cycle.is_started:
             self.transport.write(plain_answer(refusal))
         self._tell_of_departure()
-        self._close()
+        self.end()
 
     def _tell_of_departure(self) -> None:
-        """Tell the request that is being worked on; uvicorn tells only the one that was read last."""
-        if self._running is not None and self._is_answering:
-            self._running.disconnected = True
-            self._running.waiting_for_100_continue = False
-            self._running.message_event.set()
-            if self._departure is not None:
-                self.loop.call_soon(self._departure)
+        if self._cycle is not None:
+            self._cycle.leave()
 
-    def _call_on_departure(self, callback: Callable[[], None]) -> None:
-        self._departure = callback
-        if self._running is not None and self._running.disconnected:
-            self.loop.call_soon(callback)
-
-    def _close(self) -> None:
-        """End the connection so that the client can read its answer: unread data would have it reset instead."""
-        self._unset_keepalive_if_required()
+    def end(self) -> None:
+        """Close it so that the client can read its answer: unread data would have it reset instead."""
         nothing_is_unread = self._stage is _Stage.BETWEEN and not self._was_sent_ahead
         if nothing_is_unread or not self.transport.can_write_eof():
             self.transport.close()
             return
         self._is_deaf = True
-        self.flow.resume_reading()
+        self.way.resume_reading()
         self.transport.write_eof()
         for deadline in (self._head_deadline, self._body_deadline, self._end_deadline):
             if deadline is not None:
@@ -389,7 +406,7 @@ class Connection(HttpToolsProtocol):
     def _look_at_body(self) -> None:
         limits = self._room.limits
         self._body_deadline = None
-        if self._body_bytes < limits.body_pace_bytes and not self.flow.read_paused:
+        if self._body_bytes < limits.body_pace_bytes and not self.way.read_paused:
             self._refuse(
                 Refusal(
                     Reason.body_timeout,

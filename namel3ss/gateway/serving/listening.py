@@ -13,7 +13,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from namel3ss.errors import UsageError
-from namel3ss.gateway.serving.connection import Connection, Room
+from namel3ss.gateway.serving.connection import Connection
+from namel3ss.gateway.serving.room import Room
 
 if TYPE_CHECKING:
     import ssl
@@ -165,8 +166,8 @@ class Endpoint:
 
     def _tell_time(self, loop: asyncio.AbstractEventLoop) -> None:
         """The headers of every answer: the date, which HTTP asks for, and for TLS that it stays so."""
-        headers = [(b"date", formatdate(usegmt=True).encode())]
+        headers = b"date: %b\r\n" % formatdate(usegmt=True).encode()
         if self._tls is not None:
-            headers.append((b"strict-transport-security", b"max-age=%d" % _YEAR_S))
-        self._state.default_headers = headers
+            headers += b"strict-transport-security: max-age=%d\r\n" % _YEAR_S
+        self._room.fixed_headers = headers
         self._clock = loop.call_later(1.0, self._tell_time, loop)
