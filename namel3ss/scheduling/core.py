@@ -41,14 +41,16 @@ from namel3ss.scheduling.errors import (
 )
 from namel3ss.scheduling.selection import choose, settle_in, slot_at_hand
 from namel3ss.scheduling.state import CoreState, Drain
-from namel3ss.scheduling.tickets import Event, Ticket, TicketState
+from namel3ss.scheduling.tickets import Ticket, TicketState
 from namel3ss.scheduling.values import Lease, Position, Request, Server
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from namel3ss.scheduling.caps import ReachedCap
-    from namel3ss.scheduling.placement import Residency
+    from namel3ss.scheduling.placement import Model, Residency
+    from namel3ss.scheduling.roster import LineKey
+    from namel3ss.scheduling.tickets import Event
     from namel3ss.scheduling.tiers import Line
 
 __all__ = ["SchedulerCore"]
@@ -67,31 +69,28 @@ class SchedulerCore(CoreState):
     `sequence` numbers the requests and `tokens` the leases; cores that share them share their ids.
     """
 
+    __slots__ = ()
+
     # Requests
 
-    def submit(self, request: Request, now: float) -> Ticket:  # noqa: C901 - the hot path: no calls for single steps
+    def submit(self, request: Request, now: float) -> Ticket:
         """Let a request wait, or start it at once. Raises what `errors` names; then nothing has changed."""
         now = self._at(now)
         if self._closed:
             raise SchedulerClosedError
-        priority = request.priority
-        level = self._levels.get(priority)
-        if level is None:
-            raise self.policy.no_such_class(priority)
-        name, user, request_id = request.model, request.user, request.id
-        model = self._pool.models.get(name) or self._pool.model(name)
-        if not model.servers and not model.is_awaited:
-            self._refused += 1
-            raise NoServerError(name, self._pace.retry_after_s)
-        reached = self._caps.enter(user, level)
+        key = (request.user, request.priority, request.model)
+        line = self._queue.roster.lines.get(key) or self._new_line(key)
+        model = line.bucket.model
+        if not model.is_offered:
+            self._refuse_model(model)
+        reached = self._caps.reached(line, len(self._waiting))
         if reached is not None and not self._pool.openings:
-            self._caps.leave(user, level)
             self._refuse(reached)
         seq = next(self._sequence)
+        request_id = request.id
         if request_id is None:
             request_id = f"request-{seq}"
         if request_id in self._waiting or request_id in self._running:
-            self._caps.leave(user, level)
             raise DuplicateRequestError(request_id)
         cost = request.cost
         if cost is None:
@@ -99,21 +98,20 @@ class SchedulerCore(CoreState):
         wait_s = request.max_wait_s
         if wait_s is None:
             wait_s = self._max_wait_s
-        deadline = None if wait_s == math.inf else now + wait_s
-        ticket = Ticket(seq, request_id, user, level, name, cost, now, deadline)
+        deadline = now + wait_s
+        ticket = Ticket(seq, request_id, line, cost, now, deadline)
         self._waiting[request_id] = ticket
         self._version += 1
-        model.waiting += 1
-        if self._queue.add(ticket) and self._pool.openings:
+        self._queue.add(ticket)
+        if self._pool.openings and line.bucket.top()[2] is line:
             self._dispatch(now)
         if ticket.state is _WAITING:
             if reached is not None:
                 # Something was free, but not for this one.
                 self._withdraw(ticket, TicketState.CLOSED, now)
                 self._refuse(reached)
-            if deadline is not None:
+            if deadline < math.inf:
                 self._alarms.set(deadline, ticket)
-        self._arrivals[ticket.account.tier.rank.index] += 1
         self._recent.append(ticket)
         return ticket
 
@@ -141,11 +139,10 @@ class SchedulerCore(CoreState):
         else:
             self._finished += 1
             ticket.state = _FINISHED
-            residency = ticket.residency
-            if completed and residency is not None:
-                residency.history.learn_duration(ticket.cost, now - lease.granted_at, cold=lease.cold)
-                if tokens is not None:
-                    residency.model.usage.learn_cost(tokens)
+            if completed and ticket.residency is not None:
+                history = ticket.residency.history
+                learn = history.learn_cold if lease.cold else history.learn
+                learn(ticket.cost, now - lease.granted_at, tokens)
         self._give_back(ticket, ticket.cost if tokens is None else tokens, now, drain_s)
         if self._waiting:
             self._dispatch(now)
@@ -170,11 +167,11 @@ class SchedulerCore(CoreState):
         if ticket.state is _WAITING:
             self._cancelled += 1
             self._withdraw(ticket, TicketState.CANCELLED, now)
-            self._events.append(Event(ticket.state, ticket))
+            self._events.append((ticket.state, ticket))
             self._dispatch(now)
         elif ticket.state is _RUNNING:
             ticket.state = _STOPPING
-            self._events.append(Event(ticket.state, ticket))
+            self._events.append((ticket.state, ticket))
         return True
 
     def tick(self, now: float) -> None:
@@ -196,7 +193,7 @@ class SchedulerCore(CoreState):
         self._closed = True
         for ticket in list(self._waiting.values()):
             self._withdraw(ticket, TicketState.CLOSED, now)
-            self._events.append(Event(ticket.state, ticket))
+            self._events.append((ticket.state, ticket))
 
     # Servers
 
@@ -244,11 +241,11 @@ class SchedulerCore(CoreState):
     def _ring(self, item: Ticket | Drain, now: float) -> None:
         if isinstance(item, Drain):
             self._draining.discard(item)
-            self._pool.vacate(item.residency, ordinary=item.ordinary)
+            self._pool.vacate(item.residency, item.level)
         elif item.state is _WAITING:
             self._expired += 1
             self._withdraw(item, TicketState.EXPIRED, now)
-            self._events.append(Event(item.state, item))
+            self._events.append((item.state, item))
         elif item.id in self._running and item.lease is not None and item.lease.expires_at is not None:
             if item.lease.expires_at > now:
                 self._alarms.set(item.lease.expires_at, item)
@@ -256,7 +253,22 @@ class SchedulerCore(CoreState):
             self._lost += 1
             item.state = TicketState.LOST
             self._give_back(item, item.cost, now, 0.0)
-            self._events.append(Event(item.state, item))
+            self._events.append((item.state, item))
+
+    def _new_line(self, key: LineKey) -> Line:
+        """The line for a user, priority and model of whom nothing is known."""
+        _, priority, name = key
+        level = self._levels.get(priority)
+        if level is None:
+            raise self.policy.no_such_class(priority)
+        model = self._pool.model(name)
+        if not model.is_offered:
+            self._refuse_model(model)
+        return self._queue.roster.enter(key, level, model)
+
+    def _refuse_model(self, model: Model) -> NoReturn:
+        self._refused += 1
+        raise NoServerError(model.name, self._pace.retry_after_s)
 
     def _refuse(self, reached: ReachedCap) -> NoReturn:
         self._refused += 1
@@ -266,30 +278,23 @@ class SchedulerCore(CoreState):
         """Start whatever can start. Between two events nothing that waits can start."""
         pool, queue = self._pool, self._queue
         while pool.openings and (first := queue.first()) is not None:
-            residency = slot_at_hand(first, pool)
+            residency = slot_at_hand(first[0])
             if residency is not None:
-                residency.model.waiting -= 1
                 residency.model.passed_at = None
-                self._start(first.line, first.clock, residency, now, cold=False)
+                self._start(*first, residency, now)
                 continue
             choice = choose(queue.ranks, pool, now, self.policy.batch_wait_s)
             if choice is None:
                 return
-            cold = choice.residency is None
-            if cold:
+            if choice.residency is None:
                 self._loads += 1
                 self._swaps += choice.victim is not None
             self._overtakings += choice.overtakes
-            residency = settle_in(choice, pool, now)
-            self._start(choice.line, choice.clock, residency, now, cold=cold)
+            self._start(choice.line, choice.clock, settle_in(choice, pool, now), now)
 
-    def _start(self, line: Line, clock: float, residency: Residency, now: float, *, cold: bool) -> None:
-        ticket = line.waiting[0]
-        ticket.state = _RUNNING
-        self._queue.take(line, clock, now)
-        level = ticket.level
-        self._pool.occupy(residency, ordinary=level > 0)
-        self._caps.leave(ticket.user, level)
+    def _start(self, line: Line, clock: float, residency: Residency, now: float) -> None:
+        ticket = self._queue.take(line, clock, now)
+        self._pool.occupy(residency, line.account.tier.level)
         waited_s = now - ticket.since
         if waited_s:
             self._pace.learn_start(now)
@@ -300,18 +305,18 @@ class SchedulerCore(CoreState):
         ticket.lease = Lease(
             request_id,
             residency.server.spec.name,
-            ticket.model,
+            residency.model.name,
             next(self._tokens),
             now,
             waited_s,
-            cold,
+            residency.is_cold,
             expires_at,
         )
+        residency.is_cold = False
         del self._waiting[request_id]
         self._running[request_id] = ticket
         self._admitted += 1
-        self._version += 1
-        self._events.append(Event(_RUNNING, ticket))
+        self._events.append((_RUNNING, ticket))
         if expires_at is not None:
             self._alarms.set(expires_at, ticket)
 
@@ -320,13 +325,9 @@ class SchedulerCore(CoreState):
         ticket.state = state
         del self._waiting[ticket.id]
         self._queue.withdraw(ticket, now)
-        self._caps.leave(ticket.user, ticket.level)
-        model = self._pool.models[ticket.model]
-        model.waiting -= 1
-        if not model.waiting:
+        model = ticket.line.bucket.model
+        if model.passed_at is not None and not self._queue.wants(model.name):
             model.passed_at = None
-        self._settlements += 1
-        self._moved += ticket.account.waiting
         self._version += 1
 
     def _give_back(self, ticket: Ticket, cost: float, now: float, drain_s: float) -> None:
@@ -335,16 +336,14 @@ class SchedulerCore(CoreState):
         assert residency is not None  # it ran
         del self._running[ticket.id]
         ticket.residency = None
-        ordinary = ticket.level > 0
+        level = ticket.line.account.tier.level
         if drain_s > 0:
-            drain = Drain(residency, ordinary, now + drain_s)
+            drain = Drain(residency, level, now + drain_s)
             self._draining.add(drain)
             self._alarms.set(drain.until, drain)
         else:
-            self._pool.vacate(residency, ordinary=ordinary)
-        if self._queue.settle(ticket, cost):
-            self._settlements += 1
-            self._moved += ticket.account.waiting
+            self._pool.vacate(residency, level)
+        self._queue.settle(ticket, cost)
         self._version += 1
 
     def _holder(self, lease: Lease) -> Ticket | None:

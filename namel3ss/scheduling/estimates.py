@@ -37,14 +37,14 @@ class Usage:
         """Tokens that a request without an estimate is charged at first."""
         self._histories: dict[str, History] = {}
 
-    def learn_cost(self, tokens: float) -> None:
+    def learn(self, tokens: float) -> None:
         self.cost += _SMOOTHING * (tokens - self.cost)
 
     def on(self, server: str) -> History:
         """The history to learn into."""
         history = self._histories.get(server)
         if history is None:
-            history = self._histories[server] = History()
+            history = self._histories[server] = History(self)
         return history
 
     def known_on(self, server: str) -> History:
@@ -59,9 +59,10 @@ class Usage:
 class History:
     """The durations of one model's requests on one server."""
 
-    __slots__ = ("_fitted", "_load_s", "_ratios", "_samples")
+    __slots__ = ("_fitted", "_load_s", "_ratios", "_samples", "_usage")
 
-    def __init__(self) -> None:
+    def __init__(self, usage: Usage) -> None:
+        self._usage = usage
         self._samples: deque[tuple[float, float]] = deque(maxlen=WINDOW)
         self._load_s: float | None = None
         self._fitted: tuple[float, float, float, float] | None = None
@@ -71,12 +72,17 @@ class History:
     def samples(self) -> int:
         return len(self._samples)
 
-    def learn_duration(self, estimated_cost: float, duration_s: float, *, cold: bool) -> None:
-        """Take in one request that ended well; `cold`: the model had to be loaded first."""
-        if not cold:
-            self._samples.append((estimated_cost, duration_s))
-            self._fitted = self._ratios = None
-            return
+    def learn(self, estimated_cost: float, duration_s: float, tokens: float | None) -> None:
+        """Take in one request that ended well."""
+        self._samples.append((estimated_cost, duration_s))
+        self._fitted = self._ratios = None
+        if tokens is not None:
+            self._usage.learn(tokens)
+
+    def learn_cold(self, estimated_cost: float, duration_s: float, tokens: float | None) -> None:
+        """Take in one for which the model had to be loaded first."""
+        if tokens is not None:
+            self._usage.learn(tokens)
         warm = self.duration(estimated_cost)
         load_s = max(0.0, duration_s - warm.mean_s) if warm else duration_s
         self._load_s = load_s if self._load_s is None else self._load_s + 0.3 * (load_s - self._load_s)

@@ -16,78 +16,80 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from namel3ss.scheduling.roster import Roster
 from namel3ss.scheduling.tickets import Ticket, TicketState
-from namel3ss.scheduling.tiers import Account, Bucket, Line, Rank, Tier
+from namel3ss.scheduling.tiers import Rank, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from namel3ss.scheduling.tiers import Entry, Line
 
-    from namel3ss.scheduling.tiers import Entry
-
-__all__ = ["FairQueue", "First", "steps_aged"]
+__all__ = ["FairQueue", "steps_aged"]
 
 # Looked up once: on Python 3.11 finding a member of an enumeration takes longer than a call.
 _WAITING = TicketState.WAITING
-
-
-class First(NamedTuple):
-    """The request that is first of all, with its tag by its rank's own count."""
-
-    line: Line
-    clock: float
-    rank: Rank
+_RUNNING = TicketState.RUNNING
 
 
 class FairQueue:
-    """All waiting requests. `is_served` tells whether any server offers a model: what none offers does not age."""
+    """All waiting requests."""
 
-    def __init__(self, classes: int, ageing_s: float, is_served: Callable[[str], bool]) -> None:
+    __slots__ = (
+        "_ages",
+        "ageing_s",
+        "moved",
+        "next_due",
+        "promotions",
+        "ranks",
+        "roster",
+        "settlements",
+        "tiers",
+    )
+
+    def __init__(self, classes: int, ageing_s: float) -> None:
         self.ranks = [Rank(index) for index in range(classes)]
         self.tiers = [Tier(level, rank) for level, rank in enumerate(self.ranks)]
-        self.promotions = 0
+        self.roster = Roster(self.tiers)
         self.ageing_s = ageing_s
-        self.is_served = is_served
         self._ages = ageing_s < math.inf
         # When a tier may be due to improve; never later than it is.
         self.next_due = math.inf
+        # How often a class has changed its standing; how often an account was corrected, and how many waiting requests
+        # stood in those.
+        self.promotions = 0
+        self.settlements = 0
+        self.moved = 0
 
     @property
     def is_aged(self) -> bool:
         """Whether any class stands better than its own rank."""
         return any(tier.oldest is not None for tier in self.tiers)
 
-    def add(self, ticket: Ticket) -> bool:
-        """Let a request wait; whether that changed who is first for its model."""
-        tier = self.tiers[ticket.level]
-        account = tier.accounts.get(ticket.user)
-        line = account.lines.get(ticket.model) if account is not None else None
-        if line is None:
-            line = tier.line(ticket.user, ticket.model)
-        ticket.account = line.account
+    def wants(self, model: str) -> bool:
+        """Whether a request for the model waits."""
+        return any(model in tier.buckets for tier in self.tiers)
+
+    def add(self, ticket: Ticket) -> None:
+        """Let a request wait."""
+        line = ticket.line
+        account = line.account
+        tier = account.tier
         line.waiting.append(ticket)
         line.live += 1
+        account.user.waiting += 1
+        tier.waiting += 1
+        tier.rank.arrivals += 1
         if tier.level and self._ages:
             line.bucket.note_arrival(ticket)
-        return line.live == 1 and self._open(line, ticket)
+        if line.live == 1:
+            self._open(line, ticket)
 
-    def line(self, key: tuple[str, int, str]) -> Line | None:
-        """The line of a user, level and model, if it is known."""
-        user, level, model = key
-        account = self.tiers[level].accounts.get(user)
-        return None if account is None else account.lines.get(model)
-
-    def new_line(self, key: tuple[str, int, str]) -> Line:
-        """A line that is not among those of the queue, for playing."""
-        user, level, model = key
-        tier = self.tiers[level]
-        return Line(tier.accounts.get(user) or Account(tier, user), Bucket(model))
-
-    def first(self) -> First | None:
-        """The first request of the best rank, whether it can start or not; None if nothing waits."""
+    def first(self) -> tuple[Line, float] | None:
+        """The line that is first of all, whether it can start or not, with its tag by its rank's own count."""
         for rank in self.ranks:
             if not rank.tiers:
                 continue
@@ -101,68 +103,72 @@ class FairQueue:
                     if best is None or entry < best:
                         best = entry
             if best is not None:
-                return First(best[2], best[0], rank)
+                return best[2], best[0]
         return None
 
     def take(self, line: Line, clock: float, now: float) -> Ticket:
-        """Remove a line's first request, whose state says already that it starts, and charge its estimate to its user.
+        """Start the first request of a line, which is the first for its model, and charge its estimate to its user.
 
         `clock` is the tag of the request that was first in order, which this one may have overtaken.
         """
-        waiting = line.waiting
-        ticket = waiting.popleft()
-        line.live -= 1
+        ticket = line.waiting.popleft()
+        ticket.state = _RUNNING
         account = line.account
         tier = account.tier
+        line.live -= 1
+        account.user.waiting -= 1
+        tier.waiting -= 1
         if tier.rank.clock < clock:
             tier.rank.clock = clock
         account.tag += ticket.cost
         account.running += 1
         tier.running += 1
-        if not line.live:
-            self._close(line)
+        if line.live:
+            _drop_withdrawn(line.waiting)
         else:
-            while waiting[0].state is not _WAITING:
-                waiting.popleft()
+            heapq.heappop(line.bucket.heap)
+            self._close(line)
         if ticket is tier.oldest:
             self._age(tier, now)
         return ticket
 
     def withdraw(self, ticket: Ticket, now: float) -> None:
         """Remove a waiting request wherever it stands; its state says already that it no longer waits."""
-        account = ticket.account
+        line = ticket.line
+        account = line.account
         tier = account.tier
-        line = account.lines[ticket.model]
         line.live -= 1
-        waiting = line.waiting
+        account.user.waiting -= 1
+        tier.waiting -= 1
         if not line.live:
             self._close(line)
-        elif waiting[0] is ticket:
-            while waiting[0].state is not _WAITING:
-                waiting.popleft()
-        elif len(waiting) > 2 * line.live + 32:
-            line.waiting = deque(known for known in waiting if known.state is _WAITING)
+        else:
+            _drop_withdrawn(line.waiting)
+            if len(line.waiting) > 2 * line.live + 32:
+                line.waiting = deque(known for known in line.waiting if known.state is _WAITING)
+        self.settlements += 1
+        self.moved += sum(known.live for known in account.lines.values())
         if ticket is tier.oldest:
             self._age(tier, now)
 
-    def settle(self, ticket: Ticket, cost: float) -> bool:
-        """Replace a running request's estimate by its cost; whether that changed its user's account."""
-        account = ticket.account
-        account.running -= 1
+    def settle(self, ticket: Ticket, cost: float) -> None:
+        """Replace a running request's estimate by its cost."""
+        account = ticket.line.account
         tier = account.tier
+        account.running -= 1
         tier.running -= 1
-        changed = cost != ticket.cost
-        if changed:
+        if cost != ticket.cost:
             account.tag += cost - ticket.cost
-            if cost < ticket.cost:
-                # An entry may say too little, never too much.
-                for line in account.lines.values():
-                    if line.live:
+            self.settlements += 1
+            for line in account.lines.values():
+                if line.live:
+                    self.moved += line.live
+                    if cost < ticket.cost:
+                        # An entry may say too little, never too much.
                         line.entry = entry = (account.tag, line.waiting[0].seq, line)
                         line.bucket.push(entry)
-        if not tier.running and not tier.lines:
+        if not tier.running and not tier.waiting:
             tier.epoch += 1
-        return changed
 
     def promote(self, now: float) -> None:
         """Let every class improve that is due."""
@@ -175,46 +181,45 @@ class FairQueue:
     def servers_changed(self, now: float) -> None:
         """Look again at which models age."""
         for tier in self.tiers:
-            if tier.lines and tier.level:
+            if tier.buckets and tier.level:
                 self._age(tier, now)
 
-    def _open(self, line: Line, ticket: Ticket) -> bool:
-        """Give a line in which something waits again its place; whether it is the first for its model."""
+    def _open(self, line: Line, ticket: Ticket) -> None:
+        """Give a line in which something waits again its place."""
         account, bucket = line.account, line.bucket
         tier = account.tier
         if not account.live:
             clock = tier.rank.clock - tier.offset
             if account.tag < clock or account.epoch != tier.epoch:
                 account.tag = clock
-            account.epoch = tier.epoch
+                account.epoch = tier.epoch
         account.live += 1
         if not bucket.lines:
-            tier.buckets[bucket.model] = bucket
-            if not tier.lines:
+            if not tier.buckets:
                 tier.rank.tiers.append(tier)
+            tier.buckets[bucket.model.name] = bucket
         bucket.lines += 1
-        tier.lines += 1
         line.entry = entry = (account.tag, ticket.seq, line)
         bucket.push(entry)
         if tier.due == math.inf and tier.rank.index and self._ages:
             tier.due = ticket.since + self.ageing_s
-            self.next_due = min(self.next_due, tier.due)
-        return bucket.heap[0] is entry or bucket.top() is entry
+            if tier.due < self.next_due:
+                self.next_due = tier.due
 
     def _close(self, line: Line) -> None:
         """Take a line in which nothing waits any more from its place."""
         account, bucket = line.account, line.bucket
-        tier = account.tier
         line.entry = None
-        line.waiting.clear()  # of withdrawn ones
         account.live -= 1
         bucket.lines -= 1
-        tier.lines -= 1
+        if line.waiting:
+            line.waiting.clear()  # of withdrawn ones
         if not bucket.lines:
-            del tier.buckets[bucket.model]
+            tier = account.tier
+            del tier.buckets[bucket.model.name]
             bucket.heap.clear()
             bucket.arrivals.clear()
-            if not tier.lines:
+            if not tier.buckets:
                 self._come_to_rest(tier)
 
     def _come_to_rest(self, tier: Tier) -> None:
@@ -231,13 +236,10 @@ class FairQueue:
         """Let a tier stand where its oldest request says."""
         oldest: Ticket | None = None
         for bucket in tier.buckets.values():
-            first = bucket.oldest()
-            if (
-                first is not None
-                and (oldest is None or first.seq < oldest.seq)
-                and self.is_served(first.model)
-            ):
-                oldest = first
+            if bucket.model.is_offered:
+                first = bucket.oldest()
+                if first is not None and (oldest is None or first.seq < oldest.seq):
+                    oldest = first
         steps = 0 if oldest is None else min(tier.level, steps_aged(oldest.since, now, self.ageing_s))
         rank = self.ranks[tier.level - steps]
         if rank is not tier.rank:
@@ -249,6 +251,12 @@ class FairQueue:
         is_on_top = oldest is None or not rank.index
         tier.due = math.inf if oldest is None or is_on_top else oldest.since + (steps + 1) * self.ageing_s
         self.next_due = min(known.due for known in self.tiers)
+
+
+def _drop_withdrawn(waiting: deque[Ticket]) -> None:
+    """Let a line in which something waits begin with such as waits."""
+    while waiting[0].state is not _WAITING:
+        waiting.popleft()
 
 
 def steps_aged(since: float, now: float, ageing_s: float) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from namel3ss.scheduling.preview import QueuePreview
 from namel3ss.scheduling.recent_order import RecentOrder
-from namel3ss.scheduling.selection import choose, settle_in
+from namel3ss.scheduling.selection import choose, passed_over, settle_in
 from namel3ss.scheduling.tickets import Ticket
 from namel3ss.scheduling.values import WaitEstimate
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from namel3ss.scheduling.fairness import FairQueue
     from namel3ss.scheduling.placement import Pool, Residency
+    from namel3ss.scheduling.preview import RankPreview
     from namel3ss.scheduling.recent_order import Happenings, Key
     from namel3ss.scheduling.tiers import Line
 
@@ -55,18 +56,18 @@ class Busy(NamedTuple):
 
     server: str
     model: str
-    ordinary: bool
+    level: int
     ticket: Ticket | None
     until: float
 
     @classmethod
     def by_running(cls, ticket: Ticket) -> Busy:
         assert ticket.residency is not None  # a request that runs has a slot
-        return cls(ticket.residency.server.spec.name, ticket.model, ticket.level > 0, ticket, math.inf)
+        return cls(ticket.residency.server.spec.name, ticket.model, ticket.level, ticket, math.inf)
 
     @classmethod
-    def by_drain(cls, residency: Residency, ordinary: bool, until: float) -> Busy:
-        return cls(residency.server.spec.name, residency.model.name, ordinary, None, until)
+    def by_drain(cls, residency: Residency, level: int, until: float) -> Busy:
+        return cls(residency.server.spec.name, residency.model.name, level, None, until)
 
 
 class Sums(NamedTuple):
@@ -126,6 +127,8 @@ class Order:
         self._places: dict[str, int] = {}
         self._played: list[Ticket] = []
         self._keys: list[Key] = []
+        # Whether nobody overtakes: only the queue decides, and not what is loaded.
+        self._is_plain = False
         self._play = self._in_order()
         self._recent: RecentOrder | None = None
 
@@ -135,11 +138,13 @@ class Order:
 
     def may_stand_in(self, outlook: Outlook, sums: Sums) -> bool:
         """Whether it need not be played anew for a look: it is long and of a moment ago, and what has happened since
-        moved only some. A change of the servers, of what they have loaded, or of a class's rank moves many.
+        moved only some. A change of the servers, of what they have loaded, or of a class's rank moves many; where models
+        take turns on a server, one arrival can move all for its model.
         """
         played = len(self._played)
         return (
-            played > _SHORT
+            self._is_plain
+            and played > _SHORT
             and outlook.now < self._outlook.now + min(_LONGEST_KEPT_S, played * _KEPT_S_EACH)
             and (sums.servers, sums.loads) == (self.sums.servers, self.sums.loads)
             and outlook.ranks == self._ranks
@@ -174,16 +179,39 @@ class Order:
         outlook = self._outlook
         now, queue = outlook.now, self._queue
         if (unserved := self._never_in_the_way()) is not None:
-            while (first := queue.first(unserved)) is not None:
-                yield self._take(*first)
+            self._is_plain = True
+            for rank in queue.ranks:
+                while (first := rank.first(unserved)) is not None:
+                    yield self._take(first[2], first[0])
             return
         pool = outlook.pool.idle_copy()
         while (choice := choose(queue.ranks, pool, now, outlook.batch_wait_s)) is not None:
+            rank = queue.tier_of(choice.line).rank
             pool.touch(settle_in(choice, pool, now))
             yield self._take(choice.line, choice.clock)
+            yield from self._batch(rank, pool)
+
+    def _batch(self, rank: RankPreview, pool: Pool) -> Iterator[Ticket]:
+        """What a rank starts on the models that are loaded, as far as nothing has to be decided anew.
+
+        Its clock is left as it is: it is brought up to date by the start that ends the batch, and nobody asks before.
+        """
+        outlook, queue = self._outlook, self._queue
+        others = (
+            passed_over(rank, pool, outlook.now - outlook.batch_wait_s) if outlook.batch_wait_s > 0 else None
+        )
+        if others is None:
+            return
+        while (first := rank.first(others)) is not None:
+            line = first[2]
+            loaded = pool.models[line.bucket.model.name].residencies
+            if len(loaded) > 1 or queue.tier_of(line).is_turning_point(line):
+                return
+            pool.touch(loaded[0])
+            yield self._take(line, rank.clock)
 
     def _take(self, line: Line, clock: float) -> Ticket:
-        rank = self._queue.rank_of(line)
+        rank = self._queue.tier_of(line).rank.index
         ticket = self._queue.take(line, clock, self._outlook.now)
         self._keys.append((rank, clock, ticket.seq))
         return ticket
@@ -275,14 +303,14 @@ class Schedule:
         queue = QueuePreview(self._outlook.queue)
         pool = self._outlook.pool.idle_copy()
         numbers = itertools.count()
-        ends: list[tuple[float, int, float, Residency, bool]] = []
+        ends: list[tuple[float, int, float, Residency, int]] = []
         for slot in self._busy:
             end = self._end_of(slot)
             if end is None:
                 return
             residency = pool.servers[slot.server].residencies[slot.model]
-            pool.occupy(residency, ordinary=slot.ordinary)
-            heapq.heappush(ends, (end.at_s, next(numbers), end.variance, residency, slot.ordinary))
+            pool.occupy(residency, slot.level)
+            heapq.heappush(ends, (end.at_s, next(numbers), end.variance, residency, slot.level))
         arrivals = self._repeat(self._recent)
         arrival = next(arrivals, None)
         left, time_s, variance = self._waiting, 0.0, 0.0
@@ -297,7 +325,7 @@ class Schedule:
                 cold = choice.residency is None
                 residency = settle_in(choice, pool, now)
                 ticket = queue.take(choice.line, choice.clock, now)
-                pool.occupy(residency, ordinary=ticket.level > 0)
+                pool.occupy(residency, ticket.level)
                 if ticket.id:
                     left -= 1
                     yield ticket, Start(time_s, variance)
@@ -308,15 +336,14 @@ class Schedule:
                 end_s = time_s + duration.mean_s + (history.load_s if cold else 0.0)
                 # Several slots even out: the ends of n of them vary less than one after the other would.
                 spread = variance + duration.variance / residency.slots
-                heapq.heappush(ends, (end_s, next(numbers), spread, residency, ticket.level > 0))
+                heapq.heappush(ends, (end_s, next(numbers), spread, residency, ticket.level))
             if arrival is not None and (not ends or arrival[0] < ends[0][0]):
                 time_s = arrival[0]
-                pool.model(arrival[1].model).waiting += 1
                 queue.add(arrival[1])
                 arrival = next(arrivals, None)
             elif ends:
-                time_s, _, variance, residency, ordinary = heapq.heappop(ends)
-                pool.vacate(residency, ordinary=ordinary)
+                time_s, _, variance, residency, level = heapq.heappop(ends)
+                pool.vacate(residency, level)
             else:
                 return
 
@@ -334,13 +361,7 @@ class Schedule:
                 at_s = arrived.since - first + period * (turn + 0.5 / len(known))
                 # Without an id, and younger than anybody who is really there.
                 seq = _LATER + turn * len(known) + number
-                cost = arrived.cost
-                yield (
-                    at_s,
-                    Ticket(
-                        seq, "", arrived.user, arrived.level, arrived.model, cost, self._outlook.now, None
-                    ),
-                )
+                yield at_s, Ticket(seq, "", arrived.line, arrived.cost, self._outlook.now, math.inf)
 
     def _end_of(self, slot: Busy) -> Start | None:
         ticket = slot.ticket

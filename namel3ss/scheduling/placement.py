@@ -33,7 +33,7 @@ __all__ = [
 class Residency:
     """One model on one server. `used` orders residencies by their last lease."""
 
-    __slots__ = ("busy", "history", "model", "server", "slots", "used")
+    __slots__ = ("busy", "history", "is_cold", "model", "server", "slots", "used")
 
     def __init__(self, server: ServerState, model: Model) -> None:
         self.server = server
@@ -42,22 +42,35 @@ class Residency:
         self.slots = server.spec.slots_for(model.name)
         self.busy = 0
         self.used = 0
+        # Whether the next request has to load it.
+        self.is_cold = False
 
 
 class ServerState:
     """A server as the scheduler sees it. Lives until it is dropped and nothing runs on it."""
 
-    __slots__ = ("busy", "dropped", "order", "residencies", "spec")
+    __slots__ = ("busy", "dropped", "is_open", "order", "residencies", "spec")
 
     def __init__(self, spec: Server, order: int) -> None:
-        self.spec = spec
         self.order = order
         self.residencies: dict[str, Residency] = {}
         self.busy = 0
+        self.change(spec)
+
+    def change(self, spec: Server) -> None:
+        self.spec = spec
         self.dropped = False
+        # Whether it is sent anything new.
+        self.is_open = spec.accepting
+        for residency in self.residencies.values():
+            residency.slots = spec.slots_for(residency.model.name)
+
+    def drop(self) -> None:
+        self.dropped = True
+        self.is_open = False
 
     def serves(self, model: str) -> bool:
-        return self.spec.accepting and not self.dropped and self.spec.offers(model)
+        return self.is_open and self.spec.offers(model)
 
     def is_awaited_for(self, model: str) -> bool:
         return self.spec.expected_back and not self.dropped and self.spec.offers(model)
@@ -76,7 +89,8 @@ class Model:
     """A model as the scheduler sees it, over all servers."""
 
     __slots__ = (
-        "is_awaited",
+        "is_offered",
+        "lines",
         "name",
         "ordinary_busy",
         "ordinary_limit",
@@ -84,7 +98,6 @@ class Model:
         "residencies",
         "servers",
         "usage",
-        "waiting",
     )
 
     def __init__(self, name: str, usage: Usage) -> None:
@@ -93,19 +106,15 @@ class Model:
         # On servers that accept work; and those servers that offer the model at all.
         self.residencies: list[Residency] = []
         self.servers: list[ServerState] = []
-        # Whether a server that offers it is expected back.
-        self.is_awaited = False
-        self.waiting = 0
+        # Whether requests for it may wait: a server offers it now, or will in a moment.
+        self.is_offered = False
+        # Of requests, that are known. While there are any, its record is kept.
+        self.lines = 0
         # Slots held by other classes than the top one, and how many they may hold.
         self.ordinary_busy = 0
         self.ordinary_limit = 1
         # Since when a request for it, being first, has been passed over in favour of loaded models.
         self.passed_at: float | None = None
-
-    @property
-    def is_offered(self) -> bool:
-        """Whether requests for it may wait: a server offers it now, or will in a moment."""
-        return bool(self.servers) or self.is_awaited
 
     @property
     def is_reserved(self) -> bool:
@@ -115,6 +124,17 @@ class Model:
 
 class Pool:
     """All servers and models."""
+
+    __slots__ = (
+        "_is_copy",
+        "_order",
+        "_reserve",
+        "_tidy_at",
+        "_uses",
+        "models",
+        "openings",
+        "servers",
+    )
 
     def __init__(self, reserve: int) -> None:
         self.servers: dict[str, ServerState] = {}
@@ -143,18 +163,16 @@ class Pool:
         """Add a server or change one; what runs on it keeps its slots."""
         state = self.servers.get(spec.name)
         if state is None:
-            state = self.servers[spec.name] = ServerState(spec, self._order)
+            self.servers[spec.name] = ServerState(spec, self._order)
             self._order += 1
-        state.spec = spec
-        state.dropped = False
-        for residency in state.residencies.values():
-            residency.slots = spec.slots_for(residency.model.name)
+        else:
+            state.change(spec)
         self._relate_all()
 
     def drop(self, name: str) -> None:
         """Remove a server; what runs on it counts against its slots until it ends, should it come back."""
         state = self.servers[name]
-        state.dropped = True
+        state.drop()
         if not state.busy:
             self._forget_server(name)
         self._relate_all()
@@ -176,24 +194,27 @@ class Pool:
         self._uses += 1
         residency.used = self._uses
 
-    def occupy(self, residency: Residency, *, ordinary: bool) -> None:
+    def occupy(self, residency: Residency, level: int) -> None:
+        """Take a slot for a request of that class."""
         self._uses += 1
         residency.used = self._uses
         residency.busy += 1
         residency.server.busy += 1
         self.openings -= 1
-        if ordinary:
+        if level:
             residency.model.ordinary_busy += 1
 
-    def vacate(self, residency: Residency, *, ordinary: bool) -> None:
-        residency.busy -= 1
+    def vacate(self, residency: Residency, level: int) -> None:
+        """Give back a slot that a request of that class held."""
         server = residency.server
+        residency.busy -= 1
         server.busy -= 1
-        if ordinary:
+        if level:
             residency.model.ordinary_busy -= 1
-        if residency.busy < residency.slots and server.spec.accepting and not server.dropped:
-            self.openings += 1
-        if server.dropped and not server.busy:
+        if server.is_open:
+            if residency.busy < residency.slots:
+                self.openings += 1
+        elif server.dropped and not server.busy:
             self._forget_server(server.spec.name)
 
     def load(self, server: ServerState, name: str, victim: Residency | None) -> Residency:
@@ -207,6 +228,7 @@ class Pool:
             self.openings -= 1
         model = self.model(name)
         residency = server.residencies[name] = Residency(server, model)
+        residency.is_cold = True
         model.residencies.append(residency)
         self.openings += residency.slots
         return residency
@@ -218,20 +240,20 @@ class Pool:
         copy._order, copy._uses = self._order, self._uses
         for name, model in self.models.items():
             twin = copy.models[name] = Model(name, model.usage)
-            twin.waiting, twin.passed_at = model.waiting, model.passed_at
+            twin.passed_at = model.passed_at
         for name, state in self.servers.items():
             server = copy.servers[name] = ServerState(state.spec, state.order)
             for held, residency in state.residencies.items():
                 same = server.residencies[held] = Residency(server, copy.models[held])
                 same.used = residency.used
-            server.dropped = state.dropped
+            server.dropped, server.is_open = state.dropped, state.is_open
         copy._relate_all()
         return copy
 
     def _forget_unused_models(self) -> None:
         # Models are opaque keys that callers choose: without this they would pile up.
         held = {name for state in self.servers.values() for name in state.residencies}
-        self.models = {name: model for name, model in self.models.items() if model.waiting or name in held}
+        self.models = {name: model for name, model in self.models.items() if model.lines or name in held}
         self._tidy_at = max(1024, 2 * len(self.models))
 
     def _forget_server(self, name: str) -> None:
@@ -247,13 +269,15 @@ class Pool:
             max(0, state.spec.max_loaded_models - len(state.residencies))
             + sum(max(0, residency.slots - residency.busy) for residency in state.residencies.values())
             for state in self.servers.values()
-            if state.spec.accepting and not state.dropped
+            if state.is_open
         )
 
     def _relate(self, model: Model) -> None:
         name = model.name
         model.servers = [state for state in self.servers.values() if state.serves(name)]
-        model.is_awaited = any(state.is_awaited_for(name) for state in self.servers.values())
+        model.is_offered = bool(model.servers) or any(
+            state.is_awaited_for(name) for state in self.servers.values()
+        )
         model.residencies = [state.residencies[name] for state in model.servers if name in state.residencies]
         total = sum(state.spec.slots_for(name) for state in model.servers)
         # Without a reserve nothing is kept back, also while requests still run on servers that take no more.
@@ -288,6 +312,7 @@ def server_with_room(model: Model, barred: Collection[ServerState]) -> ServerSta
 def idle_victim(
     model: Model,
     wanted_in_class: Callable[[str], bool],
+    wanted: Callable[[str], bool],
     barred: Collection[ServerState],
     claimed: Collection[ServerState],
 ) -> Residency | None:
@@ -302,9 +327,9 @@ def idle_victim(
         for residency in server.residencies.values():
             if residency.busy:
                 continue
-            held = residency.model
-            wanted = 2 if wanted_in_class(held.name) else 1 if held.waiting else 0
-            hurt = (wanted, server.load, residency.used)
+            held = residency.model.name
+            losers = 2 if wanted_in_class(held) else 1 if wanted(held) else 0
+            hurt = (losers, server.load, residency.used)
             if least is None or hurt < least:
                 best, least = residency, hurt
     return best

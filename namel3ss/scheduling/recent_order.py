@@ -79,7 +79,7 @@ class RecentOrder:
     ) -> None:
         self._played = played
         self._places = places
-        # Batches of one model are played out of order; each stands at least where those before it do.
+        # A class that has entered another rank in between may begin lower there; each stands at least where those before it do.
         self._keys = list(accumulate(keys, max))
         self._before = before
         self._cut = is_cut

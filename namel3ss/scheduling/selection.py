@@ -26,13 +26,12 @@ from namel3ss.scheduling.placement import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence, Sized
+    from collections.abc import Callable, Sequence, Sized
 
-    from namel3ss.scheduling.fairness import First
     from namel3ss.scheduling.placement import Model, Pool, Residency, ServerState
     from namel3ss.scheduling.tiers import Entry, Line
 
-__all__ = ["Choice", "RankView", "choose", "settle_in", "slot_at_hand"]
+__all__ = ["Choice", "RankView", "choose", "passed_over", "settle_in", "slot_at_hand"]
 
 
 class RankView(Protocol):
@@ -40,6 +39,8 @@ class RankView(Protocol):
 
     @property
     def tiers(self) -> Sized: ...
+
+    def models(self) -> set[str]: ...
 
     def tops(self) -> list[Entry]: ...
 
@@ -96,11 +97,15 @@ class _Claims:
 
 def choose(ranks: Sequence[RankView], pool: Pool, now: float, batch_wait_s: float) -> Choice | None:
     """The next request to start now, or None when all must wait."""
+
+    def wanted(model: str) -> bool:
+        return any(rank.wants(model) for rank in ranks)
+
     claims = _Claims()
     overtakes = False
     for rank in ranks:
         if rank.tiers:
-            choice = _choose_in_rank(rank, pool, now - batch_wait_s, claims, overtakes=overtakes)
+            choice = _choose_in_rank(rank, wanted, pool, now - batch_wait_s, claims, overtakes=overtakes)
             if choice is not None:
                 return choice
             claims.close()
@@ -108,11 +113,10 @@ def choose(ranks: Sequence[RankView], pool: Pool, now: float, batch_wait_s: floa
     return None
 
 
-def slot_at_hand(first: First, pool: Pool) -> Residency | None:
-    """The slot for the first request of all, where its model is loaded and free: the usual case of `choose`."""
-    line = first.line
-    model = pool.models[line.bucket.model]
-    if model.ordinary_busy >= model.ordinary_limit and line.account.tier.level:
+def slot_at_hand(first: Line) -> Residency | None:
+    """The slot for the first line of all, where its model is loaded and free: the usual case of `choose`."""
+    model = first.bucket.model
+    if model.ordinary_busy >= model.ordinary_limit and first.account.tier.level:
         return None
     residencies = model.residencies
     if len(residencies) == 1:
@@ -121,10 +125,29 @@ def slot_at_hand(first: First, pool: Pool) -> Residency | None:
     return free_residency(model, (), ())
 
 
+def passed_over(rank: RankView, pool: Pool, overdue_since: float) -> set[str] | None:
+    """While every slot is free: the models that let their rank go on with what is loaded, now and until one of its models
+    is wanted no more. None if one of them need not wait for that.
+    """
+    found = set()
+    for name in rank.models():
+        model = pool.models[name]
+        if model.residencies:
+            continue
+        if model.servers:
+            is_overdue = model.passed_at is not None and model.passed_at <= overdue_since
+            if is_overdue or server_with_room(model, ()) is not None:
+                return None
+            held = {known for server in model.servers for known in server.residencies}
+            if not all(rank.wants(known) for known in held):
+                return None
+        found.add(name)
+    return found
+
+
 def settle_in(choice: Choice, pool: Pool, now: float) -> Residency:
     """Carry out a choice on the servers' side, short of taking the slot; returns whose slot it is."""
-    model = pool.models[choice.line.model]
-    model.waiting -= 1
+    model = pool.models[choice.line.bucket.model.name]
     model.passed_at = None
     if choice.passed is not None and choice.passed.passed_at is None:
         choice.passed.passed_at = now
@@ -132,12 +155,18 @@ def settle_in(choice: Choice, pool: Pool, now: float) -> Residency:
 
 
 def _choose_in_rank(
-    rank: RankView, pool: Pool, overdue_since: float, claims: _Claims, *, overtakes: bool
+    rank: RankView,
+    wanted: Callable[[str], bool],
+    pool: Pool,
+    overdue_since: float,
+    claims: _Claims,
+    *,
+    overtakes: bool,
 ) -> Choice | None:
     yielding: Choice | None = None
     clock: float | None = None
     for tag, _, line in rank.tops():
-        model = pool.models[line.bucket.model]
+        model = pool.models[line.bucket.model.name]
         if not model.servers:
             continue
         if clock is None:
@@ -156,7 +185,7 @@ def _choose_in_rank(
         if model.name in claims.claimants:
             continue
         overdue = model.passed_at is not None and model.passed_at <= overdue_since
-        victim = idle_victim(model, rank.wants, claims.barred, claims.open)
+        victim = idle_victim(model, rank.wants, wanted, claims.barred, claims.open)
         if victim is not None:
             choice = Choice(line, clock, victim.server, None, victim, None, overtakes)
             if overdue or not rank.wants(victim.model.name):

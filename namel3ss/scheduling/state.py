@@ -14,12 +14,14 @@ from namel3ss.scheduling.fairness import FairQueue
 from namel3ss.scheduling.forecast import Busy, Order, Outlook, Schedule, Sums
 from namel3ss.scheduling.placement import Model, Pool, Residency
 from namel3ss.scheduling.recent_order import Happenings
-from namel3ss.scheduling.tickets import Event, Ticket, TicketState
+from namel3ss.scheduling.tickets import Ticket, TicketState
 from namel3ss.scheduling.timers import Timers
 from namel3ss.scheduling.values import Marks, Policy, Position, Server, Statistics, WaitEstimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from namel3ss.scheduling.tickets import Event
 
 __all__ = ["CoreState", "Drain"]
 
@@ -30,16 +32,51 @@ _WAITING = TicketState.WAITING
 class Drain:
     """A slot whose request has ended here, but perhaps not on the server."""
 
-    __slots__ = ("ordinary", "residency", "until")
+    __slots__ = ("level", "residency", "until")
 
-    def __init__(self, residency: Residency, ordinary: bool, until: float) -> None:
+    def __init__(self, residency: Residency, level: int, until: float) -> None:
         self.residency = residency
-        self.ordinary = ordinary
+        self.level = level
         self.until = until
 
 
 class CoreState:
     """Who waits, who runs, on which servers, and the sums of what has happened."""
+
+    __slots__ = (
+        "_admitted",
+        "_alarms",
+        "_calibration",
+        "_cancelled",
+        "_caps",
+        "_closed",
+        "_draining",
+        "_events",
+        "_expired",
+        "_finished",
+        "_lease_ttl_s",
+        "_levels",
+        "_loads",
+        "_lost",
+        "_max_wait_s",
+        "_order",
+        "_overtakings",
+        "_pace",
+        "_pool",
+        "_queue",
+        "_recent",
+        "_refused",
+        "_running",
+        "_schedule",
+        "_sequence",
+        "_server_changes",
+        "_swaps",
+        "_tokens",
+        "_version",
+        "_waiting",
+        "now",
+        "policy",
+    )
 
     def __init__(
         self,
@@ -51,7 +88,7 @@ class CoreState:
     ) -> None:
         self.policy = policy
         self._pool = Pool(policy.reserve)
-        self._queue = FairQueue(len(policy.classes), policy.ageing_s, self._is_served)
+        self._queue = FairQueue(len(policy.classes), policy.ageing_s)
         self._caps = Caps(policy)
         self._pace = Pace()
         self._sequence = sequence if sequence is not None else itertools.count(1)
@@ -75,10 +112,7 @@ class CoreState:
         # Enough that one user's burst does not hide how often the others come.
         self._recent: deque[Ticket] = deque(maxlen=1024)
         # Sums for the statistics and for the reasons of moves.
-        self._arrivals = [0] * len(policy.classes)
-        self._settlements = self._overtakings = self._server_changes = 0
-        # How many requests stood in accounts that were corrected.
-        self._moved = 0
+        self._overtakings = self._server_changes = 0
         self._admitted = self._finished = self._cancelled = self._expired = 0
         self._lost = self._refused = self._loads = self._swaps = 0
         for server in servers:
@@ -94,10 +128,13 @@ class CoreState:
     def statistics(self) -> Statistics:
         servers = self._pool.servers
         return Statistics(
-            waiting=self._caps.total,
+            waiting=len(self._waiting),
             running=len(self._running),
             draining=len(self._draining),
-            waiting_by_class=dict(zip(self.policy.classes, self._caps.by_level, strict=True)),
+            waiting_by_class={
+                priority: tier.waiting
+                for priority, tier in zip(self.policy.classes, self._queue.tiers, strict=True)
+            },
             busy_by_server={name: state.busy for name, state in servers.items()},
             loaded={name: tuple(state.residencies) for name, state in servers.items()},
             admitted=self._admitted,
@@ -114,11 +151,11 @@ class CoreState:
         ticket = self._waiting.get(request_id)
         if ticket is None:
             return None
-        order, waiting = self._order, self._caps.total
+        order, waiting = self._order, len(self._waiting)
         if order is None or not order.holds(now, self._version):
             outlook, sums = self._outlook(now), self._sums(now)
             happenings = Happenings(
-                sums.arrivals[-1], self._admitted + self._cancelled + self._expired, self._moved
+                sums.arrivals[-1], self._admitted + self._cancelled + self._expired, self._queue.moved
             )
             if order is not None and order.may_stand_in(outlook, sums):
                 place = order.recent_place(ticket, waiting, happenings)
@@ -133,11 +170,14 @@ class CoreState:
         schedule = self._schedule
         if schedule is None or not schedule.covers(place, now, self._version, self._admitted):
             busy = [Busy.by_running(ticket) for ticket in self._running.values()]
-            busy.extend(
-                Busy.by_drain(drain.residency, drain.ordinary, drain.until) for drain in self._draining
-            )
+            busy.extend(Busy.by_drain(drain.residency, drain.level, drain.until) for drain in self._draining)
             schedule = self._schedule = Schedule(
-                self._outlook(now), busy, tuple(self._recent), self._caps.total, self._version, self._admitted
+                self._outlook(now),
+                busy,
+                tuple(self._recent),
+                len(self._waiting),
+                self._version,
+                self._admitted,
             )
         forecast = schedule.wait(ticket, place, now, self._version, self._admitted)
         return None if forecast is None else self._calibration.corrected(ticket, forecast, now)
@@ -148,8 +188,8 @@ class CoreState:
     def _sums(self, now: float) -> Sums:
         overdue = (model.name for model in self._pool.models.values() if self._is_overdue(model, now))
         return Sums(
-            arrivals=tuple(itertools.accumulate(self._arrivals)),
-            settlements=self._settlements,
+            arrivals=tuple(itertools.accumulate(rank.arrivals for rank in self._queue.ranks)),
+            settlements=self._queue.settlements,
             loads=self._loads,
             overtakings=self._overtakings,
             overdue=frozenset(overdue),
@@ -160,7 +200,7 @@ class CoreState:
 
     def _marks(self, ticket: Ticket, sums: Sums) -> Marks:
         # Worse classes get ahead of it only while no server offers its model.
-        servable = self._pool.models[ticket.model].is_offered
+        servable = ticket.line.bucket.model.is_offered
         rank = ticket.account.tier.rank.index if servable else -1
         return Marks(
             arrivals=sums.arrivals[rank],
@@ -172,9 +212,6 @@ class CoreState:
 
     def _is_overdue(self, model: Model, now: float) -> bool:
         return model.passed_at is not None and model.passed_at <= now - self.policy.batch_wait_s
-
-    def _is_served(self, name: str) -> bool:
-        return self._pool.models[name].is_offered
 
 
 def _is_wanted(when: float, item: Ticket | Drain) -> bool:

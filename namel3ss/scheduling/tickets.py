@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from namel3ss.scheduling.placement import Residency
-    from namel3ss.scheduling.tiers import Account
+    from namel3ss.scheduling.tiers import Account, Line
     from namel3ss.scheduling.values import Lease
 
 __all__ = ["Event", "Ticket", "TicketState"]
@@ -34,43 +34,18 @@ _WAITING = TicketState.WAITING
 class Ticket:
     """One request. Lives until its end is reported; the core alone changes it.
 
-    `level` is its own class as an index, 0 for the top one. `seq` counts arrivals. `account` is who pays, from the
-    moment it waits; `residency` whose slot it holds, while it runs.
+    `line` says whose it is, in which class and for which model. `seq` counts arrivals. `residency` is whose slot it
+    holds, while it runs.
     """
 
-    __slots__ = (
-        "account",
-        "cost",
-        "deadline",
-        "id",
-        "lease",
-        "level",
-        "model",
-        "residency",
-        "seq",
-        "since",
-        "state",
-        "user",
-    )
-
-    account: Account
+    __slots__ = ("cost", "deadline", "id", "lease", "line", "residency", "seq", "since", "state")
 
     def __init__(
-        self,
-        seq: int,
-        request_id: str,
-        user: str,
-        level: int,
-        model: str,
-        cost: float,
-        since: float,
-        deadline: float | None,
+        self, seq: int, request_id: str, line: Line, cost: float, since: float, deadline: float
     ) -> None:
         self.seq = seq
         self.id = request_id
-        self.user = user
-        self.level = level
-        self.model = model
+        self.line = line
         self.cost = cost
         self.since = since
         self.deadline = deadline
@@ -78,12 +53,23 @@ class Ticket:
         self.lease: Lease | None = None
         self.residency: Residency | None = None
 
+    @property
+    def account(self) -> Account:
+        """Who pays for it."""
+        return self.line.account
+
+    @property
+    def level(self) -> int:
+        """Its own class as an index, 0 for the top one."""
+        return self.line.account.tier.level
+
+    @property
+    def model(self) -> str:
+        return self.line.bucket.model.name
+
     def __repr__(self) -> str:
         return f"<Ticket {self.id} {self.state.value}>"
 
 
-class Event(NamedTuple):
-    """What became of a request at one moment; it may have gone on since."""
-
-    state: TicketState
-    ticket: Ticket
+Event: TypeAlias = "tuple[TicketState, Ticket]"
+"""What became of a request at one moment; it may have gone on since."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from namel3ss.scheduling.tickets import Ticket, TicketState
 
-__all__ = ["Account", "Bucket", "Entry", "Line", "Rank", "Tier"]
+if TYPE_CHECKING:
+    from namel3ss.scheduling.placement import Model
+
+__all__ = ["Account", "Bucket", "Entry", "Line", "Rank", "Tier", "User"]
 
 # A line's place: the user's tag, the arrival of its first request, the line. Tags and arrivals only grow while a line
 # waits, but for corrections, so an entry may say too little: it is brought up to date when it comes to the top. It
@@ -18,9 +21,6 @@ Entry: TypeAlias = "tuple[float, int, Line]"
 
 # Looked up once: on Python 3.11 finding a member of an enumeration takes longer than a call.
 _WAITING = TicketState.WAITING
-# Of each class so many idle lines may be kept beside as many as wait, and so many idle accounts.
-_IDLE_KEPT = 256
-_AHEAD_KEPT = 4096
 
 
 class Line:
@@ -37,12 +37,18 @@ class Line:
         self.entry: Entry | None = None
 
     @property
-    def model(self) -> str:
-        return self.bucket.model
-
-    @property
     def level(self) -> int:
         return self.account.tier.level
+
+
+class User:
+    """One user over all classes."""
+
+    __slots__ = ("name", "waiting")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.waiting = 0
 
 
 class Account:
@@ -50,7 +56,7 @@ class Account:
 
     __slots__ = ("epoch", "lines", "live", "running", "tag", "tier", "user")
 
-    def __init__(self, tier: Tier, user: str) -> None:
+    def __init__(self, tier: Tier, user: User) -> None:
         self.tier = tier
         self.user = user
         self.tag = -math.inf
@@ -61,18 +67,13 @@ class Account:
         # The tag counts only while this is the tier's.
         self.epoch = -1
 
-    @property
-    def waiting(self) -> int:
-        """How many of the user's requests wait in this class."""
-        return sum(line.live for line in self.lines.values())
-
 
 class Bucket:
     """The lines of one class that wait for one model. `lines` counts them."""
 
     __slots__ = ("_arrivals_limit", "arrivals", "heap", "lines", "model")
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: Model) -> None:
         self.model = model
         self.heap: list[Entry] = []
         self.lines = 0
@@ -90,24 +91,22 @@ class Bucket:
     def top(self) -> Entry:
         """The first line's entry. A bucket that exists is never without one."""
         heap = self.heap
-        while True:
-            entry = heap[0]
-            tag, seq, line = entry
-            if line.entry is not entry:
+        tag, seq, line = entry = heap[0]
+        while line.entry is not entry or tag != line.account.tag or seq != line.waiting[0].seq:
+            if line.entry is entry:
+                line.entry = entry = (line.account.tag, line.waiting[0].seq, line)
+                heapq.heapreplace(heap, entry)
+            else:
                 heapq.heappop(heap)
-                continue
-            now_tag, now_seq = line.account.tag, line.waiting[0].seq
-            if tag == now_tag and seq == now_seq:
-                return entry
-            line.entry = entry = (now_tag, now_seq, line)
-            heapq.heapreplace(heap, entry)
+            tag, seq, line = entry = heap[0]
+        return entry
 
     def note_arrival(self, ticket: Ticket) -> None:
         arrivals = self.arrivals
-        if len(arrivals) >= self._arrivals_limit:
+        arrivals.append(ticket)
+        if len(arrivals) > self._arrivals_limit:
             self.arrivals = arrivals = deque(known for known in arrivals if known.state is _WAITING)
             self._arrivals_limit = max(256, 2 * len(arrivals))
-        arrivals.append(ticket)
 
     def oldest(self) -> Ticket | None:
         arrivals = self.arrivals
@@ -120,19 +119,16 @@ class Tier:
     """Everything that waits in one class."""
 
     __slots__ = (
-        "_all_buckets",
-        "_known_lines",
-        "_tidy_at",
         "accounts",
         "buckets",
         "due",
         "epoch",
         "level",
-        "lines",
         "offset",
         "oldest",
         "rank",
         "running",
+        "waiting",
     )
 
     def __init__(self, level: int, rank: Rank) -> None:
@@ -143,16 +139,13 @@ class Tier:
         self.accounts: dict[str, Account] = {}
         # Grows when the accounts are to be forgotten, which is faster than forgetting them.
         self.epoch = 0
-        # Those in which something waits, by model; and the count of their lines.
+        # Those in which something waits, by model.
         self.buckets: dict[str, Bucket] = {}
-        self.lines = 0
+        self.waiting = 0
         self.running = 0
         # While it is aged: the request that it owes its rank to. And when it may next be due to improve.
         self.oldest: Ticket | None = None
         self.due = math.inf
-        self._all_buckets: dict[str, Bucket] = {}
-        self._known_lines = 0
-        self._tidy_at = _IDLE_KEPT
 
     @property
     def clock(self) -> float:
@@ -160,55 +153,21 @@ class Tier:
 
     def enter(self, rank: Rank) -> None:
         """Stand in another rank from now on, on a par with it."""
-        if self.lines:
+        if self.buckets:
             self.rank.tiers.remove(self)
             rank.tiers.append(self)
         self.offset += rank.clock - self.rank.clock
         self.rank = rank
 
-    def line(self, user: str, model: str) -> Line:
-        """A user's line for a model; made if there is none."""
-        account = self.accounts.get(user)
-        if account is None:
-            account = self.accounts[user] = Account(self, user)
-        line = account.lines.get(model)
-        if line is None:
-            self._known_lines += 1
-            if self._known_lines > self._tidy_at:
-                self._forget_idle()
-                self.accounts[user] = account
-            bucket = self._all_buckets.get(model)
-            if bucket is None:
-                bucket = self._all_buckets[model] = Bucket(model)
-            line = account.lines[model] = Line(account, bucket)
-        return line
-
-    def _forget_idle(self) -> None:
-        # An idle account at or below the clock says the same as no account. Of the others those that are furthest ahead
-        # are kept: forgetting one forgives what it was charged.
-        clock, epoch = self.clock, self.epoch
-        busy = {user: known for user, known in self.accounts.items() if known.live or known.running}
-        ahead = [
-            known
-            for known in self.accounts.values()
-            if not (known.live or known.running) and known.epoch == epoch and known.tag > clock
-        ]
-        ahead.sort(key=lambda known: known.tag)
-        self.accounts = busy | {known.user: known for known in ahead[-_AHEAD_KEPT:]}
-        for account in self.accounts.values():
-            account.lines = {model: line for model, line in account.lines.items() if line.live}
-        self._all_buckets = dict(self.buckets)
-        self._known_lines = self.lines
-        self._tidy_at = _IDLE_KEPT + self.lines + len(self.accounts)
-
 
 class Rank:
-    """The tiers that have the same standing now, of those in which something waits."""
+    """The tiers that have the same standing now, of those in which something waits. `arrivals` counts all that came."""
 
-    __slots__ = ("clock", "index", "tiers")
+    __slots__ = ("arrivals", "clock", "index", "tiers")
 
     def __init__(self, index: int) -> None:
         self.index = index
+        self.arrivals = 0
         self.tiers: list[Tier] = []
         self.clock = 0.0
 
@@ -222,6 +181,10 @@ class Rank:
                 found.append((tag + offset, seq, line))
         found.sort()
         return found
+
+    def models(self) -> set[str]:
+        """Those for which a request waits in this rank."""
+        return {model for tier in self.tiers for model in tier.buckets}
 
     def wants(self, model: str) -> bool:
         """Whether a request for the model waits in this rank."""

@@ -26,13 +26,15 @@ class Timers(Generic[T]):
     are dropped once either has doubled, which costs each alarm a constant share.
     """
 
-    __slots__ = ("_heap", "_heap_limit", "_line", "_line_limit", "_numbers", "_wanted", "next_at")
+    __slots__ = ("_heap", "_heap_limit", "_last", "_line", "_line_limit", "_numbers", "_wanted", "next_at")
 
     def __init__(self, wanted: Callable[[float, T], bool]) -> None:
         self._wanted = wanted
         self._line: deque[tuple[float, T]] = deque()
         self._heap: list[tuple[float, int, T]] = []
         self._numbers = itertools.count()
+        # The latest that was put into the line.
+        self._last = -math.inf
         self._line_limit = self._heap_limit = _FIRST_LIMIT
         self.next_at = math.inf
 
@@ -40,12 +42,12 @@ class Timers(Generic[T]):
         return len(self._line) + len(self._heap)
 
     def set(self, when: float, item: T) -> None:
-        line = self._line
-        if not line or when >= line[-1][0]:
-            if len(line) >= self._line_limit:
-                self._line = line = deque(alarm for alarm in line if self._wanted(*alarm))
+        if when >= self._last:
+            self._last = when
+            self._line.append((when, item))
+            if len(self._line) > self._line_limit:
+                self._line = line = deque(alarm for alarm in self._line if self._wanted(*alarm))
                 self._line_limit = max(_FIRST_LIMIT, 2 * len(line))
-            line.append((when, item))
         else:
             heap = self._heap
             if len(heap) >= self._heap_limit:

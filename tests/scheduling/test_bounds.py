@@ -23,9 +23,9 @@ def test_users_and_models_that_never_come_again_are_forgotten() -> None:
     core = SchedulerCore(Policy(), [Server(name="gpu1")])
     for number in range(3000):
         core.submit(Request(model=f"model {number}", user=f"user {number}", cost=1.0), float(number))
-        (event,) = core.take_events()
-        assert event.ticket.lease is not None
-        core.release(event.ticket.lease, number + 0.5)
+        ((_, ticket),) = core.take_events()
+        assert ticket.lease is not None
+        core.release(ticket.lease, number + 0.5)
 
     more = kept() - before
 
@@ -39,9 +39,9 @@ def test_one_user_of_many_models_is_no_exception() -> None:
     core.take_events()
     for number in range(3000):
         core.submit(Request(model=f"model {number}", user="ada", cost=1.0), float(number))
-        (event,) = core.take_events()
-        assert event.ticket.lease is not None
-        core.release(event.ticket.lease, number + 0.5)
+        ((_, ticket),) = core.take_events()
+        assert ticket.lease is not None
+        core.release(ticket.lease, number + 0.5)
 
     more = kept() - before
 

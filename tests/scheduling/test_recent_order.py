@@ -54,9 +54,7 @@ class Play:
         return self.core.position(name, self.now)
 
     def _collect(self) -> None:
-        self._leases.extend(
-            event.ticket.lease for event in self.core.take_events() if event.ticket.lease is not None
-        )
+        self._leases.extend(ticket.lease for _, ticket in self.core.take_events() if ticket.lease is not None)
 
 
 @pytest.mark.parametrize(("models", "loaded"), [(1, 1), (4, 4), (4, 2)])
@@ -78,6 +76,20 @@ def test_bounds_hold_the_exact_position(models: int, loaded: int) -> None:
                 inexact += not position.exact
 
     assert inexact, "every look was played anew"
+
+
+def test_where_models_take_turns_every_look_is_exact() -> None:
+    watched = Play(models=8, loaded=1)
+    names = [watched.step() for _ in range(LONG)]
+    for turn in range(0, 100, 20):
+        names.append(watched.step())
+        for name in (names[-1], names[turn]):
+            found = watched.position(name)
+            anew = exactly(Play(models=8, loaded=1), len(names), name)
+            assert (found is None) == (anew is None)
+            if found is not None and anew is not None:
+                assert (found.at_least, found.at_most) == (anew.at_least, anew.at_most)
+                assert found.exact
 
 
 def exactly(play: Play, steps: int, name: str) -> Position | None:

@@ -67,7 +67,7 @@ def _filled(waiting: int) -> SchedulerCore:
 
 def _core(waiting: int) -> float:
     core = _filled(waiting)
-    lease = core.take_events()[0].ticket.lease
+    lease = core.take_events()[0][1].lease
     requests = itertools.cycle([_request(number) for number in range(USERS)])
     now = 0.0
 
@@ -78,7 +78,7 @@ def _core(waiting: int) -> float:
             core.submit(next(requests), now)
             assert lease is not None
             core.release(lease, now, tokens=320.0)
-            lease = core.take_events()[0].ticket.lease
+            lease = core.take_events()[0][1].lease
 
     return _best(cycle)
 
@@ -86,12 +86,15 @@ def _core(waiting: int) -> float:
 def _heap(waiting: int) -> float:
     numbers = itertools.count()
     item = object()
-    heap = [(number % 2, next(numbers), item) for number in range(waiting)]
+    heap = [(number % 2, 300.0 * number, next(numbers), item) for number in range(waiting)]
     heapq.heapify(heap)
+    tag = 300.0 * waiting
 
     def cycle() -> None:
+        nonlocal tag
         for number in range(CYCLES):
-            heapq.heappush(heap, (number % 2, next(numbers), item))
+            tag += 300.0
+            heapq.heappush(heap, (number % 2, tag, next(numbers), item))
             heapq.heappop(heap)
 
     return _best(cycle)
