@@ -3,12 +3,14 @@
  * The extension: what VS Code itself has to do. All knowledge of the language is in `namel3ss lsp`.
  */
 
+const path = require("node:path");
 const vscode = require("vscode");
 
 const { Connection } = require("./lib/connection");
 const { isDrawing } = require("./lib/drawings");
 const { ModelTree } = require("./lib/models");
 const { Panels } = require("./lib/panels");
+const { openSettings } = require("./lib/settings");
 const { StatusBar } = require("./lib/status");
 const { chatWith, runPart } = require("./lib/running");
 
@@ -22,7 +24,7 @@ async function activate(context) {
   const log = vscode.window.createOutputChannel("namel3ss", { log: true });
   const panels = new Panels(context.extensionUri);
   connection = new Connection(log, {
-    run: (...given) => runPart(connection, panels, ...given),
+    run: (...given) => runPart(connection, panels, ...given).finally(() => models.refresh()),
     chat: (...given) => chatWith(connection, panels, ...given),
     output: (run, text) => panels.add(run, text),
   });
@@ -36,6 +38,7 @@ async function activate(context) {
     vscode.window.createTreeView("namel3ss.models", { treeDataProvider: models }),
     vscode.commands.registerCommand("namel3ss.restart", () => connection.restart()),
     vscode.commands.registerCommand("namel3ss.showOutput", () => log.show()),
+    vscode.commands.registerCommand("namel3ss.openSettings", () => openSettings()),
     vscode.commands.registerCommand("namel3ss.showMenu", () => status.showMenu()),
     vscode.commands.registerCommand("namel3ss.models.refresh", () => models.refresh()),
     vscode.commands.registerCommand("namel3ss.models.pull", () => models.pull()),
@@ -66,7 +69,7 @@ async function leaveDrawingAlone(document) {
     return;
   }
   await vscode.languages.setTextDocumentLanguage(document, "plaintext");
-  void vscode.window.showInformationMessage(`${document.fileName} is a drawing or binary; namel3ss leaves it alone.`);
+  void vscode.window.showInformationMessage(`${path.basename(document.fileName)} is a drawing or binary; namel3ss leaves it alone.`);
 }
 
 module.exports = { activate, deactivate };

@@ -86,7 +86,7 @@ def test_commands_models_and_the_state_of_the_server_are_there(
     assert model["label"] == "llama3:8b"
     assert "GB" in model["tooltip"]
     assert model["contextValue"] == "model"
-    assert found["unreachable"] is False
+    assert found["state"] == "models"
     assert found["statusBar"]["isShown"]
     assert found["statusBar"]["text"] == "$(server) 1 model"
     assert said(found, "error") == []
@@ -141,8 +141,22 @@ def test_a_closed_view_and_a_dismissed_question_end_quietly(
 
     assert found["dismissed"] is None
     assert found["isClosed"]
-    assert found["answer"]["success"]
-    assert found["posted"] == []
+    assert not found["answer"]["success"]
+    assert [message["kind"] for message in found["posted"]] == ["wait"]
+
+
+def test_an_answer_stops_when_the_user_says_so_or_closes_its_view(node: Node, tmp_path: Path) -> None:
+    # So slow that it would not end in the time of a test.
+    with SandboxServer(SandboxOptions(installed=("llama3:8b",), tiny=False, tokens_per_second=5.0)) as server:
+        found = play(node, tmp_path, "stop", server=server)
+
+    for answer in found["answers"]:
+        assert not answer["success"]
+        assert answer["output"], "what came so far"
+    stopped, closed = found["posted"]
+    assert stopped[:4] == ["wait", "pause", "wait", "piece"]
+    assert stopped[-1] == "stopped"
+    assert closed[-1] == "piece"
 
 
 def test_models_are_pulled_with_a_bar_and_removed_after_a_question(
@@ -175,8 +189,9 @@ def test_drawings_are_left_alone_with_one_information_each(node: Node, tmp_path:
     found = play(node, tmp_path, "draw", text="\ufeff%PDF-1.5 drawing")
 
     assert found["languages"] == ["plaintext"] * 3
+    assert not found["statusBar"]["isShown"]
     assert found["diagnostics"] == 0
-    told = sorted(Path(text.split(" is a drawing")[0]).name for text in said(found, "information"))
+    told = sorted(text.split(" is a drawing")[0] for text in said(found, "information"))
     assert told == ["app.ai", "bytes.ai", "logo.ai"]
 
 
@@ -190,6 +205,21 @@ def test_a_server_that_does_not_start_gives_one_error_with_the_cure(
     assert program in error
     assert "pip install 'namel3ss[editor]'" in error
     assert found["statusBar"]["tooltip"] == "The language server does not run."
+    assert found["pages"] == [["workbench.action.openSettings", {"query": "namel3ss.server.command"}]]
+    (menu,) = said(found, "pick")
+    assert not [entry for entry in menu if "Pull" in entry or "Start Ollama" in entry]
+
+
+@pytest.mark.parametrize(("story", "state"), [("alone", "unreachable"), ("unasked", "off")])
+def test_the_empty_view_says_why_there_are_no_models(
+    node: Node, tmp_path: Path, story: str, state: str
+) -> None:
+    found = play(node, tmp_path, story)
+
+    assert found["state"] == state
+    (menu,) = said(found, "pick")
+    assert any("Start Ollama" in entry for entry in menu) == (state == "unreachable")
+    assert not [entry for entry in menu if "Pull" in entry]
 
 
 def test_a_restarted_server_answers_as_before(node: Node, tmp_path: Path, sandbox: SandboxServer) -> None:

@@ -140,7 +140,7 @@ def test_a_workspace_that_is_not_trusted_gets_limited_support() -> None:
 def test_the_extension_reaches_for_nothing_but_vs_code_its_client_and_node() -> None:
     required = set(re.findall(r'require\("([^."][^"]*)"\)', CODE))
 
-    assert required == {"vscode", "vscode-languageclient/node", "node:crypto"}
+    assert required == {"vscode", "vscode-languageclient/node", "node:crypto", "node:path"}
     assert set(MANIFEST["dependencies"]) == {"vscode-languageclient"}
 
 

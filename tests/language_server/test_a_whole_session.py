@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from namel3ss.sandbox import SandboxOptions, SandboxServer
-from tests.support.editor import open_editor
+from tests.support.editor import ServerError, open_editor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -173,3 +173,32 @@ async def test_a_pull_can_be_cancelled(tmp_path: Path) -> None:
             assert not outcome["success"]
             assert "cancelled" in outcome["message"]
             assert await editor.shut_down() == 0
+
+
+async def test_a_run_that_the_editor_cancels_is_not_finished_by_the_server(tmp_path: Path) -> None:
+    text = "ai model chat { provider: ollama  model: llama3:8b }\n\nprompt ask { model: chat  template: Hello }\n"
+    with SandboxServer(SandboxOptions(installed=("llama3:8b",), tokens_per_second=0.5)) as sandbox:
+        environ = {**os.environ, "NAMEL3SS_OLLAMA_BASE_URL": sandbox.url}
+        async with open_editor(environ) as editor:
+            await editor.initialize(tmp_path)
+            uri = (tmp_path / "app.ai").as_uri()
+            editor.open(uri, text)
+            running = asyncio.ensure_future(
+                editor.request(
+                    "workspace/executeCommand",
+                    {"command": "namel3ss.run", "arguments": [uri, "prompt", "ask", {}, "run-1"]},
+                )
+            )
+            await editor.wait_for("namel3ss/output")
+            assert sandbox.active_requests == 1
+
+            editor.notify("$/cancelRequest", {"id": editor.last_request})
+
+            with pytest.raises(ServerError) as caught:
+                await running
+            assert caught.value.code == -32800
+            async with asyncio.timeout(20):
+                while sandbox.active_requests:  # noqa: ASYNC110  # it lives on a thread and tells nobody
+                    await asyncio.sleep(0.01)
+            assert await editor.shut_down() == 0
+            assert editor.noise == []

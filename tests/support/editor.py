@@ -53,6 +53,11 @@ class Editor:
 
     # -- messages -------------------------------------------------------------------------------------------------
 
+    @property
+    def last_request(self) -> int:
+        """The number of the request that was sent last, to cancel it by."""
+        return self._number
+
     async def request(self, method: str, params: object) -> Any:
         """The result of a request. Raises ServerError."""
         self._number += 1

@@ -4,6 +4,7 @@ const vscode = require("vscode");
 const { CloseAction, LanguageClient, RevealOutputChannelOn, State, TransportKind } = require("vscode-languageclient/node");
 
 const { isDrawing } = require("./drawings");
+const { openSettings } = require("./settings");
 
 /** The commands of the server that only the user's click may send, and only in a trusted workspace. */
 const CHANGING = new Set([
@@ -40,12 +41,17 @@ class Connection {
     this.onDidChange = this.changed.event;
     this.taken = { "namel3ss.run": run, "namel3ss.chat": chat };
     this.output = output;
-    /** Starts and stops happen one after the other. */
+    /** Starts and stops happen one after the other; so many are under way. */
     this.turn = Promise.resolve();
+    this.turns = 0;
   }
 
   get isRunning() {
     return this.client?.state === State.Running;
+  }
+
+  get isStarting() {
+    return this.turns > 0 || this.client?.state === State.Starting;
   }
 
   start() {
@@ -64,22 +70,38 @@ class Connection {
   }
 
   /** The server's answer to one of its commands; an answer that says why where there is no server or no trust. */
-  async ask(command, ...given) {
+  ask(command, ...given) {
+    return this.askUntil(undefined, command, ...given);
+  }
+
+  /** The same, until a token says that nobody waits for the answer any more: then the server stops its work. */
+  async askUntil(token, command, ...given) {
     if (CHANGING.has(command) && !vscode.workspace.isTrusted) {
       return { success: false, message: NOT_TRUSTED, wasAsked: false };
     }
     if (!this.isRunning) {
       return { success: false, message: "The language server does not run; see the log of namel3ss.", wasAsked: false };
     }
+    const wanted = { command, arguments: given };
     try {
-      return await this.client.sendRequest("workspace/executeCommand", { command, arguments: given });
+      return await this.client.sendRequest("workspace/executeCommand", wanted, token ?? vscode.CancellationToken.None);
     } catch (error) {
       return { success: false, message: String(error.message ?? error), wasAsked: false };
     }
   }
 
   inTurn(work) {
-    this.turn = this.turn.then(work, work);
+    this.turns += 1;
+    const whole = async () => {
+      try {
+        await work();
+      } finally {
+        this.turns -= 1;
+        this.changed.fire();
+      }
+    };
+    this.turn = this.turn.then(whole, whole);
+    this.changed.fire();
     return this.turn;
   }
 
@@ -107,7 +129,8 @@ class Connection {
       },
     );
     client.onNotification("namel3ss/output", ({ run, text }) => this.output(run, text));
-    client.onDidChangeState(() => this.changed.fire());
+    // What a start or stop goes through on its way is of no use to anybody.
+    client.onDidChangeState(() => this.turns || this.changed.fire());
     this.client = client;
     try {
       await client.start();
@@ -164,7 +187,7 @@ class Connection {
       log,
     );
     if (chosen === settings) {
-      await vscode.commands.executeCommand("workbench.action.openSettings", "namel3ss.server.command");
+      await openSettings("namel3ss.server.command");
     } else if (chosen === log) {
       this.log.show();
     }

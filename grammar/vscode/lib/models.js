@@ -16,11 +16,32 @@ class ModelTree {
 
   /** Look at the server again. What it said is in `status`. */
   async refresh() {
-    const status = await this.connection.ask("namel3ss.status");
+    let status = await this.connection.ask("namel3ss.status");
+    if (this.status.reachable && status?.reachable === false) {
+      // A machine that is busy with a model may take longer to answer than a look waits.
+      status = await this.connection.ask("namel3ss.status");
+    }
     this.status = { ...status, reachable: status?.reachable === true, models: status?.models ?? [] };
-    await vscode.commands.executeCommand("setContext", "namel3ss.unreachable", !this.status.reachable);
+    await vscode.commands.executeCommand("setContext", "namel3ss.state", this.state);
     this.changed.fire();
     return this.status;
+  }
+
+  /** What there is to say of the models, in a word; the view's empty page and the status bar go by it. */
+  get state() {
+    if (this.connection.isStarting) {
+      return "starting";
+    }
+    if (!this.connection.isRunning) {
+      return "stopped";
+    }
+    if (!vscode.workspace.getConfiguration("namel3ss").get("onlineChecks")) {
+      return "off";
+    }
+    if (!this.status.reachable) {
+      return "unreachable";
+    }
+    return this.status.models.length ? "models" : "empty";
   }
 
   getTreeItem(model) {

@@ -9,14 +9,48 @@ class Panel {
     this.view = view;
     this.isClosed = false;
     this.said = undefined;
+    /** Cancels what is asked for now; what has come of its answer. */
+    this.asking = undefined;
+    this.text = "";
     this.subscriptions = [
-      view.webview.onDidReceiveMessage(({ said }) => (typeof said === "string" && said.trim() ? this.said?.(said) : undefined)),
+      view.webview.onDidReceiveMessage((message) => this.heard(message)),
       view.onDidDispose(() => {
         this.isClosed = true;
+        this.asking?.cancel();
         this.subscriptions.forEach((each) => each.dispose());
         closed();
       }),
     ];
+  }
+
+  heard({ said, stop }) {
+    if (stop === true) {
+      this.asking?.cancel();
+    } else if (typeof said === "string" && said.trim()) {
+      this.said?.(said);
+    }
+  }
+
+  /**
+   * The answer to a question, which is shown. The user may stop it, or close the view: then the one who answers is told by
+   * the token that `ask` gets, and what came so far is the answer.
+   */
+  async show(ask) {
+    const asking = new vscode.CancellationTokenSource();
+    this.asking = asking;
+    if (this.isClosed) {
+      asking.cancel();
+    }
+    this.text = "";
+    this.post({ kind: "wait" });
+    const answer = await ask(asking.token);
+    this.asking = undefined;
+    if (asking.token.isCancellationRequested && !answer?.success) {
+      this.post({ kind: "stopped" });
+      return { success: false, message: "It was stopped.", output: this.text };
+    }
+    this.end(answer);
+    return answer;
   }
 
   /** From now on there is a field to write in; `callback` gets what was said. */
@@ -26,11 +60,16 @@ class Panel {
   }
 
   add(text) {
+    this.text += text;
     this.post({ kind: "piece", text });
   }
 
   /** The answer is complete. What was not streamed is shown now; a failure says what to do. */
   end(answer) {
+    if (answer?.needs?.length) {
+      this.post({ kind: "pause" });
+      return;
+    }
     if (answer?.success) {
       const output = typeof answer.output === "string" ? answer.output : JSON.stringify(answer.output, null, 2);
       this.post({ kind: "end", output });
@@ -96,6 +135,7 @@ class Panels {
 </head>
 <body>
 <main id="answers" role="log" aria-live="polite"></main>
+<p id="waiting" hidden><span id="state" role="status"></span> <button id="stop" type="button">Stop</button></p>
 <form id="say" hidden><textarea id="text" rows="3" aria-label="Your message"></textarea><button>Send</button></form>
 <script nonce="${nonce}" src="${file("answer.js")}"></script>
 </body>

@@ -9,8 +9,11 @@ async function runPart(connection, panels, uri, kind, name) {
   const run = randomUUID();
   const panel = panels.open(title, run);
   const inputs = {};
-  let answer = await connection.ask("namel3ss.run", uri, kind, name, inputs, run);
-  while (answer?.needs?.length) {
+  for (;;) {
+    const answer = await panel.show((token) => connection.askUntil(token, "namel3ss.run", uri, kind, name, inputs, run));
+    if (!answer?.needs?.length) {
+      return answer;
+    }
     for (const wanted of answer.needs) {
       const given = await vscode.window.showInputBox({ title, prompt: `Input ${wanted}`, ignoreFocusOut: true });
       if (given === undefined) {
@@ -19,10 +22,7 @@ async function runPart(connection, panels, uri, kind, name) {
       }
       inputs[wanted] = given;
     }
-    answer = await connection.ask("namel3ss.run", uri, kind, name, inputs, run);
   }
-  panel.end(answer);
-  return answer;
 }
 
 /** Open a conversation with an ai model of a file. */
@@ -32,13 +32,12 @@ function chatWith(connection, panels, uri, model) {
   const panel = panels.open(`chat ${model}`, run);
   panel.onSaid(async (text) => {
     messages.push({ role: "user", content: text });
-    const answer = await connection.ask("namel3ss.chat", uri, model, messages, run);
-    if (answer?.success) {
+    const answer = await panel.show((token) => connection.askUntil(token, "namel3ss.chat", uri, model, messages, run));
+    if (answer?.output) {
       messages.push({ role: "assistant", content: answer.output });
     } else {
       messages.pop();
     }
-    panel.end(answer);
   });
 }
 

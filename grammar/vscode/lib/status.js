@@ -14,6 +14,8 @@ class StatusBar {
     this.subscriptions = [
       models.onDidChangeTreeData(() => this.show()),
       vscode.window.onDidChangeActiveTextEditor(() => this.show()),
+      // A document of another language counts as newly opened.
+      vscode.workspace.onDidOpenTextDocument(() => this.show()),
     ];
     this.show();
   }
@@ -34,16 +36,18 @@ class StatusBar {
   }
 
   words() {
-    const { reachable, models, version, error, suggestion } = this.models.status;
-    if (!this.connection.isRunning) {
-      return { text: "$(error) namel3ss", tooltip: "The language server does not run." };
-    }
-    if (!vscode.workspace.getConfiguration("namel3ss").get("onlineChecks")) {
-      return { text: "$(circle-slash) Ollama", tooltip: "No server is asked: namel3ss.onlineChecks is off." };
-    }
-    if (!reachable) {
-      const why = [error, suggestion].filter(Boolean).join("\n");
-      return { text: "$(debug-disconnect) Ollama", tooltip: why || "No model server answers." };
+    const { models, version, error, suggestion } = this.models.status;
+    switch (this.models.state) {
+      case "starting":
+        return { text: "$(loading~spin) namel3ss", tooltip: "The language server starts." };
+      case "stopped":
+        return { text: "$(error) namel3ss", tooltip: "The language server does not run." };
+      case "off":
+        return { text: "$(circle-slash) Ollama", tooltip: "No server is asked: `namel3ss.onlineChecks` is off." };
+      case "unreachable": {
+        const why = [error, suggestion].filter(Boolean).join("\n");
+        return { text: "$(debug-disconnect) Ollama", tooltip: why || "No model server answers." };
+      }
     }
     const loaded = models.filter((model) => model.loaded).map((model) => model.name);
     return {
@@ -53,18 +57,26 @@ class StatusBar {
   }
 
   async showMenu() {
-    const { reachable } = this.models.status;
-    const entries = [
-      { label: "$(refresh) Look again", run: () => this.models.refresh() },
-      reachable
-        ? { label: "$(cloud-download) Pull a model…", run: () => this.models.pull() }
-        : { label: "$(play) Start Ollama", run: () => this.models.startServer() },
-      { label: "$(list-unordered) Show the models", run: () => vscode.commands.executeCommand("namel3ss.models.focus") },
-      { label: "$(debug-restart) Restart the language server", run: () => this.connection.restart() },
-      { label: "$(output) Show the log", run: () => vscode.commands.executeCommand("namel3ss.showOutput") },
-    ];
-    const chosen = await vscode.window.showQuickPick(entries, { title: "namel3ss" });
+    const chosen = await vscode.window.showQuickPick(this.entries(), { title: "namel3ss" });
     await chosen?.run();
+  }
+
+  /** What can be done now: nothing is offered that could only fail. */
+  entries() {
+    const { state } = this.models;
+    const models = [{ label: "$(list-unordered) Show the models", run: () => click("namel3ss.models.focus") }];
+    const again = { label: "$(refresh) Look again", run: () => click("namel3ss.models.refresh") };
+    if (state === "unreachable") {
+      models.unshift(again, { label: "$(play) Start Ollama", run: () => click("namel3ss.models.start") });
+    } else if (state === "models" || state === "empty") {
+      models.unshift(again, { label: "$(cloud-download) Pull a model…", run: () => click("namel3ss.models.pull") });
+    }
+    return [
+      ...(this.connection.isRunning ? models : []),
+      { label: "$(debug-restart) Restart the language server", run: () => click("namel3ss.restart") },
+      { label: "$(gear) Open the settings", run: () => click("namel3ss.openSettings") },
+      { label: "$(output) Show the log", run: () => click("namel3ss.showOutput") },
+    ];
   }
 
   dispose() {
@@ -72,6 +84,10 @@ class StatusBar {
     this.subscriptions.forEach((each) => each.dispose());
     this.item.dispose();
   }
+}
+
+function click(command) {
+  return vscode.commands.executeCommand(command);
 }
 
 function counted(models) {

@@ -5,7 +5,10 @@
   const answers = document.getElementById("answers");
   const form = document.getElementById("say");
   const field = document.getElementById("text");
+  const waiting = document.getElementById("waiting");
+  const state = document.getElementById("state");
   let current;
+  let said = "";
 
   function block(kind) {
     const made = document.createElement("pre");
@@ -22,32 +25,59 @@
     }
   }
 
-  window.addEventListener("message", ({ data }) => {
-    scrolled(() => {
-      if (data.kind === "listen") {
-        form.hidden = false;
-        field.focus();
-      } else if (data.kind === "piece") {
-        current ??= block("answer");
-        current.append(data.text);
-      } else if (data.kind === "end") {
-        (current ?? block("answer")).textContent = data.output;
-        current = undefined;
-        field.disabled = false;
-      } else if (data.kind === "failed") {
-        block("failure").textContent = data.text;
-        current = undefined;
-        field.disabled = false;
-      }
-    });
-  });
+  /** Nothing comes any more: the user may speak again. */
+  function done() {
+    current = undefined;
+    waiting.hidden = true;
+    field.disabled = false;
+    if (!form.hidden && document.hasFocus()) {
+      field.focus();
+    }
+  }
+
+  const shown = {
+    listen() {
+      form.hidden = false;
+      field.focus();
+    },
+    wait() {
+      state.textContent = "Waiting for the model…";
+      waiting.hidden = false;
+    },
+    pause() {
+      waiting.hidden = true; // the user is asked for inputs first
+    },
+    piece({ text }) {
+      state.textContent = "Answering…";
+      current ??= block("answer");
+      current.append(text);
+    },
+    end({ output }) {
+      (current ?? block("answer")).textContent = output;
+      done();
+    },
+    stopped() {
+      block("note").textContent = "Stopped.";
+      done();
+    },
+    failed({ text }) {
+      block("failure").textContent = text;
+      // What was said was not heard: it need not be written again.
+      field.value ||= said;
+      done();
+    },
+  };
+
+  window.addEventListener("message", ({ data }) => scrolled(() => shown[data.kind](data)));
+  document.getElementById("stop").addEventListener("click", () => vscode.postMessage({ stop: true }));
 
   function send() {
     if (field.disabled || !field.value.trim()) {
       return;
     }
-    block("said").textContent = field.value;
-    vscode.postMessage({ said: field.value });
+    said = field.value;
+    block("said").textContent = said;
+    vscode.postMessage({ said });
     field.value = "";
     field.disabled = true;
   }

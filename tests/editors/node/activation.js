@@ -14,7 +14,7 @@ const { makeVscode, Uri } = require("./stand_in_vscode.js");
 
 /** A VS Code with one file open and the extension active in it. */
 class Sitting {
-  constructor({ extension, program, file, answers, isTrusted }) {
+  constructor({ extension, program, file, answers, isTrusted, settings = {} }) {
     this.stand = makeVscode({
       folder: path.dirname(file),
       settings: {
@@ -23,6 +23,7 @@ class Sitting {
         "namel3ss.allowedHosts": [],
         "namel3ss.onlineChecks": true,
         "namel3ss.statusBar.refreshSeconds": 3600,
+        ...settings,
       },
       answers,
       isTrusted,
@@ -85,7 +86,7 @@ const STORIES = {
     await sitting.click("namel3ss.showMenu");
     const { statusBarItem } = sitting.vscode.window;
     return sitting.end({
-      models: sitting.models, statusBar: { ...statusBarItem }, unreachable: sitting.stand.contexts["namel3ss.unreachable"],
+      models: sitting.models, statusBar: { ...statusBarItem }, state: sitting.stand.contexts["namel3ss.state"],
     });
   },
 
@@ -101,6 +102,20 @@ const STORIES = {
       await sitting.stand.when(() => conversation.posted.filter(({ kind }) => kind === "end").length > turn);
     }
     return sitting.end({ answer, run, conversation: conversation.posted });
+  },
+
+  /** Stops an answer with the view's button, and a second one by closing the view. */
+  async stop(given) {
+    const sitting = await new Sitting({ ...given, answers: { input: ["Ann", "Ann"] } }).begin();
+    const answers = [];
+    for (const leave of [(view) => view.messages.fire({ stop: true }), (view) => view.dispose()]) {
+      const running = sitting.run("prompt", "greet");
+      const view = await sitting.stand.when(() => sitting.stand.views.at(-1));
+      await sitting.stand.when(() => view.posted.some(({ kind }) => kind === "piece"));
+      leave(view);
+      answers.push(await running);
+    }
+    return sitting.end({ answers, posted: sitting.stand.views.map((view) => view.posted.map(({ kind }) => kind)) });
   },
 
   /** Closes the view before the answer is there, and dismisses the question for an input. */
@@ -147,10 +162,11 @@ const STORIES = {
     for (const name of fs.readdirSync(folder).filter((each) => each !== path.basename(given.file))) {
       const later = sitting.add(path.join(folder, name));
       sitting.stand.events.onDidOpenTextDocument.fire(later);
-      await sitting.stand.when(() => sitting.stand.told.some(([, text]) => text.startsWith(later.fileName)));
+      await sitting.stand.when(() => sitting.stand.told.some(([, text]) => text.startsWith(name)));
     }
     await sitting.click("namel3ss.models.refresh");
     return sitting.end({
+      statusBar: { ...sitting.vscode.window.statusBarItem },
       languages: sitting.vscode.workspace.textDocuments.map((document) => document.languageId),
       diagnostics: [...sitting.stand.diagnostics.values()].flat().length,
     });
@@ -158,9 +174,21 @@ const STORIES = {
 
   /** The program of the settings is not there, or is no server. */
   async fail(given) {
-    const sitting = await new Sitting(given).begin();
+    const sitting = await new Sitting({ ...given, answers: { error: ["Open Settings"] } }).begin();
+    await sitting.stand.when(() => sitting.stand.contexts["namel3ss.state"] === "stopped");
+    await sitting.click("namel3ss.showMenu");
     await sitting.run("prompt", "greet").catch((error) => sitting.stand.told.push(["no command", error.message]));
-    return sitting.end({ statusBar: { ...sitting.vscode.window.statusBarItem } });
+    return sitting.end({ statusBar: { ...sitting.vscode.window.statusBarItem }, pages: sitting.stand.pages });
+  },
+
+  /** Looks when there is no Ollama. */
+  alone(given) {
+    return lookAtNothing(given);
+  },
+
+  /** Looks when no server may be asked. */
+  unasked(given) {
+    return lookAtNothing({ ...given, settings: { "namel3ss.onlineChecks": false } });
   },
 
   /** Changes a setting that the server is told when it starts, which starts it again. */
@@ -172,6 +200,16 @@ const STORIES = {
     return sitting.end({ answer: await sitting.run("prompt", "greet") });
   },
 };
+
+async function lookAtNothing(given) {
+  const sitting = await new Sitting(given).begin();
+  const state = await sitting.stand.when(() => {
+    const now = sitting.stand.contexts["namel3ss.state"];
+    return now !== "starting" && now;
+  });
+  await sitting.click("namel3ss.showMenu");
+  return sitting.end({ state });
+}
 
 async function main([story, extension, program, file]) {
   console.log(JSON.stringify(await STORIES[story]({ extension, program, file })));

@@ -77,6 +77,8 @@ class CancellationTokenSource {
   dispose() {}
 }
 
+const CancellationToken = { None: new CancellationTokenSource().token };
+
 class Position {
   constructor(line, character) {
     Object.assign(this, { line, character });
@@ -144,6 +146,7 @@ function makeVscode({ settings = {}, answers = {}, isTrusted = true, folder }) {
   const trees = new Map();
   const diagnostics = new Map();
   const contexts = {};
+  const pages = [];
   const events = {};
   const disposable = () => new Disposable(() => undefined);
   const on = (name) => (events[name] ??= new EventEmitter()).event;
@@ -272,6 +275,7 @@ function makeVscode({ settings = {}, answers = {}, isTrusted = true, folder }) {
       match: (selector, document) => (document.languageId === "namel3ss" ? 10 : 0),
       setTextDocumentLanguage: (document, languageId) => {
         document.languageId = languageId;
+        events.onDidOpenTextDocument?.fire(document);
         return Promise.resolve(document);
       },
     },
@@ -281,7 +285,7 @@ function makeVscode({ settings = {}, answers = {}, isTrusted = true, folder }) {
   const known = {
     __esModule: true, // else a copy of the names known now is what everybody gets
     version: "1.91.0",
-    EventEmitter, Disposable, Uri, CancellationTokenSource, CodeActionKind, Position, Range, TreeItem, ThemeIcon,
+    EventEmitter, Disposable, Uri, CancellationToken, CancellationTokenSource, CodeActionKind, Position, Range, TreeItem, ThemeIcon,
     window, workspace, languages,
     env: { language: "en", appName: "stand-in", machineId: "stand-in" },
     extensions: { getExtension: () => undefined },
@@ -299,6 +303,10 @@ function makeVscode({ settings = {}, answers = {}, isTrusted = true, folder }) {
         if (id === "setContext") {
           contexts[given[0]] = given[1];
           noticed();
+          return Promise.resolve();
+        }
+        if (id.startsWith("workbench.action.")) {
+          pages.push([id, ...given]);
           return Promise.resolve();
         }
         const command = commands.get(id);
@@ -326,7 +334,7 @@ function makeVscode({ settings = {}, answers = {}, isTrusted = true, folder }) {
       return made.get(name);
     },
   });
-  return { vscode, when, told: told.entries, commands, views, trees, diagnostics, contexts, events };
+  return { vscode, when, told: told.entries, commands, views, trees, diagnostics, contexts, pages, events };
 }
 
 module.exports = { makeVscode, Uri };
