@@ -24,7 +24,7 @@ from namel3ss.gateway.upstream_answer import UpstreamError
 from namel3ss.providers.transport.failure_kinds import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
+    from collections.abc import AsyncIterable, Mapping
 
     from namel3ss.gateway.plan import BackendPlan
     from namel3ss.gateway.upstream_answer import UpstreamAnswer
@@ -69,9 +69,10 @@ class Connections:
         *,
         content_type: bytes | None,
         read_timeout_s: float | None,
+        trace: Mapping[str, str] | None = None,
     ) -> UpstreamAnswer:
         """See `Upstream.send`."""
-        head = self._head(method, path, body, content_type)
+        head = self._head(method, path, body, content_type, trace)
         connection = self._kept() or await self._connect()
         return await connection.ask(method, head, body, read_timeout_s)
 
@@ -179,7 +180,12 @@ class Connections:
         return UpstreamError(self.name, kind, reason, is_answering=False)
 
     def _head(
-        self, method: str, path: str, body: bytes | AsyncIterable[bytes] | None, content_type: bytes | None
+        self,
+        method: str,
+        path: str,
+        body: bytes | AsyncIterable[bytes] | None,
+        content_type: bytes | None,
+        trace: Mapping[str, str] | None,
     ) -> bytes:
         target = self._prefix + path
         if not _TARGET.fullmatch(target):
@@ -192,12 +198,13 @@ class Connections:
         elif method in ("POST", "PUT"):
             framing = b"content-length: 0\r\n"
         kind = b"" if content_type is None else b"content-type: %s\r\n" % _one_line(content_type)
-        return b"%s %s HTTP/1.1\r\n%s%s%s\r\n" % (
+        return b"%s %s HTTP/1.1\r\n%s%s%s%s\r\n" % (
             method.encode(),
             target.encode(),
             self._fixed,
             kind,
             framing,
+            b"" if trace is None else b"".join(map(_line, trace.items())),
         )
 
 
@@ -217,6 +224,11 @@ def _fixed_headers(plan: BackendPlan, netloc: tuple[str, str, str]) -> bytes:
         word = base64.b64encode(unquote(user).encode()).decode()
         text += f"authorization: Basic {word}\r\n"
     return text.encode("latin-1")
+
+
+def _line(header: tuple[str, str]) -> bytes:
+    name, value = header
+    return b"%s: %s\r\n" % (name.encode("latin-1"), _one_line(value.encode("latin-1")))
 
 
 def _one_line(value: bytes) -> bytes:

@@ -17,7 +17,7 @@ from namel3ss.providers.transport.failure_kinds import Failure
 from namel3ss.providers.transport.failures import classify, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator
+    from collections.abc import AsyncIterable, AsyncIterator, Mapping
 
     from namel3ss.gateway.plan import BackendPlan
     from namel3ss.providers.transport.proxies import EnvironmentProxy
@@ -97,9 +97,10 @@ class ProxiedConnections:
         *,
         content_type: bytes | None,
         read_timeout_s: float | None,
+        trace: Mapping[str, str] | None = None,
     ) -> UpstreamAnswer:
         """See `Upstream.send`."""
-        headers: dict[str, str] = {}
+        headers = dict(trace or {})
         if content_type is not None:
             headers["content-type"] = content_type.decode("latin-1")
         if isinstance(body, bytes) and len(body) > _PIECE_BYTES:

@@ -13,7 +13,7 @@ from namel3ss.gateway.upstream_answer import UpstreamAnswer, UpstreamError
 from namel3ss.providers.transport.proxies import proxy_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
+    from collections.abc import AsyncIterable, Mapping
 
     from namel3ss.gateway.plan import BackendPlan
     from namel3ss.gateway.proxied import ProxiedConnections
@@ -65,13 +65,15 @@ class Upstream:
         *,
         content_type: bytes | None,
         read_timeout_s: float | None = None,
+        trace: Mapping[str, str] | None = None,
     ) -> UpstreamAnswer:
         """The beginning of an answer, to be closed by the caller. `path` is encoded already and may have a query.
 
-        `read_timeout_s` bounds each wait for more of the answer. Raises UpstreamError.
+        `read_timeout_s` bounds each wait for more of the answer; `trace` are headers that tell the server of a trace.
+        Raises UpstreamError.
         """
         if self._connections is None:
             raise RuntimeError(f"The connections to {self.plan.name} are closed.")
         return await self._connections.send(
-            method, path, body, content_type=content_type, read_timeout_s=read_timeout_s
+            method, path, body, content_type=content_type, read_timeout_s=read_timeout_s, trace=trace
         )

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping
+    from collections.abc import Iterator, Mapping, MutableMapping
 
+    from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
-__all__ = ["inject_trace_context", "suppress_instrumentation"]
+__all__ = ["extract_trace_context", "inject_trace_context", "suppress_instrumentation"]
 
 
 def inject_trace_context(headers: MutableMapping[str, str], span: Span) -> None:
@@ -25,6 +26,22 @@ def inject_trace_context(headers: MutableMapping[str, str], span: Span) -> None:
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     TraceContextTextMapPropagator().inject(headers, set_span_in_context(span))
+
+
+def extract_trace_context(headers: Mapping[bytes, bytes]) -> Context:
+    """The trace that a caller's headers, with names in lower case, say its request belongs to: an empty context for none.
+
+    Baggage is not read: it is the caller's, and not for whom this process asks.
+    """
+    from opentelemetry.context import Context
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    said = {
+        name: headers[name.encode()].decode("latin-1")
+        for name in ("traceparent", "tracestate")
+        if name.encode() in headers
+    }
+    return TraceContextTextMapPropagator().extract(said, Context())
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pytest
 from namel3ss.observability import gen_ai, ollama_metrics
 from namel3ss.observability.capture import CAPTURE_ENV, ContentCapture
 from namel3ss.observability.error_types import ERROR_TYPES
+from namel3ss.observability.gateway_spans import GATEWAY_INSTRUMENTS
 from namel3ss.observability.logs import CONTENT_ENV, LOGGERS
 from namel3ss.observability.profiles import PROFILE_ENV
 from namel3ss.observability.sharing_metrics import SHARING_INSTRUMENTS
@@ -30,6 +31,7 @@ INSTRUMENTS = {
         *ollama_metrics.LISTENER_INSTRUMENTS.values(),
         *ollama_metrics.PRODUCT_INSTRUMENTS,
         *SHARING_INSTRUMENTS.values(),
+        *GATEWAY_INSTRUMENTS.values(),
     )
 }
 

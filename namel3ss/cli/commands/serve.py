@@ -19,6 +19,7 @@ from namel3ss.cli.gateways import gateway_extra, gateway_option, plan_of
 from namel3ss.cli.interruption import Terminated
 from namel3ss.cli.reading import reading_options
 from namel3ss.cli.session import Command, Session, pass_session
+from namel3ss.cli.telemetry import exported_telemetry, otel_option
 from namel3ss.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     type=click.Choice(["text", "json"]),
     help="Write a line for each request to stderr.",
 )
+@otel_option
 @click.option("--trust-every-proxy", is_flag=True, help="Believe X-Forwarded-For whoever sends it.")
 @reading_options
 @pass_session
@@ -73,6 +75,7 @@ def command(
     expose_admin: bool,
     access_log: Literal["text", "json"] | None,
     trust_every_proxy: bool,
+    otel: bool,
 ) -> ExitCode:
     """Serve a gateway of FILE until Ctrl-C or SIGTERM: one address for many users of its Ollama servers.
 
@@ -99,6 +102,7 @@ def command(
     with contextlib.suppress(KeyboardInterrupt, Terminated), contextlib.ExitStack() as stack:
         if access_log is not None:
             stack.enter_context(_access_log(session, access_log))
+        stack.enter_context(exported_telemetry(session, asked=otel))
         if sandbox:
             plan = stack.enter_context(offline_servers(session, plan, tokens_per_second))
         _serve(session, program, plan, tls)

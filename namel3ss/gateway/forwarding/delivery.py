@@ -27,6 +27,7 @@ from namel3ss.gateway.forwarding.place import Place
 from namel3ss.gateway.forwarding.refusals import (
     BROKEN_OFF,
     LATER_S,
+    error_type_of_server,
     error_words,
     refusal_of_queue,
     refusal_of_server,
@@ -37,6 +38,7 @@ from namel3ss.gateway.live import LiveRequest, Stage
 from namel3ss.gateway.routes import Action
 from namel3ss.gateway.upstream import UpstreamError
 from namel3ss.gateway.usage import Usage
+from namel3ss.observability.gateway_spans import start_gateway_trace
 from namel3ss.providers.transport.failure_kinds import Failure
 from namel3ss.scheduling.errors import NoServerError, SchedulingError
 
@@ -89,6 +91,7 @@ class Delivery:
         "_live",
         "_look",
         "_place",
+        "_trace",
     )
 
     def __init__(self, forwarder: Forwarder, exchange: Exchange, job: Job, arrived_at: float) -> None:
@@ -109,6 +112,13 @@ class Delivery:
         )
         self._account = Account(job)
         self._place: Place | None = None
+        self._trace = start_gateway_trace(
+            forwarder.telemetry,
+            exchange.headers,
+            route=job.route.path,
+            class_name=job.principal.class_name,
+            model=job.model,
+        )
         self._attempts = 0
 
     async def run(self) -> bool:
@@ -131,7 +141,10 @@ class Delivery:
             finally:
                 usage = account.usage()
                 reserved.settle(usage)
-                forwarder.record(account.event(self._live, usage, forwarder.now()))
+                event = account.event(self._live, usage, forwarder.now())
+                if self._trace is not None:
+                    self._trace.end(event)
+                forwarder.record(event)
         finally:
             self._look.end()
             self._live.outcome = account.outcome or INTERRUPTED
@@ -225,13 +238,16 @@ class Delivery:
         answer: UpstreamAnswer | None = None
         try:
             upstream = forwarder.backends.upstream(lease.server)
-            answer = await upstream.send("POST", job.path, job.body, content_type=JSON_TYPE)
+            trace = None if self._trace is None else self._trace.sent(lease.server)
+            answer = await upstream.send("POST", job.path, job.body, content_type=JSON_TYPE, trace=trace)
             if answer.status != 200:
                 return await self._take_refusal(answer, attempt)
             if answer.content_type.startswith(_STREAMED):
                 return await self._relay(answer, attempt, reserved)
             return await self._take_whole(answer, attempt)
         except UpstreamError as error:
+            if self._trace is not None:
+                self._trace.failed(error_type_of_server(error))
             blame = await attempt.failed(error)
             if not error.may_have_run:
                 account.used = NOTHING
@@ -243,6 +259,8 @@ class Delivery:
                 answer.close()
             lease.drain(attempt.left())
             account.used = account.usage()
+            if self._trace is not None:
+                self._trace.left(account.status)
             lease.settle(account.used.total_tokens)
 
     def _look_elsewhere(self, blame: Blame, server: str) -> None:

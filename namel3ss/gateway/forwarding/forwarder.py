@@ -16,6 +16,8 @@ from namel3ss.gateway.forwarding.simple_chat import called_by, simple_chat
 from namel3ss.gateway.forwarding.watching import Watch
 from namel3ss.gateway.principal import Scope
 from namel3ss.gateway.routes import Action
+from namel3ss.observability.gateway_spans import record_gateway_request
+from namel3ss.observability.telemetry import current_telemetry
 from namel3ss.providers.transport.retries import RetryBudget
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ class Forwarder:
         self.now = asyncio.get_running_loop().time
         self.budget = RetryBudget(clock=self.now)
         self.metrics = metrics
+        self.telemetry = current_telemetry()
         self._fallback = fallback
         self._transcripts = transcripts
         kept = plan.settings.cache
@@ -177,3 +180,4 @@ class Forwarder:
         """Put a request that has ended on the account."""
         self.books.record(event)
         self.metrics.record(event)
+        record_gateway_request(self.telemetry, event)

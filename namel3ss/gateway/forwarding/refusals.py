@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from namel3ss.gateway.errors import Reason, Refusal
+from namel3ss.observability.error_types import OTHER
 from namel3ss.providers.transport.failure_kinds import Failure
 from namel3ss.scheduling import (
     DuplicateRequestError,
@@ -24,6 +25,7 @@ __all__ = [
     "BROKEN_OFF",
     "LATER_S",
     "STOPPED",
+    "error_type_of_server",
     "error_words",
     "refusal_of_queue",
     "refusal_of_server",
@@ -109,6 +111,22 @@ def refusal_of_server(error: UpstreamError) -> Refusal:
         suggestion="Try again later.",
         retry_after_s=LATER_S,
     )
+
+
+def error_type_of_server(error: UpstreamError) -> str:
+    """The word for it that spans carry."""
+    return _ERROR_TYPES.get(error.kind, OTHER)
+
+
+_ERROR_TYPES: Final = {
+    Failure.REFUSED: "connect_refused",
+    Failure.UNKNOWN_HOST: "dns",
+    Failure.TLS: "tls",
+    Failure.CONNECT_TIMEOUT: "connect_timeout",
+    Failure.TIMEOUT: "idle_timeout",
+    Failure.DISCONNECTED: "stream_reset",
+    Failure.INVALID: "invalid_response",
+}
 
 
 class _Error(msgspec.Struct):
