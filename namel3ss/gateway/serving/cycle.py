@@ -180,7 +180,7 @@ class Cycle:
             _logger.error("The application failed", exc_info=error)
         if self.is_complete or self.is_gone:
             return
-        if self.is_started:
+        if self.is_started and not self._head:
             self._wire.transport.close()
             return
         self._begin(500, [(b"content-length", b"%d" % len(_FAILED)), (b"connection", b"close")])
@@ -228,10 +228,9 @@ class Cycle:
             news.set()
 
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        self.is_started = True
-        self._wants_continue = False
         lines: list[bytes] = []
         length: int | None = None
+        is_chunked = False
         for name, value in headers:
             if name == b"connection":
                 self.keep_alive = self.keep_alive and value.lower() != b"close"
@@ -239,18 +238,19 @@ class Cycle:
                 if name == b"content-length":
                     length = int(value)
                 lines.append(b"%b: %b\r\n" % (name, value))
-        if length is not None:
-            self._left = length
-        elif status in _BODILESS:
-            self._left = 0
-        elif not self._is_head_only and self._knows_chunks:
-            self._is_chunked = True
+        if length is None and status in _BODILESS:
+            length = 0
+        elif length is None and not self._is_head_only and self._knows_chunks:
+            is_chunked = True
             lines.append(b"transfer-encoding: chunked\r\n")
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
         told = b"".join(lines)
         if not told.count(b"\n") == told.count(b"\r") == len(lines) or b"\0" in told:
             raise RuntimeError("a header of the answer has more than one line")
+        self.is_started = True
+        self._wants_continue = False
+        self._left, self._is_chunked = length, is_chunked
         self._head = b"%b%b%b\r\n" % (STATUS_LINE[status], self._wire.fixed_headers, told)
 
     def _write(self, body: bytes, *, more: bool) -> None:

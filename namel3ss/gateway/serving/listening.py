@@ -97,7 +97,6 @@ class Endpoint:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_keep_alive=int(limits.idle_s),
         )
         self._state = ServerState()
         self._room = Room(limits)
