@@ -7,12 +7,13 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
 from namel3ss.observability.activities import record_health_check, start_pull, start_server_start
+from namel3ss.observability.cardinality import model_clamp
 from namel3ss.observability.metrics import (
     emit_metric,
     has_metric_listeners,
     record_metric,
 )
-from namel3ss.observability.telemetry import use_telemetry
+from namel3ss.observability.telemetry import Telemetry, use_telemetry
 from tests.observability.receivers import Clock, Listener, MemorySdk, attributes, total
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def test_a_pull_records_its_time_and_the_bytes_that_came(sdk: MemorySdk, listene
     assert total(sdk.metrics()["namel3ss.ollama.pull.duration"]) == 12.0
     (span,) = sdk.spans()
     assert (span.name, span.kind) == ("pull tiny", SpanKind.CLIENT)
+    assert (span.end_time or 0) - (span.start_time or 0) == 12_000_000_000
     assert dict(span.attributes or {}) == {
         "gen_ai.request.model": "tiny",
         "server.address": "::1",
@@ -67,6 +69,26 @@ def test_a_pull_that_does_not_succeed_says_so(
     assert (labels["status"], labels["error_type"]) == (status, word)
     assert attributes(sdk.metrics()["namel3ss.ollama.pull.duration"])[0]["error.type"] == word
     assert sdk.spans()[0].status.status_code is StatusCode.ERROR
+
+
+def test_the_model_of_a_pull_is_clamped_in_metrics_and_named_in_the_span(
+    sdk: MemorySdk, listener: Listener
+) -> None:
+    telemetry = Telemetry(
+        tracer_provider=sdk.tracer_provider,
+        meter_provider=sdk.meter_provider,
+        clamp_model=model_clamp(lambda: {"tiny"}),
+        environ={},
+    )
+
+    start_pull("a-typo", telemetry=telemetry, clock=Clock()).finish()
+
+    assert [labels["model"] for _, _, labels in listener.calls] == ["_other"]
+    for name in ("ollama.model.pull_duration", "namel3ss.ollama.pull.duration"):
+        (point,) = attributes(sdk.metrics()[name])
+        assert "_other" in point.values()
+        assert "a-typo" not in point.values()
+    assert sdk.spans()[0].name == "pull a-typo"
 
 
 def test_a_server_start_is_counted_when_the_server_answers(sdk: MemorySdk, listener: Listener) -> None:

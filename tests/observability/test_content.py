@@ -209,6 +209,23 @@ def test_long_texts_are_cut_and_say_how_much_is_missing() -> None:
     assert " more)" in text
 
 
+def test_words_that_carry_structure_are_not_cut() -> None:
+    parts: list[Json] = [{"type": "tool_call_response", "response": "x" * 500}]
+
+    (message,) = json.loads(json_within([{"role": "tool", "parts": parts}], 90))
+
+    assert message["parts"][0]["type"] == "tool_call_response"
+    assert message["parts"][0]["response"].endswith(" more)")
+
+
+def test_an_answer_that_broke_off_has_ended_by_an_error() -> None:
+    broken = RequestContent(messages=[], answer={"role": "assistant", "content": "Hel"})
+
+    assert structured(broken)["gen_ai.output.messages"] == [
+        {"role": "assistant", "parts": [{"type": "text", "content": "Hel"}], "finish_reason": "error"}
+    ]
+
+
 def test_when_cutting_is_not_enough_the_oldest_messages_are_left_out() -> None:
     items: list[Json] = [{"role": "user", "n": number} for number in range(1_000)]
 
