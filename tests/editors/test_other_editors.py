@@ -73,6 +73,9 @@ def test_helix_is_told_of_the_language_and_its_server() -> None:
     (language,) = settings["language"]
     assert language["file-types"] == ["ai"]
     assert language["language-servers"] == ["namel3ss"]
+    (grammar,) = settings["grammar"]
+    assert grammar["name"] == language["name"]
+    assert grammar["source"]["path"].endswith("/grammar/tree-sitter-namel3ss")
 
 
 def test_sublime_text_is_told_of_the_language_and_its_server() -> None:
@@ -100,6 +103,10 @@ def test_neovims_configurations_are_balanced_and_start_the_server(title: str) ->
 
     assert unbalanced(text, "--") == []
     assert '{ "namel3ss", "lsp" }' in text
+
+
+def test_neovims_configuration_for_colours_is_balanced() -> None:
+    assert unbalanced(configuration("neovim tree-sitter"), "--") == []
 
 
 def test_emacs_configuration_is_balanced_and_starts_the_server() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from tree_sitter import Language, Parser
+from tree_sitter import Language, Parser, Query
 
 from namel3ss.language.tokens import read_tokens
 from tests.editors.npm import ROOT
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from tree_sitter import Node, Tree
 
-__all__ = ["GRAMMAR", "Parsed", "TreeToken", "compiled", "errors", "lexer_tokens"]
+__all__ = ["GRAMMAR", "Parsed", "TreeToken", "compiled", "errors", "lexer_tokens", "query"]
 
 GRAMMAR: Final = ROOT / "grammar" / "tree-sitter-namel3ss"
 
@@ -30,6 +31,7 @@ TreeToken = tuple[str, int, int]
 
 _COMPILER: Final = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
 _PATIENCE_S: Final = 120.0
+_SETTING: Final = re.compile(r"\(#set! [^()]*\)")
 _ONE_KIND_OF_KEY: Final = {"OPEN_KEY": "KEY", "TIGHT_KEY": "KEY"}
 _WHOLE: Final = {"string": "STRING", "block_text": "TEXT", "foreign_declaration": "FOREIGN"}
 _LEAVES: Final = {
@@ -91,6 +93,11 @@ def lexer_tokens(text: str) -> list[TreeToken]:
     return sorted([*tokens, *(("COMMENT", *span) for span in view.comments)], key=lambda token: token[1])
 
 
+def query(language: Language, path: Path) -> Query:
+    """The patterns of a file. What `#set!` says is left out: the package for Python cannot hold it beside a condition."""
+    return Query(language, _SETTING.sub("", path.read_text(encoding="utf-8")))
+
+
 @dataclass(frozen=True)
 class Parsed:
     """A text with its tree."""
@@ -130,7 +137,8 @@ def _characters(text: str) -> dict[int, int]:
 
 def _leaves(node: Node) -> Iterator[Node]:
     if node.child_count == 0 or node.type in _WHOLE:
-        yield node
+        if node.start_byte < node.end_byte:
+            yield node
         return
     for child in node.children:
         yield from _leaves(child)

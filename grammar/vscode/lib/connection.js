@@ -84,7 +84,8 @@ class Connection {
     }
     const wanted = { command, arguments: given };
     try {
-      return await this.client.sendRequest("workspace/executeCommand", wanted, token ?? vscode.CancellationToken.None);
+      // A token that is not there must not be sent either: it would count as a second parameter.
+      return await this.client.sendRequest("workspace/executeCommand", wanted, ...(token ? [token] : []));
     } catch (error) {
       return { success: false, message: String(error.message ?? error), wasAsked: false };
     }

@@ -36,7 +36,7 @@ class StatusBar {
   }
 
   words() {
-    const { models, version, error, suggestion } = this.models.status;
+    const { models, version, error, message, suggestion } = this.models.status;
     switch (this.models.state) {
       case "starting":
         return { text: "$(loading~spin) namel3ss", tooltip: "The language server starts." };
@@ -45,7 +45,7 @@ class StatusBar {
       case "off":
         return { text: "$(circle-slash) Ollama", tooltip: "No server is asked: `namel3ss.onlineChecks` is off." };
       case "unreachable": {
-        const why = [error, suggestion].filter(Boolean).join("\n");
+        const why = [error ?? message, suggestion].filter(Boolean).join("\n");
         return { text: "$(debug-disconnect) Ollama", tooltip: why || "No model server answers." };
       }
     }

@@ -2,8 +2,8 @@
 /**
  * What the extension and vscode-languageclient use of VS Code, with everything that was said to the user kept in `told`.
  *
- * Classes that nobody here looks into are made on demand; what is asked for as a function answers with something that can
- * be disposed of.
+ * Classes that nobody here looks into are made on demand, but for names that VS Code has as types only; what is asked for as
+ * a function answers with something that can be disposed of.
  */
 
 const path = require("node:path");
@@ -76,8 +76,6 @@ class CancellationTokenSource {
   }
   dispose() {}
 }
-
-const CancellationToken = { None: new CancellationTokenSource().token };
 
 class Position {
   constructor(line, character) {
@@ -285,7 +283,7 @@ function makeVscode({ settings = {}, answers = {}, isTrusted = true, folder }) {
   const known = {
     __esModule: true, // else a copy of the names known now is what everybody gets
     version: "1.91.0",
-    EventEmitter, Disposable, Uri, CancellationToken, CancellationTokenSource, CodeActionKind, Position, Range, TreeItem, ThemeIcon,
+    EventEmitter, Disposable, Uri, CancellationTokenSource, CodeActionKind, Position, Range, TreeItem, ThemeIcon,
     window, workspace, languages,
     env: { language: "en", appName: "stand-in", machineId: "stand-in" },
     extensions: { getExtension: () => undefined },
@@ -325,7 +323,7 @@ function makeVscode({ settings = {}, answers = {}, isTrusted = true, folder }) {
   const made = new Map();
   const vscode = new Proxy(known, {
     get: (all, name) => {
-      if (name in all || typeof name === "symbol" || name === "then" || name === "__esModule") {
+      if (name in all || name === "CancellationToken" || typeof name === "symbol" || name === "then" || name === "__esModule") {
         return all[name];
       }
       if (!made.has(name)) {
