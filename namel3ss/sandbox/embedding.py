@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from namel3ss.sandbox.engine import TOO_LONG
 from namel3ss.sandbox.gojson import float32, number, quote
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from namel3ss.sandbox.service import Service
 
 __all__ = ["embed", "embed_body", "embeddings_body"]
+
+_MARKS: Final = 2
 
 
 async def embed_body(service: Service, body: bytes) -> Document:
@@ -38,7 +40,8 @@ async def embed(service: Service, request: EmbedRequest) -> Document:
         tokens = 0
         vectors = []
         for text in texts:
-            used, vector = _embedded(runner, text, truncate=request.truncate is not False)
+            window = None if request.truncate is False else min(options.num_ctx, runner.context)
+            used, vector = _embedded(runner, text, window)
             tokens += used
             if 0 < request.dimensions < len(vector):
                 vector = normalised(vector[: request.dimensions])
@@ -63,7 +66,7 @@ async def embeddings_body(service: Service, body: bytes) -> Document:
         if not request.prompt:
             return Document({"embedding": []})
         try:
-            _, vector = _embedded(runner, request.prompt, truncate=False)
+            _, vector = _embedded(runner, request.prompt, None)
         except Failure as failure:
             raise Failure(500, failure.message) from None
         return Document({"embedding": [number(value) for value in vector]})
@@ -84,14 +87,19 @@ def _texts(value: object) -> list[str]:
     return found
 
 
-def _embedded(runner: Runner, text: str, *, truncate: bool) -> tuple[int, list[float]]:
-    """How many tokens were used, and the vector."""
+def _embedded(runner: Runner, text: str, window: int | None) -> tuple[int, list[float]]:
+    """How many tokens were used, and the vector. A text that is too long is cut to `window`, or refused where there is none.
+
+    The window that was asked for may be smaller than the smallest that a model is loaded with. Two of its tokens mark the
+    beginning and the end. Raises Failure.
+    """
     weights = runner.model.weights
     tokens = weights.tokenizer.encode(text)
-    room = runner.context - 1
-    if len(tokens) > room:
-        if not truncate:
+    if len(tokens) >= runner.context:
+        if window is None:
             raise Failure(400, TOO_LONG)
-        tokens = tokens[:room]
+        if window <= _MARKS:
+            raise Failure(400, "input after truncation exceeds maximum context length")
+        tokens = tokens[: window - 1]
         text = weights.tokenizer.decode(tokens)
     return len(tokens) + 1, weights.brain.embed(text, weights.embedding_length)

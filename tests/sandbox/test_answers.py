@@ -214,6 +214,20 @@ def test_embeddings_have_length_one_and_depend_on_the_text_alone(server: Sandbox
         assert math.hypot(*vector) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize(("window", "status"), [(-1, 400), (0, 400), (2, 400), (3, 200)])
+def test_a_text_to_embed_is_cut_to_the_window_that_was_asked_for(
+    server: SandboxServer, window: int, status: int
+) -> None:
+    body = {"model": "tiny-embed", "input": "why is the sky blue", "options": {"num_ctx": window}}
+    found, answer = ask(server, "POST", "/api/embed", body)
+
+    assert found == status
+    if found == 200:
+        assert answer["prompt_eval_count"] == window
+    else:
+        assert answer == {"error": "input after truncation exceeds maximum context length"}
+
+
 def test_fewer_dimensions_are_normalised_again(server: SandboxServer) -> None:
     [vector] = _embedded(server, ["a cat"], dimensions=16)
     assert len(vector) == 16
