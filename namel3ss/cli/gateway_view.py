@@ -25,6 +25,13 @@ _REQUEST_COLUMNS: Final = (
     "RUNNING",
     "PIECES",
 )
+# Where a terminal is narrow, texts are cut to no less than this, and then whole columns are left out, in this order.
+_LEAST: Final = {"ID": 8, "USER": 11, "CLASS": 12, "MODEL": 15, "SERVER": 9}
+_LEFT_OUT: Final = ("PIECES", "ID", "SERVER", "CLASS", "STILL")
+_GAP: Final = 2
+_STATES: Final = {"streaming": "runs"}
+# Head, headings, empty lines and the line of what is hidden.
+_OTHER_LINES: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +80,9 @@ def render_sight(
     parts.append(render_table(_SERVER_COLUMNS, servers, width=width, color=color))
     if not rows:
         return "\n".join([*parts, "Nobody waits and nothing runs.\n"])
-    room = len(rows) if height is None else max(1, height - len(servers) - 7)
-    parts.append(render_table(_REQUEST_COLUMNS, rows[:room], width=width, color=color))
+    room = len(rows) if height is None else max(1, height - len(servers) - _OTHER_LINES)
+    columns, shown = _fitted(_REQUEST_COLUMNS, rows[:room], width)
+    parts.append(render_table(columns, shown, width=width, color=color))
     hidden = int(sight.listing.get("total", len(rows))) - min(room, len(rows))
     if hidden > 0:
         parts.append(f"and {hidden} more\n")
@@ -103,7 +111,7 @@ def _cells(request: dict[str, Any]) -> Iterator[str]:
     yield (
         _place(position, request.get("position_at_most"))
         if position is not None
-        else str(request.get("state"))
+        else _STATES.get(state := str(request.get("state")), state)
     )
     for name in ("id", "user", "source", "model", "server"):
         yield str(request.get(name) or "")
@@ -116,9 +124,36 @@ def _place(first: int, last: int | None) -> str:
     return str(first + 1) if last is None else f"{first + 1}-{last + 1}"
 
 
+def _fitted(
+    columns: tuple[str, ...], rows: list[tuple[str, ...]], width: int
+) -> tuple[list[str], list[list[str]]]:
+    """The table within a width: with texts cut, and without the columns that matter least."""
+    needed = {name: max(map(len, (name, *cells))) for name, *cells in zip(columns, *rows, strict=True)}
+    least = {name: min(wide, _LEAST.get(name, wide)) for name, wide in needed.items()}
+    for name in _LEFT_OUT:
+        if _total(least) > width:
+            del least[name]
+    given, spare = dict(least), width - _total(least)
+    while spare > 0 and (short := [name for name in given if given[name] < needed[name]]):
+        for name in short[:spare]:
+            given[name] += 1
+        spare -= len(short[:spare])
+    places = [columns.index(name) for name in given]
+    return list(given), [[_cut(row[place], given[columns[place]]) for place in places] for row in rows]
+
+
+def _total(widths: dict[str, int]) -> int:
+    return sum(widths.values()) + _GAP * (len(widths) - 1)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(0, width - 1)] + "\N{HORIZONTAL ELLIPSIS}"
+
+
 def _duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 100:
         return f"{seconds:.1f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m {rest:02d}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02d}m"

@@ -105,8 +105,9 @@ def _watch(output: Output, gateway: GatewayClient, interval_s: float) -> None:
                 height=size.lines,
                 color=output.stdout_has_color,
             )
-            lines = f"{_CLEAR_LINE}\n".join(picture.splitlines())
-            output.result(f"{_HOME}{lines}{_CLEAR_LINE}\n{_CLEAR_BELOW}")
+            # Without an end to the last line, which would push the first out of the screen.
+            lines = f"{_CLEAR_LINE}\n".join(picture.splitlines()[: size.lines])
+            output.result(f"{_HOME}{lines}{_CLEAR_LINE}{_CLEAR_BELOW}")
             pause.wait(interval_s)
             sight = _look(gateway)
 

@@ -14,6 +14,12 @@ class AuditLog(Protocol):
     """The audit log. What is asked for is noted before it is done, so that nothing is done that is not noted."""
 
     async def record(
-        self, actor: str, action: str, subject: str, detail: Mapping[str, Any] | None = None
+        self,
+        actor: str,
+        action: str,
+        subject: str,
+        detail: Mapping[str, Any] | None = None,
+        *,
+        patiently: bool = False,
     ) -> None:
-        """On the disk when this returns. Raises Refusal."""
+        """On the disk when this returns; `patiently` where nobody waits for it. Raises Refusal."""

@@ -81,7 +81,11 @@ class Updates:
                 continue
             if principal is None or may_manage(principal, asked):
                 await self._audit.record(
-                    user or _ITSELF, "model.update", asked, {"servers": list(model.digests)}
+                    user or _ITSELF,
+                    "model.update",
+                    asked,
+                    {"servers": list(model.digests)},
+                    patiently=principal is None,
                 )
                 jobs += self._pulls.start(model.digests, asked, user=user)
         return jobs

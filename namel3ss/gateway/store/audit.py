@@ -32,16 +32,22 @@ class Audit:
         self._clock = clock
 
     async def record(
-        self, actor: str, action: str, subject: str, detail: Mapping[str, Any] | None = None
+        self,
+        actor: str,
+        action: str,
+        subject: str,
+        detail: Mapping[str, Any] | None = None,
+        *,
+        patiently: bool = False,
     ) -> None:
         """Note that `actor` did `action` to `subject`; it is on the disk when this returns. Raises Refusal.
 
-        `action` is in the manner of `model.delete`. What looks like a secret in the texts is masked.
+        With `patiently` it has half a minute: for acts of the gateway's own, which nobody waits for. `action` is in the
+        manner of `model.delete`. What looks like a secret in the texts is masked.
         """
         at = self._clock()
-        await self._store.write(
-            lambda connection: write_audit(connection, at, actor, action, subject, detail or {})
-        )
+        write = self._store.write_patiently if patiently else self._store.write
+        await write(lambda connection: write_audit(connection, at, actor, action, subject, detail or {}))
 
     async def entries(self, *, limit: int = 100, before_id: int | None = None) -> tuple[AuditEntry, ...]:
         """The latest first; `before_id` goes on where an earlier page ended."""

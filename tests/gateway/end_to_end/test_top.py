@@ -91,7 +91,7 @@ def test_an_operator_sees_everybody_and_others_see_themselves(
     lines = everybody.stdout.splitlines()
     assert lines[0] == f"{gateway.url}   1 waiting   1 running"
     assert next(line for line in lines if line.startswith("gpu1")).split()[1:] == ["up", "0.24.0"]
-    assert next(line for line in lines if "by-ada" in line).split()[:3] == ["streaming", "by-ada", "ada"]
+    assert next(line for line in lines if "by-ada" in line).split()[:3] == ["runs", "by-ada", "ada"]
     assert next(line for line in lines if "by-bob" in line).split()[:3] == ["1", "by-bob", "bob"]
     document = json.loads(own.stdout)
     assert [request["id"] for request in document["requests"]] == ["by-bob"]
@@ -108,7 +108,7 @@ def test_on_a_terminal_it_follows_the_queue_until_ctrl_c(gateway: RunningGateway
     ) as terminal:
         terminal.read_until("Nobody waits and nothing runs")
         callers.add("ada")
-        terminal.read_until("streaming +by-ada")
+        terminal.read_until("runs +by-ada")
         terminal.read_until(r"[1-9]\d* pieces/s")
         callers.add("bob")
         terminal.read_until("1 +by-bob")
@@ -158,7 +158,44 @@ def test_far_places_are_ranges_and_long_waits_have_minutes() -> None:
     picture = render_sight(sight(0.0, waiting), "http://gateway", None, width=200)
 
     assert "41-48  a" in picture
-    assert "2 min 10 s" in picture
+    assert "2m 10s" in picture
+
+
+FULL = {
+    "id": "65379f92f94cb5d1",
+    "state": "waiting",
+    "position": 11,
+    "user": "christopher.columbus",
+    "source": "chat_interface",
+    "model": "qwen2.5-coder:7b-instruct-q4_K_M",
+    "server": "workstation_in_the_lab",
+    "wait_time": 104.0,
+    "eta": 58.3,
+    "pieces": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (200, "PLACE ID USER CLASS MODEL SERVER WAITED STILL RUNNING PIECES"),
+        (100, "PLACE ID USER CLASS MODEL SERVER WAITED STILL RUNNING"),
+        (80, "PLACE USER CLASS MODEL WAITED STILL RUNNING"),
+        (60, "PLACE USER MODEL WAITED RUNNING"),
+    ],
+)
+def test_narrow_terminals_show_what_matters_most_and_no_place_or_time_is_cut(
+    width: int, columns: str
+) -> None:
+    running = {**FULL, "state": "streaming", "position": None, "eta": None, "running_time": 8.9}
+
+    picture = render_sight(sight(0.0, running, FULL), "http://gateway", None, width=width, height=24)
+
+    heading, *rows = picture.splitlines()[-3:]
+    assert heading.split()[: len(columns.split())] == columns.split()
+    assert [row.split()[0] for row in rows] == ["runs", "12"]
+    assert all("1m 44s" in row for row in rows)
+    assert max(map(len, picture.splitlines())) <= width
 
 
 def test_what_does_not_fit_is_counted() -> None:

@@ -283,7 +283,13 @@ class Ledger:
         self.recent = RecentCompletions()
 
     async def record(
-        self, actor: str, action: str, subject: str, detail: Mapping[str, Any] | None = None
+        self,
+        actor: str,
+        action: str,
+        subject: str,
+        detail: Mapping[str, Any] | None = None,
+        *,
+        patiently: bool = False,
     ) -> None:
         self.acts.append((actor, action, subject, dict(detail or {})))
 
