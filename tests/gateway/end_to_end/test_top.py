@@ -181,7 +181,7 @@ FULL = {
         (200, "PLACE ID USER CLASS MODEL SERVER WAITED STILL RUNNING PIECES"),
         (100, "PLACE ID USER CLASS MODEL SERVER WAITED STILL RUNNING"),
         (80, "PLACE USER CLASS MODEL WAITED STILL RUNNING"),
-        (60, "PLACE USER MODEL WAITED RUNNING"),
+        (60, "PLACE USER MODEL WAITED STILL RUNNING"),
     ],
 )
 def test_narrow_terminals_show_what_matters_most_and_no_place_or_time_is_cut(
