@@ -79,7 +79,7 @@ class _Hold:
         if not self.stops:
             return self.take(), False
         text = "".join(self.pieces)
-        found = [place for place in (text.find(stop) for stop in self.stops if stop) if place >= 0]
+        found = [place for place in (text.find(stop) for stop in self.stops) if place >= 0]
         if found:
             kept = text[: min(found)]
             self.pieces = []

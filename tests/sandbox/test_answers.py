@@ -70,6 +70,11 @@ def test_a_stop_text_ends_the_answer_and_is_left_out(server: SandboxServer) -> N
     assert answer["done_reason"] == "stop"
 
 
+def test_an_empty_stop_text_ends_the_answer_before_its_first_word(server: SandboxServer) -> None:
+    answer = generate(server, "tiny", "hi", options={"stop": ["", "zz"]})
+    assert (answer["response"], answer["done_reason"], answer["eval_count"]) == ("", "stop", 1)
+
+
 def test_counts_grow_with_the_prompt_about_as_a_real_tokenizer_counts(server: SandboxServer) -> None:
     sentence = "The quick brown fox jumps over the lazy dog, and nobody wonders why. "
     short, long = (generate(server, "llama3:8b", sentence * n)["prompt_eval_count"] for n in (1, 11))
