@@ -105,6 +105,25 @@ def gated(*values: object) -> tuple[list[Step], list[Gate]]:
     return [*steps, Send(LAST_CHUNK)], gates
 
 
+# -- the first token ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_first_token_of_an_answer_that_comes_all_at_once_has_a_time_too(
+    server: ScriptedServer, listener: Listener, is_streamed: bool
+) -> None:
+    server.on("/api/chat", lines(*chat_answer("Hello"), together=True))
+    async with provider(server) as asked:
+        if is_streamed:
+            async for _ in asked.stream("Hi"):
+                pass
+        else:
+            await asked.generate("Hi")
+
+    (timed,) = [values for name, values, _ in listener.calls if name == "ollama.request.duration"]
+    assert 0.0 < timed["first_token"] <= timed["value"]
+
+
 # -- several servers ------------------------------------------------------------------------------------------
 
 

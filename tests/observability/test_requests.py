@@ -51,6 +51,14 @@ def test_counts_that_the_server_did_not_send_are_absent_not_zero(
         assert not [key for key in span.attributes or {} if "usage" in key]
 
 
+def test_a_sum_of_which_one_part_is_missing_is_none(listener: Listener) -> None:
+    for usage in (Usage(prompt_tokens=7), Usage(completion_tokens=7)):
+        chat(Telemetry(environ={})).finish(usage=usage)
+
+    assert {"ollama.tokens.prompt", "ollama.tokens.completion"} <= set(listener.values())
+    assert "ollama.tokens.total" not in listener.values()
+
+
 def test_a_count_of_zero_that_the_server_sent_is_recorded(newer: MemorySdk) -> None:
     chat(newer.telemetry).finish(usage=Usage(prompt_tokens=0, completion_tokens=0))
 
@@ -305,10 +313,11 @@ def test_parameters_have_the_types_of_the_conventions(sdk: MemorySdk) -> None:
     assert told["gen_ai.request.stop_sequences"] == ("END",)
 
 
-def test_an_answer_at_once_has_no_time_to_its_first_chunk(sdk: MemorySdk) -> None:
+def test_an_answer_at_once_has_no_times_of_pieces(sdk: MemorySdk) -> None:
     finished_chat(sdk.telemetry, stream=False)
 
     assert "gen_ai.response.time_to_first_chunk" not in (sdk.spans()[0].attributes or {})
+    assert "namel3ss.ollama.consumer.duration" not in sdk.metrics()
 
 
 def test_the_span_is_current_while_its_metrics_are_told(sdk: MemorySdk) -> None:
