@@ -166,8 +166,20 @@ def test_models_are_pulled_with_a_bar_and_removed_after_a_question(
 
     assert found["pulled"] == ["llama3:8b", "mistral:7b"]
     assert found["removed"] == ["mistral:7b"]
-    assert said(found, "progress") == ["Pulling mistral:7b"]
+    notification, is_cancellable = 15, True
+    assert [entry for entry in found["told"] if entry[0] == "progress"] == [
+        ["progress", "Pulling mistral:7b", notification, is_cancellable]
+    ]
+    assert sum(entry[1]["increment"] for entry in found["told"] if entry[0] == "step") <= 100
     assert "Remove llama3:8b from the server?" in said(found, "warning")
+
+
+def test_a_pull_ends_when_the_user_cancels_its_bar(node: Node, tmp_path: Path) -> None:
+    with SandboxServer(SandboxOptions(installed=("llama3:8b",), tiny=False, pull_seconds=600)) as server:
+        found = play(node, tmp_path, "cancel", server=server)
+
+    assert found["models"] == ["llama3:8b"]
+    assert any("cancelled" in text for text in said(found, "warning"))
 
 
 def test_nothing_is_run_pulled_or_started_in_a_workspace_that_is_not_trusted(

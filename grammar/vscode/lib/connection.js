@@ -3,6 +3,7 @@
 const vscode = require("vscode");
 const { CloseAction, LanguageClient, RevealOutputChannelOn, State, TransportKind } = require("vscode-languageclient/node");
 
+const { Bars } = require("./bars");
 const { isDrawing } = require("./drawings");
 const { openSettings } = require("./settings");
 
@@ -109,6 +110,7 @@ class Connection {
   async begin() {
     const settings = vscode.workspace.getConfiguration("namel3ss");
     const command = settings.get("server.command");
+    const bars = new Bars((token) => void client.sendNotification("window/workDoneProgress/cancel", { token }));
     const client = new Client(
       "namel3ss",
       "namel3ss",
@@ -125,13 +127,21 @@ class Connection {
         errorHandler: this.errorHandler(() => client),
         middleware: {
           didOpen: async (document, next) => (isDrawing(document.getText()) ? undefined : next(document)),
+          handleWorkDoneProgress: (token, said, next) => bars.handle(token, said, next),
           executeCommand: (name, given, next) => this.clicked(name, given, next),
         },
       },
     );
     client.onNotification("namel3ss/output", ({ run, text }) => this.output(run, text));
-    // What a start or stop goes through on its way is of no use to anybody.
-    client.onDidChangeState(() => this.turns || this.changed.fire());
+    client.onDidChangeState(({ newState }) => {
+      if (newState === State.Stopped) {
+        bars.endAll();
+      }
+      // What a start or stop goes through on its way is of no use to anybody.
+      if (this.turns === 0) {
+        this.changed.fire();
+      }
+    });
     this.client = client;
     try {
       await client.start();

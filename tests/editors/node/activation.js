@@ -139,6 +139,14 @@ const STORIES = {
     return sitting.end({ pulled, removed: sitting.models.map((item) => item.label) });
   },
 
+  /** Cancels a pull at its first step. */
+  async cancel(given) {
+    const sitting = await new Sitting({ ...given, answers: { input: ["mistral:7b"], progress: ["Cancel"] } }).begin();
+    await sitting.stand.when(() => sitting.models.length);
+    await sitting.click("namel3ss.models.pull");
+    return sitting.end({ models: sitting.models.map((item) => item.label) });
+  },
+
   /** Tries everything that changes something in a workspace that is not trusted. */
   async distrust(given) {
     const answers = { input: ["mistral:7b"], warning: ["Remove"] };

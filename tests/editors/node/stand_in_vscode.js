@@ -220,8 +220,14 @@ function makeVscode({ settings = {}, answers = {}, isTrusted = true, folder }) {
     showQuickPick: (entries) => answer("pick", entries.map((entry) => entry.label)).then((label) => entries.find((entry) => entry.label === label)),
     withProgress: (options, work) => {
       const cancel = new CancellationTokenSource();
-      told.push(["progress", options.title]);
-      return work({ report: (step) => told.push(["step", step]) }, cancel.token);
+      told.push(["progress", options.title, options.location, options.cancellable]);
+      const report = (step) => {
+        told.push(["step", step]);
+        if (answers.progress?.shift() === "Cancel") {
+          cancel.cancel();
+        }
+      };
+      return work({ report }, cancel.token);
     },
     tabGroups: { all: [], onDidChangeTabs: on("tabs"), onDidChangeTabGroups: on("tabGroups") },
     onDidChangeActiveTextEditor: on("activeTextEditor"),
