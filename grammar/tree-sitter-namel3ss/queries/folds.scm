@@ -1,0 +1,7 @@
+[
+  (block)
+  (map)
+  (list)
+  (block_text)
+  (foreign_declaration)
+] @fold

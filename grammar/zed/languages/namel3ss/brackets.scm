@@ -1,0 +1,11 @@
+("{" @open
+  "}" @close)
+
+("[" @open
+  "]" @close)
+
+("<" @open
+  ">" @close)
+
+("\"" @open
+  "\"" @close)
