@@ -9,8 +9,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import StatusCode, get_current_span
 
 from namel3ss.observability.capture import ContentCapture
 from namel3ss.observability.telemetry import use_telemetry
@@ -44,7 +45,7 @@ from tests.support.scripted_server import (
 from tests.support.stand_in_ollama import install_stand_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from opentelemetry.sdk.trace import ReadableSpan
@@ -122,6 +123,50 @@ async def test_first_token_of_an_answer_that_comes_all_at_once_has_a_time_too(
 
     (timed,) = [values for name, values, _ in listener.calls if name == "ollama.request.duration"]
     assert 0.0 < timed["first_token"] <= timed["value"]
+
+
+# -- pieces, and the span while they come ---------------------------------------------------------------------
+
+
+async def test_pieces_are_those_that_the_reader_was_given(server: ScriptedServer, listener: Listener) -> None:
+    server.on("/api/chat", lines(*chat_answer("Hel", "", "lo")))
+    async with provider(server) as asked:
+        given = [chunk async for chunk in asked.stream("Hi") if not chunk.metadata]
+
+    assert len(given) == 2
+    assert listener.values()["ollama.stream.chunks"] == 2
+
+
+class WatchedTransport(httpx.AsyncBaseTransport, httpx.AsyncByteStream):
+    """Answers, and remembers which span was current at each step that it was asked for."""
+
+    def __init__(self) -> None:
+        self.spans: list[int] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self._look()
+        return httpx.Response(200, headers={"Content-Type": "application/x-ndjson"}, stream=self)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for value in chat_answer("Hel", "lo"):
+            self._look()
+            yield line(value)
+
+    def _look(self) -> None:
+        self.spans.append(get_current_span().get_span_context().span_id)
+
+
+async def test_span_is_current_for_whatever_happens_on_the_network_and_not_for_the_caller(
+    receive: Callable[..., MemorySdk],
+) -> None:
+    sdk = receive()
+    transport = WatchedTransport()
+    async with OllamaProvider("x", "tiny", {}, transport=transport) as asked:
+        callers = [get_current_span() async for _ in asked.stream("Hi")]
+
+    (span,) = sdk.spans()
+    assert transport.spans == [span.context.span_id] * 4
+    assert not [caller for caller in callers if caller.get_span_context().is_valid]
 
 
 # -- several servers ------------------------------------------------------------------------------------------
