@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from namel3ss.errors import N3Error
+from namel3ss.scheduling.queue_loop import Started
 from namel3ss.scheduling.queue_requests import model_key
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Digests:
                 found.set_result(task.result())
 
         try:
-            self._loop.start(self._fetch(request), tell)
+            self._loop.start(Started(), self._fetch(request), tell)
         except RuntimeError:  # shut down
             found.set_result({})
         return found

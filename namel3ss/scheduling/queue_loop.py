@@ -33,12 +33,14 @@ class QueueLoop:
         self._process_id = os.getpid()
 
     def start(
-        self, coroutine: Coroutine[object, object, T], ended: Callable[[asyncio.Task[T]], None]
-    ) -> Started:
+        self,
+        started: Started,
+        coroutine: Coroutine[object, object, T],
+        ended: Callable[[asyncio.Task[T]], None],
+    ) -> None:
         """Begin a coroutine soon, without waiting. `ended` is called in the loop when it is over, however it ends, also
-        when it is cancelled before its first step. RuntimeError after `stop()`.
+        when it is cancelled before its first step; that may be before this returns. RuntimeError after `stop()`.
         """
-        started = Started()
 
         def begin() -> None:
             task = started.task = loop.create_task(coroutine)
@@ -52,7 +54,6 @@ class QueueLoop:
                 raise RuntimeError("The queue's event loop has been stopped.")
             loop = self._loop or self._begin()
             loop.call_soon_threadsafe(begin)
-        return started
 
     def cancel(self, started: Started) -> None:
         """Cancel what `start` began, soon. Nothing happens if it is over."""

@@ -18,7 +18,7 @@ from namel3ss.errors import UsageError
 from namel3ss.providers.local.ollama import resolve_address
 from namel3ss.scheduling.errors import QueueMemoryError, SchedulerClosedError
 from namel3ss.scheduling.queue_digests import Digests
-from namel3ss.scheduling.queue_loop import QueueLoop
+from namel3ss.scheduling.queue_loop import QueueLoop, Started
 from namel3ss.scheduling.queue_pools import Pool
 from namel3ss.scheduling.queue_shelf import Completions, Shelf, ShelfLimits
 from namel3ss.scheduling.values import Policy, Server
@@ -262,7 +262,7 @@ class Room:
     def _start(self, coroutine: Coroutine[object, object, None]) -> None:
         """Begin something in the loop that nobody waits for."""
         with contextlib.suppress(RuntimeError):  # shut down
-            self.loop.start(coroutine, _nobody_waits)
+            self.loop.start(Started(), coroutine, _nobody_waits)
 
 
 def _nobody_waits(_: object) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from namel3ss.errors import N3Error, UsageError
 from namel3ss.scheduling.errors import SchedulerClosedError, SchedulingError
 from namel3ss.scheduling.queue_entries import Failure
+from namel3ss.scheduling.queue_loop import Started
 from namel3ss.scheduling.queue_sending import Gathered
 from namel3ss.scheduling.tickets import TicketState
 from namel3ss.scheduling.values import Request
@@ -61,8 +62,9 @@ class Runner:
         if outcome.state is TicketState.RUNNING and outcome.lease is not None:
             self._start(entry, pool, outcome.lease)
         elif outcome.state is TicketState.STOPPING:
-            if entry.sending is not None:
-                self.room.loop.cancel(entry.sending)
+            sending = entry.sending
+            if sending is not None:
+                self.room.loop.cancel(sending)
         elif outcome.state is TicketState.EXPIRED:
             waited = Failure(
                 f"The request waited {outcome.waited_s:.1f} s in the queue without getting its turn.",
@@ -75,8 +77,9 @@ class Runner:
 
     def _start(self, entry: Entry, pool: Pool, lease: Lease) -> None:
         sent = functools.partial(self._sent, entry, pool, lease)
+        entry.sending = Started()
         try:
-            entry.sending = self.room.loop.start(self._send(entry, pool, lease.server), sent)
+            self.room.loop.start(entry.sending, self._send(entry, pool, lease.server), sent)
         except RuntimeError:  # shut down at this very moment
             pool.scheduler.release(lease, tokens=0.0, completed=False)
             if entry.fail("cancelled", queue_closed(entry.id)):
@@ -108,6 +111,7 @@ class Runner:
         self, entry: Entry, pool: Pool, lease: Lease, task: asyncio.Task[tuple[dict[str, Any], float]]
     ) -> None:
         """The task is over: give the slot back, then tell."""
+        entry.sending = None  # it would keep the task, and that what it worked on, as long as the result
         error = None if task.cancelled() else task.exception()
         if task.cancelled():
             pool.scheduler.release(lease, completed=False)
@@ -162,9 +166,17 @@ class _NotReadError(Exception):
     """Nobody reads the pieces."""
 
 
+def _forget_frames(error: BaseException | None) -> None:
+    """It is kept as long as the result, and its frames hold what was sent."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
 def _failure_of(error: BaseException, entry: Entry) -> Failure:
     """What the caller is told. Whatever is no N3Error is a mistake in a program, and is logged with its place."""
     if isinstance(error, N3Error):
+        _forget_frames(error)
         details: dict[str, object] = {"suggestion": error.suggestion} if error.suggestion else {}
         kind = getattr(error, "error_type", "bad_request" if isinstance(error, UsageError) else "error")
         return Failure(error.message, str(kind), error, details)

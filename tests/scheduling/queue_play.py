@@ -2,103 +2,63 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from namel3ss.providers.local.ollama import OllamaServerBusyError, OllamaServerUnreachableError
 from namel3ss.scheduling import RequestQueue
 from namel3ss.scheduling.values import reasons_for_move
+from tests.scheduling.scripted_sender import HANGING, ScriptedSender
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import Sequence
 
-    from namel3ss.scheduling.queue_requests import Outgoing
     from namel3ss.scheduling.values import MoveReason, Position
 
 SERVER = "http://127.0.0.1:9"
+PROMPT, SECRET = "what nobody else may read", "key-of-ada"
+# All that a failure may be called here; programs rely on these words.
+KINDS = {"connect_refused", "queue_full", "internal", "cancelled", "timeout"}
+
+
+@dataclass
+class Played:
+    """How the requests ended; how long a cancel took at most to reach the server's side; how long at most the event loop
+    worked at a stretch.
+    """
+
+    ends: Counter[str] = field(default_factory=Counter)
+    slowest_cancel_s: float = 0.0
+    busiest_s: float = 0.0
 
 
 def request(
-    server: str = SERVER, *, stream: bool = False, model: str = "m", tokens: int = 3
+    server: str = SERVER, *, stream: bool = False, model: str = "m", tokens: int = 3, prompt: str = PROMPT
 ) -> dict[str, Any]:
-    body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": tokens}
-    return {"base_url": server, "body": body, "stream": stream}
-
-
-class ScriptedSender:
-    """Answers by chance: at once or a little later, with an error, in pieces. Counts what is under way."""
-
-    def __init__(self, seed: int) -> None:
-        self._chance = random.Random(seed)
-        # By server and model, which is what slots are counted by.
-        self._at: Counter[tuple[str, str]] = Counter()
-        self.most = 0
-        self.sent: Counter[str] = Counter()
-        self.is_closed = False
-
-    @property
-    def under_way(self) -> int:
-        return self._at.total()
-
-    async def fetch(self, request: Outgoing) -> dict[str, Any]:
-        self._enter(request)
-        try:
-            await self._dawdle()
-            return {"message": {"role": "assistant", "content": "yes"}, "done": True, "eval_count": 2}
-        finally:
-            self._at[request.server, request.model] -= 1
-
-    async def stream(self, request: Outgoing) -> AsyncGenerator[dict[str, Any], None]:
-        self._enter(request)
-        try:
-            for text in ("y", "es"):
-                await self._dawdle()
-                yield {"message": {"role": "assistant", "content": text}, "done": False}
-            yield {"message": {"role": "assistant", "content": ""}, "done": True, "eval_count": 2}
-        finally:
-            self._at[request.server, request.model] -= 1
-
-    async def look(self, request: Outgoing, path: str) -> dict[str, Any]:
-        if self._chance.random() < 0.3:
-            raise OllamaServerUnreachableError("No server answers.", base_url=SERVER)
-        return {"models": [{"name": self._chance.choice(("m", "n"))}]}
-
-    async def aclose(self) -> None:
-        self.is_closed = True
-
-    def _enter(self, request: Outgoing) -> None:
-        self._at[request.server, request.model] += 1
-        self.sent[request.server] += 1
-        self.most = max(self.most, self._at[request.server, request.model])
-
-    async def _dawdle(self) -> None:
-        chance = self._chance.random()
-        if chance < 0.1:
-            raise OllamaServerUnreachableError("No server answers.", base_url=SERVER)
-        if chance < 0.11:
-            busy = OllamaServerBusyError("Too many wait.", base_url=SERVER)
-            busy.retry_after_s = 0.001
-            raise busy
-        if chance < 0.12:
-            raise KeyError("a mistake in a program")
-        if chance < 0.5:
-            await asyncio.sleep(self._chance.random() * 0.002)
+    body = {"model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": tokens}
+    return {
+        "base_url": server,
+        "body": body,
+        "stream": stream,
+        "headers": {"authorization": f"Bearer {SECRET}"},
+    }
 
 
 def play(
     operations: int, *, seed: int, threads: int = 8, slots: int = 2, servers: Sequence[str] = ()
-) -> Counter[str]:
-    """Random operations of several threads with cancels, short waits and faults; how the requests ended.
+) -> Played:
+    """Random operations of several threads with cancels, short waits and faults.
 
     Asserts that every request ended exactly once, that no more were under way on a server than it has slots, that what
-    has ended stays as it is, and that nothing is left. With `servers` these answer for one another.
+    has ended stays as it is, that failures say what they should and nothing else, that a cancel stops what is at work, and
+    that nothing is left. With `servers` these answer for one another.
     """
     sender = ScriptedSender(seed)
-    ends: Counter[str] = Counter()
+    played = Played()
     ended: dict[str, str] = {}
     lock = threading.Lock()
 
@@ -110,7 +70,9 @@ def play(
         chance = random.Random(f"{seed}/{number}")
         own: list[str] = []
         made: list[str] = []
-        for _ in range(operations // threads):
+        for turn in range(operations // threads):
+            if chance.random() < 0.02:
+                cancel_at_work(chance.choice(servers or (SERVER,)), f"{number}/{turn}")
             _operate(queue, chance, own, made, number, servers or (SERVER,))
             if chance.random() < 0.8:
                 continue
@@ -126,9 +88,23 @@ def play(
             assert where["position"] is None
             note(request_id, where["status"])
             assert ("error" in result) == (where["status"] != "completed")
+            if "error" in result:
+                _explains(queue, request_id, result)
             assert result == queue.get_result(request_id)
             with lock:
-                ends[where["status"]] += 1
+                played.ends[where["status"]] += 1
+
+    def cancel_at_work(server: str, name: str) -> None:
+        request_id = queue.add_request(request(server, prompt=HANGING + name), 0, name)
+        assert queue.wait_for_turn(request_id, timeout=30)
+        asked_at = time.monotonic()
+        assert queue.cancel_request(request_id)
+        assert sender.left(name).wait(30), "a cancelled request is still at work"
+        took_s = time.monotonic() - asked_at
+        note(request_id, "cancelled")
+        with lock:
+            played.ends["cancelled"] += 1
+            played.slowest_cancel_s = max(played.slowest_cancel_s, took_s)
 
     with RequestQueue(slots=slots, servers=servers, look_every_s=0.005, open_sender=lambda: sender) as queue:
         with ThreadPoolExecutor(threads) as pool:
@@ -141,8 +117,22 @@ def play(
     assert sender.most <= slots
     assert sender.is_closed == (sender.sent.total() > 0)
     assert not servers or sender.sent.keys() == set(servers)
-    assert ends.total() == len(ended)
-    return ends
+    assert played.ends.total() == len(ended)
+    played.busiest_s = sender.busiest_s
+    return played
+
+
+def _explains(queue: RequestQueue, request_id: str, result: dict[str, Any]) -> None:
+    """A failure says what happened, to which request and where, in words for people and for programs, and no more."""
+    assert result["request_id"] == request_id
+    assert result["kind"] in KINDS
+    assert len(result["error"].split()) >= 3
+    error = queue.failure(request_id)
+    where = getattr(error, "base_url", None)
+    assert where is None or where == queue.server_of(request_id)
+    told = f"{result} {error!r} {error} {queue!r}"
+    assert SECRET not in told
+    assert PROMPT not in told
 
 
 def _operate(

@@ -516,6 +516,6 @@ def test_many_threads_get_one_answer_each(sandbox: str) -> None:
 
 @pytest.mark.parametrize("seed", [1])
 def test_random_operations_with_cancels_and_faults_keep_the_rules(seed: int) -> None:
-    ends = play(400, seed=seed)
+    played = play(400, seed=seed)
 
-    assert ends["completed"] > 0
+    assert played.ends["completed"] > 0
