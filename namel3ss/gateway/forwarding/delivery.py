@@ -38,7 +38,6 @@ from namel3ss.gateway.live import LiveRequest, Stage
 from namel3ss.gateway.routes import Action
 from namel3ss.gateway.upstream import UpstreamError
 from namel3ss.gateway.usage import Usage
-from namel3ss.observability.gateway_spans import start_gateway_trace
 from namel3ss.providers.transport.failure_kinds import Failure
 from namel3ss.scheduling.errors import NoServerError, SchedulingError
 
@@ -112,13 +111,7 @@ class Delivery:
         )
         self._account = Account(job)
         self._place: Place | None = None
-        self._trace = start_gateway_trace(
-            forwarder.telemetry,
-            exchange.headers,
-            route=job.route.path,
-            class_name=job.principal.class_name,
-            model=job.model,
-        )
+        self._trace = forwarder.trace(exchange, job)
         self._attempts = 0
 
     async def run(self) -> bool:

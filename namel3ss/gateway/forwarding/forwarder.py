@@ -16,7 +16,7 @@ from namel3ss.gateway.forwarding.simple_chat import called_by, simple_chat
 from namel3ss.gateway.forwarding.watching import Watch
 from namel3ss.gateway.principal import Scope
 from namel3ss.gateway.routes import Action
-from namel3ss.observability.gateway_spans import record_gateway_request
+from namel3ss.observability.gateway_spans import record_gateway_request, start_gateway_trace
 from namel3ss.observability.telemetry import current_telemetry
 from namel3ss.providers.transport.retries import RetryBudget
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from namel3ss.gateway.principal import Principal
     from namel3ss.gateway.routes import Route
     from namel3ss.gateway.usage import UsageEvent
+    from namel3ss.observability.gateway_spans import GatewayTrace
     from namel3ss.scheduling import Scheduler
 
 __all__ = ["Forwarder"]
@@ -72,7 +73,10 @@ class Forwarder:
         self.now = asyncio.get_running_loop().time
         self.budget = RetryBudget(clock=self.now)
         self.metrics = metrics
-        self.telemetry = current_telemetry()
+        telemetry = current_telemetry()
+        is_heard = telemetry.tracer() is not None or telemetry.instruments() is not None
+        self.telemetry = telemetry if is_heard else None
+        """None where nobody could receive any: asked once, so that it costs no request anything."""
         self._fallback = fallback
         self._transcripts = transcripts
         kept = plan.settings.cache
@@ -176,8 +180,21 @@ class Forwarder:
         """Whether there is another server that requests are sent to."""
         return any(name != server and self.backends.is_usable(name) for name in self.backends.names)
 
+    def trace(self, exchange: Exchange, job: Job) -> GatewayTrace | None:
+        """The spans of a request that has arrived; None where nobody could receive any."""
+        if self.telemetry is None:
+            return None
+        return start_gateway_trace(
+            self.telemetry,
+            exchange.headers,
+            route=job.route.path,
+            class_name=job.principal.class_name,
+            model=job.model,
+        )
+
     def record(self, event: UsageEvent) -> None:
         """Put a request that has ended on the account."""
         self.books.record(event)
         self.metrics.record(event)
-        record_gateway_request(self.telemetry, event)
+        if self.telemetry is not None:
+            record_gateway_request(self.telemetry, event)
