@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
+from namel3ss.providers.call_parts import check_batch, check_count
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
@@ -16,16 +18,23 @@ ErrorT = TypeVar("ErrorT", bound=Exception)
 
 
 async def run_batch(
-    items: Sequence[ItemT],
+    batch: Sequence[ItemT],
     answer: Callable[[ItemT], Awaitable[AnswerT]],
     *,
+    check: Callable[[ItemT], object],
     limit: int,
     expected: type[ErrorT],
 ) -> list[AnswerT | ErrorT]:
     """An answer, or the `expected` error, for each item, in their order; at most `limit` run at the same time.
 
-    Any other exception, and a cancellation, end them all.
+    All are checked before the first is sent. Any other exception, and a cancellation, end them all. Raises UsageError for
+    what is no batch, or no number of requests.
     """
+    check_count(limit, "max_concurrency")
+    check_batch(batch)
+    items = list(batch)
+    for item in items:
+        check(item)
     results: list[AnswerT | ErrorT | None] = [None] * len(items)
     waiting = iter(enumerate(items))
 

@@ -16,7 +16,6 @@ from namel3ss.providers.anthropic._images import load_images
 from namel3ss.providers.anthropic._requests import message_call
 from namel3ss.providers.anthropic._stream import AnthropicStream
 from namel3ss.providers.batches import run_batch
-from namel3ss.providers.call_parts import check_batch, check_count
 from namel3ss.providers.remote_provider import RemoteProvider
 
 if TYPE_CHECKING:
@@ -126,16 +125,11 @@ class AnthropicProvider(RemoteProvider):
 
         At most `max_concurrency` requests run at the same time (the setting, unless given). Cancelling ends them all.
         """
-        limit = self.config.max_concurrency if max_concurrency is None else max_concurrency
-        check_count(limit, "max_concurrency")
-        check_batch(batch)
-        batch = list(batch)
-        for item in batch:
-            self._message_call(item, overrides)  # all are checked before the first is sent
         return await run_batch(
             batch,
             lambda item: self.generate(item, **overrides),
-            limit=limit,
+            check=lambda item: self._message_call(item, overrides),
+            limit=self.config.max_concurrency if max_concurrency is None else max_concurrency,
             expected=AnthropicError,
         )
 

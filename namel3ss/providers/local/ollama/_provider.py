@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from namel3ss.errors import UsageError
 from namel3ss.providers.batches import run_batch
-from namel3ss.providers.call_parts import check_batch, check_count
 from namel3ss.providers.local.ollama._answer import Answer
 from namel3ss.providers.local.ollama._attempts import Attempts
 from namel3ss.providers.local.ollama._availability import ModelAvailabilityCache
@@ -167,15 +166,13 @@ class OllamaProvider(RemoteProvider):
 
         At most `max_concurrency` requests run at the same time (the setting, unless given). Cancelling ends them all.
         """
-        limit = self.config.max_concurrency if max_concurrency is None else max_concurrency
-        check_count(limit, "max_concurrency")
-        check_batch(batch)
-        batch = list(batch)
         self._exchange.check_open()
-        for item in batch:
-            self._message_call(item, overrides, is_streamed=True)  # all are checked before the first is sent
         return await run_batch(
-            batch, lambda item: self.generate(item, **overrides), limit=limit, expected=OllamaError
+            batch,
+            lambda item: self.generate(item, **overrides),
+            check=lambda item: self._message_call(item, overrides, is_streamed=True),
+            limit=self.config.max_concurrency if max_concurrency is None else max_concurrency,
+            expected=OllamaError,
         )
 
     async def embed(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from namel3ss.errors import UsageError
 from namel3ss.providers.batches import run_batch
-from namel3ss.providers.call_parts import check_batch, check_count
 from namel3ss.providers.call_telemetry import end_observation
 from namel3ss.providers.local.openai_compatible._answer import Answer
 from namel3ss.providers.local.openai_compatible._embedding import read_embeddings
@@ -131,16 +130,11 @@ class OpenAICompatibleProvider(RemoteProvider):
 
         At most `max_concurrency` requests run at the same time (the setting, unless given). Cancelling ends them all.
         """
-        limit = self.config.max_concurrency if max_concurrency is None else max_concurrency
-        check_count(limit, "max_concurrency")
-        check_batch(batch)
-        items = list(batch)
-        for item in items:
-            self._message_call(item, overrides)  # all are checked before the first is sent
         return await run_batch(
-            items,
+            batch,
             lambda item: self.generate(item, **overrides),
-            limit=limit,
+            check=lambda item: self._message_call(item, overrides),
+            limit=self.config.max_concurrency if max_concurrency is None else max_concurrency,
             expected=OpenAICompatibleError,
         )
 
