@@ -223,7 +223,7 @@ class Backends:
     def why_nowhere(self, model: str) -> Refusal:
         """The refusal for a model that no server can be asked for now.
 
-        Where none has it, they are asked what they have: one that was pulled at a server itself is there the next time.
+        Where none has it, they are asked what they have: one that was pulled at a server itself is there soon after.
         """
         backends = self._all()
         up = [backend for backend in backends if backend.is_up]

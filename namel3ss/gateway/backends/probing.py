@@ -49,7 +49,7 @@ class Timing:
     listing_every_s: float = 60.0
     """While the server is in use; else five times as seldom."""
     listing_again_s: float = 2.0
-    """At the soonest, for models that somebody misses."""
+    """At the soonest, as long as somebody misses a model."""
 
 
 class Prober:
@@ -80,6 +80,7 @@ class Prober:
         self._again = False
         self._closed = False
         self._listed_at = -math.inf
+        self._missed_at = -math.inf
 
     async def aclose(self) -> None:
         self._closed = True
@@ -180,8 +181,10 @@ class Prober:
         self._listed_at = -math.inf
 
     def look_for_more(self) -> None:
-        """Somebody misses a model that may have come since: list them now, unless that was done a moment ago."""
-        if self.backend.now() - self._listed_at >= self._timing.listing_again_s:
+        """Somebody misses a model that may have come since: list them now, unless somebody did a moment ago."""
+        now = self.backend.now()
+        if now - self._missed_at >= self._timing.listing_again_s:
+            self._missed_at = now
             self.list_soon()
             self.probe_soon()
 

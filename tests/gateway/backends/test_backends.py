@@ -558,15 +558,29 @@ async def test_model_that_came_to_a_server_unseen_is_there_the_second_time_someb
 ) -> None:
     async with looked_after(plan(first, models=("tiny", "big")), clock) as fleet:
         first.on("/api/tags", listing("tiny", "big"))
-        fleet.backends.why_nowhere("big")
-        seen_at_once = first.paths().count("/api/tags")
-        clock.advance(2.0)
         for _ in range(3):
             refusal = fleet.backends.why_nowhere("big")
         await until(lambda: not fleet.queue.servers["gpu1"].missing)
 
         assert refusal.reason is Reason.model_not_found
-        assert (seen_at_once, first.paths().count("/api/tags")) == (1, 2)
+        assert first.paths().count("/api/tags") == 2
+
+
+async def test_servers_are_not_asked_again_and_again_for_a_model_that_is_nowhere(
+    first: ScriptedServer, clock: ManualClock
+) -> None:
+    async with looked_after(plan(first, models=("tiny", "big")), clock) as fleet:
+        fleet.backends.why_nowhere("big")
+        await until(lambda: first.paths().count("/api/ps") == 2)
+        clock.advance(1.9)
+        fleet.backends.why_nowhere("big")
+        await fleet.backends.refresh("gpu1")  # takes longer than the beginning of a probe
+        probes = first.paths().count("/api/version")
+        clock.advance(0.2)
+        fleet.backends.why_nowhere("big")
+        await until(lambda: first.paths().count("/api/version") == 3)
+
+        assert probes == 2
 
 
 async def test_whoever_wants_to_know_hears_of_each_server_that_comes_up(
