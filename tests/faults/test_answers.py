@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from namel3ss.providers.local.ollama import (
@@ -16,6 +17,7 @@ from namel3ss.providers.local.ollama import (
     OllamaContextWindowExceededError,
     OllamaError,
     OllamaModelNotFoundError,
+    OllamaProvider,
     OllamaRequestError,
     OllamaServerBusyError,
     OllamaServerError,
@@ -42,7 +44,7 @@ from tests.support.scripted_server import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import AsyncIterator, Awaitable
 
 ANSWER = lines(*chat_answer("Hel", "lo"))
 BUSY = document({"error": "server busy, please try again.  maximum pending requests exceeded"}, 503)
@@ -224,6 +226,30 @@ async def test_page_of_a_proxy_is_a_short_error_with_its_status(server, connect,
     assert f"HTTP {status}" in failure.message
     assert len(str(failure)) < 600
     assert len(server.requests) == 1
+
+
+class EndlessPage(httpx.AsyncBaseTransport, httpx.AsyncByteStream):
+    """A page of an error that never ends; counts how much of it was asked for."""
+
+    sent_bytes = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(500, stream=self)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            self.sent_bytes += 16_384
+            yield b"x" * 16_384
+
+
+@pytest.mark.fault(17)
+async def test_of_a_page_without_end_no_more_is_read_than_a_message_needs() -> None:
+    page = EndlessPage()
+    async with OllamaProvider("faulty", "tiny", {}, transport=page) as provider:
+        with pytest.raises(OllamaBadResponseError):
+            await provider.generate("Hi")
+
+    assert page.sent_bytes <= 64 * 1024
 
 
 @pytest.mark.fault(17)

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from namel3ss._version import __version__
 from namel3ss.errors import UsageError
 from namel3ss.observability.content import RequestContent
 from namel3ss.observability.export import configure_from_environment, is_export_configured
-from namel3ss.observability.telemetry import current_telemetry, use_telemetry
+from namel3ss.observability.telemetry import Telemetry, current_telemetry, use_telemetry
 from tests.observability.collector import Collector
 from tests.observability.receivers import chat, finished_chat
 
@@ -124,11 +125,27 @@ def test_stopping_puts_back_what_was_in_force_and_may_be_repeated(
     stop = export(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
     during = current_telemetry()
     stop()
+    put_back = current_telemetry()
+    later = Telemetry(environ={})
+    use_telemetry(later)
     stop()
 
     assert during is not replaced
-    assert current_telemetry() is replaced
+    assert put_back is replaced
+    assert current_telemetry() is later
     use_telemetry(before)
+
+
+def test_set_up_that_fails_half_way_leaves_no_thread_and_nothing_in_force(
+    collector: Collector, export: Callable[..., Callable[[], None]]
+) -> None:
+    threads, telemetry = set(threading.enumerate()), current_telemetry()
+
+    with pytest.raises(UsageError, match="carrier-pigeon"):
+        export(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_METRICS_EXPORTER="carrier-pigeon")
+
+    assert set(threading.enumerate()) <= threads
+    assert current_telemetry() is telemetry
 
 
 # -- trouble --------------------------------------------------------------------------------------------------

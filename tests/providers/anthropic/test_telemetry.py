@@ -10,7 +10,7 @@ from opentelemetry.trace import StatusCode
 
 from namel3ss.observability.capture import ContentCapture
 from namel3ss.observability.telemetry import use_telemetry
-from namel3ss.providers.anthropic import AnthropicBusyError
+from namel3ss.providers.anthropic import AnthropicBusyError, AnthropicServerError
 from tests.observability.receivers import MemorySdk, attributes
 from tests.providers.anthropic.making import KEY, MODEL, PATH, WEATHER
 from tests.support.anthropic_events import (
@@ -54,6 +54,21 @@ def receive() -> Iterator[Callable[..., MemorySdk]]:
 
 def told(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
+
+
+async def test_tokens_that_were_counted_before_a_failure_are_told(
+    server: ScriptedServer, make: Make, receive: Callable[..., MemorySdk]
+) -> None:
+    sdk = receive()
+    failing = {"type": "error", "error": {"type": "api_error", "message": "Internal server error"}}
+    server.on(PATH, events(message_start(), failing))
+
+    with pytest.raises(AnthropicServerError):
+        await make().stream("Hi").result()
+
+    said_of_it = told(sdk.spans()[0])
+    assert said_of_it["error.type"] == "upstream_error"
+    assert said_of_it["gen_ai.usage.input_tokens"] == 12
 
 
 async def test_span_names_anthropic_and_what_was_asked(
