@@ -228,6 +228,8 @@ class Cycle:
             news.set()
 
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        # What is left of a request is not read any more. Its client may have sent all of it, and be about to ask again.
+        self.keep_alive = self.keep_alive and self.is_read
         lines: list[bytes] = []
         length: int | None = None
         is_chunked = False

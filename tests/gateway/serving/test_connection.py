@@ -268,14 +268,17 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(
         application.left.wait()
 
 
-def test_an_answer_before_the_end_of_the_body_still_arrives(strict_server: RunningEndpoint) -> None:
+def test_an_answer_before_the_end_of_the_body_still_arrives_and_says_that_the_connection_ends(
+    strict_server: RunningEndpoint,
+) -> None:
     with strict_server.connect() as connection:
         connection.sendall(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n")
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(b"x" * 4_000_000)
         answer = read_all(connection)
 
-    assert b"early" in answer
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert (b"\r\nconnection: close" in head, body) == (True, b"early")
 
 
 # -- many connections -----------------------------------------------------------------------------------------
