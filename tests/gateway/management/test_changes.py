@@ -112,7 +112,7 @@ async def test_one_who_looks_after_models_deletes_what_nobody_can_call(sandbox: 
         )
 
     assert answer.status == 200
-    assert refusal.reason is Reason.model_not_found
+    assert refusal.reason is Reason.model_not_allowed
 
 
 @pytest.mark.parametrize(
