@@ -1,4 +1,4 @@
-"""The configurations of docs/editors.md: each is at least well formed, and Neovim runs its own where it is installed."""
+"""The configurations of docs/editors.md: each is at least well formed, and Neovim and Emacs run theirs where they are installed."""
 
 from __future__ import annotations
 
@@ -46,6 +46,37 @@ local json = (vim.json or {}).encode or vim.fn.json_encode
 vim.fn.writefile({ json({ diagnostics = diagnostics, labels = labels }) }, "found.json")
 vim.cmd("qa!")
 """
+
+EMACS: Final = shutil.which("emacs")
+# The same in Emacs. What waits for a command of the user has to be run by hand where there is none.
+EMACS_STORY: Final = """\
+(require 'package)
+(package-initialize)
+(unless (require 'eglot nil t) (kill-emacs 77))
+(require 'json)
+(load (expand-file-name "init.el") nil t)
+(defun patiently (condition)
+  (let ((end (+ (float-time) 30)) found)
+    (while (and (not (setq found (funcall condition))) (< (float-time) end))
+      (accept-process-output nil 0.05))
+    found))
+(find-file "app.ai")
+(run-hooks 'post-command-hook)
+(unless (patiently #'eglot-current-server) (error "no server"))
+(unless (patiently #'flymake-diagnostics) (error "no diagnostic came"))
+(goto-char (point-min))
+(search-forward "model: ")
+(let ((diagnostics (mapcar #'flymake-diagnostic-text (flymake-diagnostics))) labels)
+  ;; What is installed is known a moment later.
+  (patiently (lambda ()
+    (setq labels (all-completions "" (nth 2 (eglot-completion-at-point))))
+    (member "llama3:8b" labels)))
+  (with-temp-file "found.json"
+    (insert (json-encode `((diagnostics . ,(vconcat diagnostics))
+                           (labels . ,(vconcat (mapcar #'substring-no-properties labels))))))))
+(eglot-shutdown (eglot-current-server))
+"""
+BROKEN: Final = "ai model chat {\n    provider: ollama\n    temprature: 0.5\n    model: tiny\n}\n"
 
 
 def configuration(title: str) -> str:
@@ -126,25 +157,35 @@ def test_neovim_shows_a_finding_and_completes_an_installed_model(tmp_path: Path)
     title = "neovim 0.11" if (int(version[1]), int(version[2])) >= (0, 11) else "neovim 0.7"
     (tmp_path / "init.lua").write_text(configuration(title), encoding="utf-8")
     (tmp_path / "story.lua").write_text(NVIM_STORY, encoding="utf-8")
-    (tmp_path / "app.ai").write_text(
-        "ai model chat {\n    provider: ollama\n    temprature: 0.5\n    model: tiny\n}\n", encoding="utf-8"
-    )
+    options = ["--headless", "-u", "init.lua", "-i", "NONE", "-n"]
+
+    done = edit(tmp_path, [NVIM, *options, "-c", "luafile story.lua", "-c", "cquit"])
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_that_it_was_found(tmp_path)
+
+
+@pytest.mark.skipif(EMACS is None, reason="Emacs is not installed")
+def test_emacs_shows_a_finding_and_completes_an_installed_model(tmp_path: Path) -> None:
+    assert EMACS is not None
+    (tmp_path / "init.el").write_text(configuration("init.el"), encoding="utf-8")
+    (tmp_path / "story.el").write_text(EMACS_STORY, encoding="utf-8")
+
+    done = edit(tmp_path, [EMACS, "--batch", "--load", "story.el"])
+
+    if done.returncode == 77:
+        pytest.skip("this Emacs has no eglot")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_that_it_was_found(tmp_path)
+
+
+def edit(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs an editor over a broken file, with a recorded Ollama that has one model."""
+    (folder / "app.ai").write_text(BROKEN, encoding="utf-8")
     with SandboxServer(SandboxOptions(installed=("llama3:8b",))) as server:
-        done = subprocess.run(
-            [
-                NVIM,
-                "--headless",
-                "-u",
-                "init.lua",
-                "-i",
-                "NONE",
-                "-n",
-                "-c",
-                "luafile story.lua",
-                "-c",
-                "cquit",
-            ],
-            cwd=tmp_path,
+        return subprocess.run(
+            command,
+            cwd=folder,
             env={
                 **os.environ,
                 "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}",
@@ -157,7 +198,8 @@ def test_neovim_shows_a_finding_and_completes_an_installed_model(tmp_path: Path)
             timeout=90,
         )
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+
+def assert_that_it_was_found(folder: Path) -> None:
+    found = json.loads((folder / "found.json").read_text(encoding="utf-8"))
     assert any("temprature" in message for message in found["diagnostics"])
     assert "llama3:8b" in found["labels"]
