@@ -253,6 +253,17 @@ async def test_of_a_page_without_end_no_more_is_read_than_a_message_needs() -> N
 
 
 @pytest.mark.fault(17)
+@pytest.mark.long
+async def test_page_that_stalls_is_not_waited_for(server, connect, ask):
+    server.on("/api/chat", [Send(head(502, chunked=True) + chunk(b"<html>Bad")), stall()])
+
+    failure = (await ask(connect(server))).failure
+
+    assert (type(failure), failure.status) == (OllamaBadResponseError, 502)
+    assert "<html>Bad" in failure.message
+
+
+@pytest.mark.fault(17)
 @pytest.mark.parametrize("status", [500, 501, 502, 504])
 async def test_failure_after_which_a_server_may_have_begun_is_not_tried_again(server, connect, ask, status):
     server.on("/api/chat", document(b"<html>", status, {"Content-Type": "text/html"}))

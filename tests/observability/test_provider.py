@@ -194,14 +194,15 @@ async def test_telemetry_names_the_server_that_answered_and_not_the_first_of_sev
     assert measured["server.port"] == server.port
 
 
+@pytest.mark.parametrize("call", ["stream", "plain", "embed"])
 async def test_failed_request_names_the_server_that_was_asked_last(
-    receive: Callable[..., MemorySdk],
+    receive: Callable[..., MemorySdk], call: str
 ) -> None:
     sdk = receive()
     with refusing_url() as first, refusing_url() as last:
         model = OllamaProvider("x", "tiny", {"hosts": [first, last], "auto_pull_model": False})
         with pytest.raises(OllamaServerUnreachableError):
-            await model.generate("Hi")
+            await (model.embed("Hi") if call == "embed" else model.generate("Hi", wire=call))
         await model.aclose()
 
         assert told(sdk.spans()[0])["server.port"] == int(last.rpartition(":")[2])
