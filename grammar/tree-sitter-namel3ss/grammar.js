@@ -169,7 +169,8 @@ module.exports = grammar({
 
     env_reference: $ => seq(
       $.env_variable,
-      repeat(seq(tokenOf($, '??'), field('fallback', choice($.env_variable, $._scalar)))),
+      repeat(seq(tokenOf($, '??'), field('fallback', $.env_variable))),
+      optional(seq(tokenOf($, '??'), field('fallback', $._scalar))),
     ),
 
     // A lone word or a lone map is a type by its place alone.

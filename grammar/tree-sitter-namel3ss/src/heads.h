@@ -104,28 +104,25 @@ static enum TokenKind keyword_of(const Prefix *word) {
 
 // The keyword of a declaration, own or of the wider language.
 static bool scan_head(TSLexer *lexer, State *state) {
-  Prefix word = {0};
+  Prefix word = {0}, second = {0};
   take_name(lexer, &word);
   lexer->mark_end(lexer);
   bool blanks = take_blanks(lexer);
-  enum TokenKind kind = keyword_of(&word);
-  Prefix second = {0};
-  if (equals(&word, "ai") || equals(&word, "model")) {
-    take_name(lexer, &second);
-    if (equals(&word, "ai") && equals(&second, "model")) {
-      kind = AI_MODEL;
-      lexer->mark_end(lexer);
-      take_blanks(lexer);
-    }
+  bool colon = next(lexer) == ':';
+  enum TokenKind kind = colon ? ERROR_SENTINEL : keyword_of(&word);
+  if (equals(&word, "ai") || equals(&word, "model")) take_name(lexer, &second);
+  if (equals(&word, "ai") && equals(&second, "model")) {
+    lexer->mark_end(lexer);
+    take_blanks(lexer);
+    if (next(lexer) != ':') kind = AI_MODEL;
   }
-  if (kind != ERROR_SENTINEL && next(lexer) != ':') {
+  if (kind != ERROR_SENTINEL) {
     state->in_angles = false;
-    if (kind != IMPORT || !blanks || !imports_name(lexer)) return found(lexer, kind);
-    return found(lexer, FOREIGN_KEYWORD);
+    bool is_foreign = kind == IMPORT && blanks && imports_name(lexer);
+    return found(lexer, is_foreign ? FOREIGN_KEYWORD : kind);
   }
-  if (equals(&word, "ai") || (equals(&word, "model") && equals(&second, "ai"))) return false;
-  if (is_foreign_word(&word)) return found(lexer, FOREIGN_KEYWORD);
-  return kind == ERROR_SENTINEL && next(lexer) != ':' && opens_brace(lexer) && found(lexer, FOREIGN_KEYWORD);
+  if (is_foreign_word(&word)) return !equals(&second, "ai") && found(lexer, FOREIGN_KEYWORD);
+  return !colon && opens_brace(lexer) && found(lexer, FOREIGN_KEYWORD);
 }
 
 static bool scan_foreign_text(TSLexer *lexer, State *state) {

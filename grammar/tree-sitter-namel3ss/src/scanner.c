@@ -21,7 +21,6 @@ static bool scan_mark(TSLexer *lexer, State *state, enum TokenKind kind) {
 // The marks that may also begin a word, where no word is wanted.
 static bool scan_mark_between_values(TSLexer *lexer, State *state, const bool *wanted) {
   int32_t c = next(lexer);
-  if (c == ':') return scan_colon(lexer, wanted);
   if (c == '<' && wanted[LESS]) return scan_mark(lexer, state, LESS);
   if (c == '>' && wanted[GREATER]) return scan_mark(lexer, state, GREATER);
   if (c == '|' && wanted[CHOICE_BAR]) return scan_mark(lexer, state, CHOICE_BAR);
@@ -113,6 +112,7 @@ static bool scan_token(TSLexer *lexer, State *state, const bool *wanted, bool fi
   if (in_error && c != ':' && c != '=' && c != '?' && (c != '>' || !state->in_angles)) {
     return scan_word(lexer, state, wanted, word);
   }
+  if (c == ':') return !first_of_line && scan_colon(lexer, wanted); // never apart from its key
   return scan_mark_between_values(lexer, state, wanted);
 }
 
