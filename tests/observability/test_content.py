@@ -212,7 +212,7 @@ def test_long_texts_are_cut_and_say_how_much_is_missing() -> None:
 def test_words_that_carry_structure_are_not_cut() -> None:
     parts: list[Json] = [{"type": "tool_call_response", "response": "x" * 500}]
 
-    (message,) = json.loads(json_within([{"role": "tool", "parts": parts}], 90))
+    (message,) = json.loads(json_within([{"role": "tool", "parts": parts}], 84))
 
     assert message["parts"][0]["type"] == "tool_call_response"
     assert message["parts"][0]["response"].endswith(" more)")
