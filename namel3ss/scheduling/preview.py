@@ -230,6 +230,7 @@ class RankPreview:
         return found
 
     def models(self) -> set[str]:
+        """Those for which a request waits in this rank."""
         return {model for tier in self.tiers for model in tier.buckets}
 
     def wants(self, model: str) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 from namel3ss.errors import UsageError
 from namel3ss.providers.local.ollama import native_body, resolve_address
 
-__all__ = ["ChatRequest", "Outgoing", "model_key", "outgoing"]
+__all__ = ["ChatRequest", "Outgoing", "is_foreign", "model_key", "nothing", "outgoing"]
 
 # The field that tells what a body asks for → where it is sent.
 _PATHS: Final = {"messages": "/api/chat", "prompt": "/api/generate", "input": "/api/embed"}
@@ -124,6 +124,16 @@ def outgoing(request: Mapping[str, Any] | ChatRequest, *, stream: bool) -> Outgo
         is_streamed,
         _headers(request.get("headers")),
     )
+
+
+def is_foreign(request: object) -> bool:
+    """Whether it is a dict in which nothing of a request stands: no request with a mistake in it, but something else."""
+    return isinstance(request, Mapping) and not request.keys() & _KEYS
+
+
+def nothing() -> Outgoing:
+    """What stands for a request that cannot be sent."""
+    return Outgoing(resolve_address(None).url, None, "", "", b"", False)
 
 
 def _headers(given: object) -> tuple[tuple[str, str], ...]:

@@ -47,6 +47,13 @@ class Runner:
         """Let a request wait for its turn. Raises SchedulingError."""
         pool.scheduler.submit(request, functools.partial(self._hear, entry, pool))
 
+    def refuse(self, entry: Entry, error: N3Error) -> str:
+        """Let a request end that cannot be sent; its id."""
+        self.room.admit(entry)
+        if entry.fail("error", _failure_of(error, entry)):
+            self.room.ended(entry)
+        return entry.id
+
     def end_early(
         self, entry: Entry, failure: Failure, *, timed_out: bool = False, only_waiting: bool = False
     ) -> bool:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from namel3ss.errors import N3Error, UsageError
 from namel3ss.providers.local.ollama import resolve_address
 from namel3ss.scheduling.queue_entries import Entry, Failure, seconds_of
-from namel3ss.scheduling.queue_requests import ChatRequest, outgoing
+from namel3ss.scheduling.queue_requests import ChatRequest, is_foreign, nothing, outgoing
 from namel3ss.scheduling.queue_rooms import Room, Slots
 from namel3ss.scheduling.queue_running import Runner, cancelled, queue_closed
 from namel3ss.scheduling.queue_sending import OllamaSender, Sender
@@ -125,6 +125,7 @@ class RequestQueue:
         on_end: Callable[[str], object] | None = None,
     ) -> str:
         """Put a request in the queue; its id. Raises UsageError for a wrong one, SchedulingError when the queue is full.
+        A dict of something else entirely has an id as well, and ends at once with an error that says what it lacks.
 
         `priority`: a lower number goes first, 0 to 9 unless the policy says otherwise; what lies beyond counts as the
         nearest. Users share fairly. `callback` makes the request a streamed one, and gets its pieces in order, on a
@@ -133,8 +134,13 @@ class RequestQueue:
         """
         if isinstance(priority, bool) or not isinstance(priority, int):
             raise UsageError(f"priority must be a whole number, not {priority!r:.40}.")
-        request = self._outgoing(request_data, stream=callback is not None)
         runner = self._here()
+        try:
+            request = self._outgoing(request_data, stream=callback is not None)
+        except UsageError as error:
+            if not is_foreign(request_data):
+                raise
+            return runner.refuse(Entry(str(uuid.uuid4()), self._addressed(nothing()), on_end=on_end), error)
         entry = Entry(str(uuid.uuid4()), request, callback, user=user or "", on_end=on_end)
         pool = runner.room.admit(entry)
         wanted = Request(
@@ -335,7 +341,9 @@ class RequestQueue:
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _outgoing(self, request_data: Mapping[str, Any] | ChatRequest, *, stream: bool) -> Outgoing:
-        request = outgoing(request_data, stream=stream)
+        return self._addressed(outgoing(request_data, stream=stream))
+
+    def _addressed(self, request: Outgoing) -> Outgoing:
         if request.base_url is None and len(self._groups) == 1:
             first = self._groups[0][0]
             return request.at(resolve_address(first if isinstance(first, str) else first.name).url, None)

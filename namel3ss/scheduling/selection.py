@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence, Sized
 
     from namel3ss.scheduling.placement import Model, Pool, Residency, ServerState
+    from namel3ss.scheduling.preview import RankPreview
     from namel3ss.scheduling.tiers import Entry, Line
 
 __all__ = ["Choice", "RankView", "choose", "passed_over", "settle_in", "slot_at_hand"]
@@ -39,8 +40,6 @@ class RankView(Protocol):
 
     @property
     def tiers(self) -> Sized: ...
-
-    def models(self) -> set[str]: ...
 
     def tops(self) -> list[Entry]: ...
 
@@ -125,7 +124,7 @@ def slot_at_hand(first: Line) -> Residency | None:
     return free_residency(model, (), ())
 
 
-def passed_over(rank: RankView, pool: Pool, overdue_since: float) -> set[str] | None:
+def passed_over(rank: RankPreview, pool: Pool, overdue_since: float) -> set[str] | None:
     """While every slot is free: the models that let their rank go on with what is loaded, now and until one of its models
     is wanted no more. None if one of them need not wait for that.
     """

@@ -182,10 +182,6 @@ class Rank:
         found.sort()
         return found
 
-    def models(self) -> set[str]:
-        """Those for which a request waits in this rank."""
-        return {model for tier in self.tiers for model in tier.buckets}
-
     def wants(self, model: str) -> bool:
         """Whether a request for the model waits in this rank."""
         return any(model in tier.buckets for tier in self.tiers)

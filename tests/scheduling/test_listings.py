@@ -256,6 +256,21 @@ class TestCustomModelSettingsAndTimeoutErrors:
         assert (sent["options"]["temperature"], sent["options"]["num_predict"]) == (0.7, 2000)
 
 
+class TestStep9CreateTestForRequestQueue:
+    """The listing keeps the worker from working and looks inside; here what it puts in fails at once, and says why."""
+
+    def test_add_request_takes_a_placeholder(self, queue: RequestQueue) -> None:
+        request_id = queue.add_request({"test": "data"})
+
+        result = queue.get_result(request_id, timeout=0.1)
+        assert (result["kind"], result["request_id"]) == ("bad_request", request_id)
+        assert "`test`" in result["error"]
+        assert "body" in result["suggestion"]
+        assert isinstance(queue.failure(request_id), UsageError)
+        assert queue.get_queue_position(request_id) == {"position": None, "status": "error"}
+        assert queue.get_queue_stats()["queue_size"] == 0
+
+
 class TestStep12TestTheIntegration:
     """`python main.py --log-level=DEBUG` shows what the queue does; here the loggers are Python's own."""
 

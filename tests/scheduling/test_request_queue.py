@@ -116,7 +116,7 @@ def test_typed_request_is_sent_as_it_is_written() -> None:
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [
-        ({"test": "data"}, "`test`"),
+        ({"test": "data", "body": {}}, "`test`"),
         ({"base_url": "http://127.0.0.1:1"}, "`body`"),
         ({"body": {"messages": []}}, "body.model"),
         ({"body": {"model": "m"}}, "`messages`"),
