@@ -118,6 +118,18 @@ async def test_model_that_was_deleted_meanwhile_is_forgotten_pulled_once_and_ans
     assert await provider._cache.get("tiny") is not True
 
 
+@pytest.mark.fault(62)
+async def test_model_that_is_gone_again_after_its_pull_is_not_pulled_for_ever(server, connect):
+    server.on("/api/chat", MISSING)
+    server.on("/api/tags", document({"models": [{"name": "tiny:latest", "size": 1}]}))
+    server.on("/api/pull", lines({"status": "pulling manifest"}, {"status": "success"}))
+
+    with pytest.raises(OllamaModelNotFoundError):
+        await connect(server, auto_pull_model=True).generate("Hi")
+
+    assert server.paths().count("/api/pull") == 1
+
+
 @pytest.mark.fault(64)
 async def test_load_within_the_first_token_limit_is_only_a_slow_answer(server, connect):
     loading = Gate()

@@ -258,6 +258,15 @@ async def test_model_that_repeats_itself_into_a_silent_end_is_named_as_the_cause
     )
 
 
+@pytest.mark.fault(76)
+async def test_silent_end_of_a_model_that_says_many_things_is_not_put_down_to_repeating(server, connect, ask):
+    server.on("/api/chat", lines(*(chat_line(f" {number}") for number in range(30))))
+
+    asked = await ask(connect(server))
+
+    assert asked.failure.suggestion == "Retry. If it happens again, look at the server's log."
+
+
 ERROR_LINES: list[tuple[int, str, type[OllamaError], str, str]] = [
     (
         32,

@@ -45,6 +45,23 @@ async def test_idle_limit_holds_after_the_first_line_only() -> None:
     waiting.close()
 
 
+async def test_each_wait_has_the_whole_idle_limit_for_itself() -> None:
+    loop = asyncio.get_running_loop()
+    waiting = WaitLimits(first_s=None, idle_s=0.1, total_s=None)
+    waiting.piece_arrived()
+    with waiting:
+        await asyncio.sleep(
+            0.05
+        )  # half of it, so that the timer of this wait fires in the middle of the next
+
+    began = loop.time()
+    with pytest.raises(LimitPassedError), waiting:
+        await silence()
+
+    assert loop.time() - began >= 0.09
+    waiting.close()
+
+
 async def test_time_between_waits_is_not_counted_against_the_idle_limit() -> None:
     waiting = WaitLimits(first_s=None, idle_s=0.02, total_s=None)
     waiting.piece_arrived()
