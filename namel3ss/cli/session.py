@@ -21,8 +21,8 @@ __all__ = ["Command", "Group", "Session", "pass_session"]
 class Session:
     """What one invocation knows beside its arguments. `stdin` is None where it was closed before the start.
 
-    `profile` and `root` say how a file is read (see `read_program`). `offers_sandbox`: the command takes ``--sandbox`` and was called without it, so that an error about a missing
-    server may point there.
+    `profile` and `root` say how a file is read (see `read_program`). `offers_sandbox`: the command takes ``--sandbox``
+    and was called without it, so that an error about a missing server may point there.
     """
 
     output: Output

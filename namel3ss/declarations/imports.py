@@ -79,8 +79,9 @@ def parse_whole(text: str, path: str) -> Sequence[ParseResult]:
 class Files:
     """The contents of a program's files, in their parts, what is imported before what imports it.
 
-    `path` is that of the file that is checked; no two files have one path. `is_whole`: nothing that was imported is missing, so that an unknown name is a mistake of its own. `profile` is the
-    file that lies over the others; it has no part where there is none.
+    `path` is that of the file that is checked; no two files have one path. `is_whole`: nothing that was imported is
+    missing, so that an unknown name is a mistake of its own. `profile` is the file that lies over the others; it has no
+    part where there is none.
     """
 
     path: str

@@ -31,8 +31,8 @@ _TEXTS: Final = {
 def language_schema(registry: ProviderRegistry, providers: Iterable[str]) -> dict[str, Any]:
     """A schema for one `ai model` as an object, and under ``$defs`` the settings of each of `providers`.
 
-    Under ``declarations`` are schemas for `server` and `gateway`. It describes a model after `extends` and the environment are resolved. Raises PluginError for a provider that
-    cannot say its settings.
+    Under ``declarations`` are schemas for `server` and `gateway`. It describes a model after `extends` and the
+    environment are resolved. Raises PluginError for a provider that cannot say its settings.
     """
     settings: dict[str, Any] = {}
     cases: list[dict[str, Any]] = []

@@ -30,8 +30,8 @@ class Called(NamedTuple):
 class Authority:
     """What the plan serves, seen with a principal's eyes.
 
-    A name that is both the name of a declaration and a model's own means the declaration, also where a key lists it. Of several declarations of one
-    Ollama model its own name means the first that the principal may use.
+    A name that is both the name of a declaration and a model's own means the declaration, also where a key lists it. Of
+    several declarations of one Ollama model its own name means the first that the principal may use.
     """
 
     def __init__(self, plan: GatewayPlan) -> None:

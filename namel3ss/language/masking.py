@@ -11,7 +11,8 @@ __all__ = ["is_secret", "masked", "secrets_in"]
 
 _SECRET = r"(?<![\w-])[\w-]*(?:api[-_]?key|token(?!s)|secret|passw|credential|authorization|cookie)[\w-]*+"
 _KEY = re.compile(_SECRET, re.IGNORECASE)
-# A colon may be what is missing. The value runs to a blank and `#`, a closer or comma outside of quotes, or the line's end. References are no secrets.
+# A colon may be what is missing. The value runs to a blank and `#`, a closer or comma outside of quotes, or the
+# line's end. References are no secrets.
 _VALUE = re.compile(
     rf"""({_SECRET}["']?[ \t]*+[:=][ \t]*+|^[ \t]*+{_SECRET}["']?[ \t]++)(?!env\.)"""
     r"""((?:"(?:[^"\\]|\\.)*+(?:"|\Z)|'(?:[^'\\]|\\.)*+(?:'|\Z)|(?![ \t]\#)[^,}\]{\["'])++)""",

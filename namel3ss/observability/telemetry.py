@@ -2,8 +2,9 @@
 
 The rules of this file:
 
-* OpenTelemetry, and our own tables of what to record, are imported only when something could listen: providers were passed in, the application has imported
-  it, or its environment names a provider. Until then a request costs a look into `sys.modules`.
+* OpenTelemetry, and our own tables of what to record, are imported only when something could listen: providers were
+  passed in, the application has imported it, or its environment names a provider. Until then a request costs a look
+  into `sys.modules`.
 * Global providers are used and never set.
 * Nothing here raises into the caller. What fails inside a provider is logged: the first time with its traceback.
 """

@@ -58,8 +58,9 @@ class FailureAdvice:
     """What to do, by what went wrong; None where nothing useful can be said.
 
     `unreachable` has an entry for each way not to reach a server, but for `Failure.NOTHING_LEFT`, which is this program's
-    own trouble. `no_answer` is for a connection that ended before an answer began, `lost` for one that ended in it. `too_late` is for a whole answer that took too long, `first_token` for one that did not begin; it may
-    name the ``{model}``.
+    own trouble. `no_answer` is for a connection that ended before an answer began, `lost` for one that ended in it.
+    `too_late` is for a whole answer that took too long, `first_token` for one that did not begin; it may name the
+    ``{model}``.
     """
 
     unreachable: Mapping[Failure, str]

@@ -95,10 +95,11 @@ class Advice:
 class SettingInfo:
     """What is known of one setting besides its pydantic type.
 
-    `form` says in words what may be written ("a number from 0 to 2"). `unit` is a word for people ("tokens",
-    "seconds", "layers"). `is_movable`: accepted in the other block too, with a hint. A `secret` may come only from the environment and is never printed. `default` holds when
-    nobody writes the setting; where it is None, `placeholder` says what then holds ("the model's own").
-    `synonyms` are what people call it elsewhere; `holds` are keys that belong inside its map.
+    `form` says in words what may be written ("a number from 0 to 2"). `unit` is a word for people ("tokens", "seconds",
+    "layers"). `is_movable`: accepted in the other block too, with a hint. A `secret` may come only from the environment
+    and is never printed. `default` holds when nobody writes the setting; where it is None, `placeholder` says what then
+    holds ("the model's own"). `synonyms` are what people call it elsewhere; `holds` are keys that belong inside its
+    map.
     """
 
     name: str

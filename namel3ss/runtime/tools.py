@@ -165,7 +165,10 @@ class ToolConversation:
         return response.tool_calls
 
     def read(self, call: ToolCall) -> tuple[Tool, dict[str, Any]]:
-        """The tool that a call means and its arguments. Raises ToolError, to be noted, where there is none or they do not fit."""
+        """The tool that a call means and its arguments.
+
+        Raises ToolError, to be noted, where there is none or they do not fit.
+        """
         tool = self._tools.get(call.name)
         if tool is None:
             hint = did_you_mean(call.name, self._tools) or f"there are {', '.join(self._tools)}."

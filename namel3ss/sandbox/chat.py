@@ -53,7 +53,8 @@ async def chat(
 ) -> Document | Lines:
     """The answer to a parsed request. Raises Failure.
 
-    The model stays in use for as long as `resources` are held. With `relaxed_thinking`, a model that cannot think is not asked to, instead of refusing.
+    The model stays in use for as long as `resources` are held. With `relaxed_thinking`, a model that cannot think is
+    not asked to, instead of refusing.
     """
     started = service.clock.ticks_ns()
     check_top_logprobs(request.top_logprobs)

@@ -40,7 +40,7 @@ def provider_table() -> str:
 
 
 def declaration_table(model: type[BaseModel]) -> str:
-    """The settings of a server, a gateway or a provider without blocks; those inside a block have its name before a full stop."""
+    """The settings of a server, a gateway or a provider without blocks; those inside a block bear its name before theirs."""
     rows = ["| setting | value | default | meaning |", "|---|---|---|---|"]
     rows += [row(f"`{name}`", info) for name, info in _flat(model, "")]
     return "\n".join([*rows, ""])

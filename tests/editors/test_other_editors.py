@@ -1,4 +1,4 @@
-"""The configurations of docs/editors.md: each is at least well formed, and Neovim and Emacs run theirs where they are installed."""
+"""The configurations of docs/editors.md: each is well formed, and Neovim and Emacs run theirs where they are installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections to a server: one request at a time, kept only when that is safe, and every answer that breaks the rules refused."""
+"""Connections to a server: one request at a time, kept only when that is safe; answers that break the rules are refused."""
 
 from __future__ import annotations
 

@@ -105,7 +105,10 @@ class _Results:
 
 
 def prove(*marks: str) -> dict[str, Outcomes]:
-    """Run every test with one of the marks, in two processes; the outcomes by mark. Ends the program if the run is broken off."""
+    """Run every test with one of the marks, in two processes; the outcomes by mark.
+
+    Ends the program if the run is broken off.
+    """
     results = _Results(marks)
     arguments = ["-q", "-n", "2", "-m", " or ".join(marks), "-p", "tests.support.proof_marks", "--no-header"]
     code = pytest.main([*arguments, str(TESTS)], plugins=[results])

@@ -27,10 +27,10 @@ __all__ = ["KeyAdministration"]
 
 
 class KeyAdministration:
-    """The users, keys, sessions, whitelist, servers and transcripts of one store. What the file of `plan` declares is read-only here.
+    """The users, keys, sessions, whitelist, servers and transcripts of one store.
 
-    `applied` is awaited after each change: the keyring's `refresh`, where one is open. Nothing here asks whether the
-    caller may do it.
+    What the file of `plan` declares is read-only here. `applied` is awaited after each change: the keyring's `refresh`,
+    where one is open. Nothing here asks whether the caller may do it.
     """
 
     def __init__(

@@ -100,7 +100,10 @@ class Users:
         )
 
     async def remove(self, name: str, *, actor: str) -> None:
-        """Forget the user with its keys, sessions, stored prompts and answers. What it used and did stays in the books and the audit log."""
+        """Forget the user with its keys, sessions, stored prompts and answers.
+
+        What it used and did stays in the books and the audit log.
+        """
 
         def remove(connection: Connection) -> None:
             require_user(connection, name)

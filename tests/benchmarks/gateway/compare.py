@@ -1,10 +1,11 @@
 """What a gateway costs, beside others in the same run: ``python -m tests.benchmarks.gateway.compare``.
 
-One server and its clients on one core, each contender with one worker on the other, all of them in turn for several rounds.
-LiteLLM's proxy comes from a throw-away environment made by pip (or `--python`, an interpreter that has it; `--without-peer`
-leaves it out); nginx takes part where it is installed. All threads of everything have real-time priority where that is allowed (root), because
-other work on the machine would decide the latencies. All must give the same texts, checked by hash. Prints the tables;
-`--write` puts them into docs/benchmarks.md. Exits 1 when a wanted figure is not reached.
+One server and its clients on one core, each contender with one worker on the other, all of them in turn for several
+rounds. LiteLLM's proxy comes from a throw-away environment made by pip (or `--python`, an interpreter that has it;
+`--without-peer` leaves it out); nginx takes part where it is installed. All threads of everything have real-time
+priority where that is allowed (root), because other work on the machine would decide the latencies. All must give the
+same texts, checked by hash. Prints the tables; `--write` puts them into docs/benchmarks.md. Exits 1 when a wanted
+figure is not reached.
 """
 
 from __future__ import annotations

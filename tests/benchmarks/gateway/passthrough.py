@@ -1,4 +1,7 @@
-"""The floor: ``python passthrough.py UPSTREAM_PORT PORT`` passes requests on with aiohttp under the gateway's uvicorn, and does nothing else."""
+"""The floor: passes requests on with aiohttp under the gateway's uvicorn, and does nothing else.
+
+``python passthrough.py UPSTREAM_PORT PORT``
+"""
 
 from __future__ import annotations
 

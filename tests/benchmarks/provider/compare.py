@@ -1,11 +1,11 @@
 """What a request costs, beside other Python clients in the same run: ``python -m tests.benchmarks.provider.compare``.
 
-Makes a throw-away environment with the pinned clients, by pip (or takes `--python`, an interpreter that has them), starts
-one fake server in a process of its own and one process for each client, and lets them work in turn for several rounds.
-The server and the clients run on different cores. The latency of paced streams is measured with real-time priority where
-that is allowed (root), because other work on the machine would decide it. All must read the same text and the same counts, checked by hash, or the
-run fails. Prints the tables; `--write` puts them into docs/benchmarks.md. Exits 1 when a
-wanted figure is not reached.
+Makes a throw-away environment with the pinned clients, by pip (or takes `--python`, an interpreter that has them),
+starts one fake server in a process of its own and one process for each client, and lets them work in turn for several
+rounds. The server and the clients run on different cores. The latency of paced streams is measured with real-time
+priority where that is allowed (root), because other work on the machine would decide it. All must read the same text
+and the same counts, checked by hash, or the run fails. Prints the tables; `--write` puts them into docs/benchmarks.md.
+Exits 1 when a wanted figure is not reached.
 """
 
 from __future__ import annotations
