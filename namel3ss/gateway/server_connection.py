@@ -222,30 +222,31 @@ class ServerConnection(asyncio.Protocol):
         if not beginning.cancelled():
             beginning.exception()  # said again by whoever waits next
         if not writing.cancelled():
-            self._is_sent = writing.result()
+            writing.result()
 
     async def _write(
         self, transport: asyncio.Transport, answer: _Answer, body: bytes | AsyncIterable[bytes]
-    ) -> bool:
-        """A large body piece by piece, no faster than the server reads it; whether all of it was sent.
+    ) -> None:
+        """A large body piece by piece, no faster than the server reads it.
 
-        A server that answers before wants no more of it.
+        A server that answers before wants no more of it. That all of it was sent is noted at once: the whole answer may
+        come before anybody has waited for this.
         """
         if isinstance(body, bytes):
             for start in range(0, len(body), _PIECE_BYTES):
                 if not await self._has_room(transport, answer):
-                    return False
+                    return
                 transport.write(body[start : start + _PIECE_BYTES])
-            return True
-        async for piece in body:
-            if not await self._has_room(transport, answer):
-                return False
-            if piece:
-                transport.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-        if answer.status or transport.is_closing():
-            return False
-        transport.write(b"0\r\n\r\n")
-        return True
+        else:
+            async for piece in body:
+                if not await self._has_room(transport, answer):
+                    return
+                if piece:
+                    transport.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            if answer.status or transport.is_closing():
+                return
+            transport.write(b"0\r\n\r\n")
+        self._is_sent = True
 
     async def _has_room(self, transport: asyncio.Transport, answer: _Answer) -> bool:
         if self._writable is not None and not answer.status:
