@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import os
 import tempfile
@@ -24,6 +25,12 @@ settings.load_profile("namel3ss")
 # A developer's own server and settings must not change what a test sees.
 _OWN_VARIABLES = ("OLLAMA_", "NAMEL3SS_", "OTEL_", "ANTHROPIC_")
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+def pytest_collection_finish() -> None:
+    """What has been made until now stays until the end: whoever looks for garbage need not look through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 
 from namel3ss.cli.annotations import as_github, as_sarif
 from namel3ss.language import Diagnostic, Severity, Source, Span, parse
@@ -132,6 +133,7 @@ SARIF: dict[str, Any] = {
 }
 
 
+@pytest.mark.long
 def test_sarif_log_is_as_its_schema_wants_it(tmp_path: Path) -> None:
     for path in (ROOT / "grammar/corpus/invalid").glob("*.ai"):
         findings = parse(path.read_bytes().decode(errors="replace"), path.name).diagnostics

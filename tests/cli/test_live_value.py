@@ -113,6 +113,7 @@ def test_on_a_terminal_the_first_values_stand_there_while_the_answer_goes_on(pro
             assert "bullets" not in terminal.screen or "count" not in terminal.screen
 
 
+@pytest.mark.long
 def test_on_a_terminal_and_in_a_pipe_the_end_is_the_same(program: Path) -> None:
     arguments = ("run", str(program), "--prompt", "notes", "--input", "text=Hi", "--sandbox")
     with on_terminal(*arguments) as terminal:

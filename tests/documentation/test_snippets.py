@@ -40,9 +40,16 @@ def runnable(page: Path, language: str) -> list[Snippet]:
     return [snippet for snippet in snippets(page) if snippet.language == language and not snippet.not_run]
 
 
+LONG = {("tutorial.md", "console"), ("command-line.md", "console")}
+
+
 def with_blocks(language: str) -> list[object]:
     """The pages that have something of that language to run, as parameters of a test."""
-    return [pytest.param(page, id=page.name) for page in pages() if runnable(page, language)]
+    return [
+        pytest.param(page, id=page.name, marks=[pytest.mark.long] if (page.name, language) in LONG else [])
+        for page in pages()
+        if runnable(page, language)
+    ]
 
 
 EVERY_PAGE = [pytest.param(page, id=page.name) for page in pages()]

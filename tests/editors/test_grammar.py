@@ -165,6 +165,7 @@ def test_nothing_but_a_comment_is_coloured_as_one(coloured: list[Coloured]) -> N
     assert not differing, "\n".join(differing[:40])
 
 
+@pytest.mark.long
 def test_every_line_of_a_block_text_is_text_and_nothing_else(coloured: list[Coloured]) -> None:
     differing = []
     checked = 0

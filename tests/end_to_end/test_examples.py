@@ -142,6 +142,7 @@ def test_script_runs_to_its_end(script: Path, run_script: RunScript) -> None:
 # -- ask_folder -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_only_what_changed_is_embedded_again(run_script: RunScript, tmp_path: Path) -> None:
     def ask() -> str:
         done = run_script("ask_folder", ".", "What is the sky?", "--pattern", "*.txt", "--top", "9")

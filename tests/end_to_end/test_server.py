@@ -61,6 +61,7 @@ def test_server_is_started_for_an_answer_and_stays_until_it_is_stopped(
     assert json.loads(gone.stdout)["version"] is None
 
 
+@pytest.mark.long
 def test_server_is_started_shown_and_stopped_by_hand(url: str, machine: dict[str, str]) -> None:
     at = ("--base-url", url)
 

@@ -16,6 +16,7 @@ from tests.language.nodes import without_spans
 from tests.language.texts import any_text, pieces, programs
 
 CORPUS = sorted((Path(__file__).resolve().parent.parent.parent / "grammar/corpus").rglob("*.ai"))
+LARGE = {"limits_entries", "limits_steps"}
 FUZZING = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -265,7 +266,13 @@ def test_fmt_off_works_inside_a_block() -> None:
 # -- what holds for any text ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.long] if path.stem in LARGE else [], id=path.stem)
+        for path in CORPUS
+    ],
+)
 def test_every_file_of_the_corpus_keeps_its_meaning(path: Path) -> None:
     check_what_always_holds(path.read_bytes().decode(errors="replace"))
 

@@ -14,15 +14,26 @@ from tests.documentation.pages import ROOT, snippets
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Not the plug-ins of this suite's own run, which have no part in what the page says.
-_ALONE = ["-p", "no:randomly", "-p", "no:xdist", "-p", "no:asyncio", "-p", "no:cacheprovider", "-q"]
+# Without the plug-ins that are installed for this suite's own run, which have no part in what the page says.
+_ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *_ALONE, "-W", "error", "--strict-markers", *arguments],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-W",
+            "error",
+            "--strict-markers",
+            *arguments,
+        ],
         cwd=folder,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, **_ALONE},
         capture_output=True,
         text=True,
         timeout=60,
