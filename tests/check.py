@@ -20,7 +20,7 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 CHECKS: dict[str, list[str]] = {
     "format": ["ruff", "format", "--check", "."],
     "lint": ["ruff", "check", "."],
-    "imports": ["lint-imports"],
+    "imports": ["lint-imports", "--no-cache"],
     "spelling": ["codespell"],
     "types": ["mypy"],
     "tests": ["pytest", "-q", "-n", "2", "-m", "not long"],
