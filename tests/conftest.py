@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import os
+import signal
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,15 @@ def pytest_collection_finish() -> None:
     """What has been made until now stays until the end: whoever looks for garbage need not look through it."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionstart() -> None:
+    """Programs that are started here can be interrupted, also where this was started in the background of a shell.
+
+    A shell has its background ignore interrupts, and whatever is started inherits that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

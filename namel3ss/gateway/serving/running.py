@@ -79,13 +79,15 @@ def serve_until_stopped(
 
 
 def _spare_collections() -> None:
-    """Look for garbage in cycles seldom: requests leave next to none, and each search takes time from all of them.
+    """Look for garbage in cycles seldom, for each search takes time from all requests; about once a minute through everything.
 
-    What has been made by now stays to the end, and is not searched at all.
+    Requests that end well leave next to none. Those that break off leave their frames, in the hands of the exceptions that
+    ended them, and whatever outlives the small searches would pile up until a whole one. What has been made by now stays to
+    the end, and is not searched at all.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
+    gc.set_threshold(10_000, 10, 5)
 
 
 async def _serve(opening: AbstractAsyncContextManager[Gateway], on_ready: Callable[[Gateway], None]) -> None:
