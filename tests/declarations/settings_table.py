@@ -106,7 +106,7 @@ def _default(info: SettingInfo) -> str:
         return "`{ " + ", ".join(f"{key}: {value}" for key, value in default.items()) + " }`"
     if isinstance(default, list):
         return ", ".join(f"`{item}`" for item in default)
-    return f"{default:g}" if isinstance(default, float) else str(default)
+    return f"{default:.15g}" if isinstance(default, float) else str(default)
 
 
 def _main() -> None:
