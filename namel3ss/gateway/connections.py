@@ -90,9 +90,6 @@ class Connections:
 
     # -- what connections tell ----------------------------------------------------------------------------------
 
-    def opened(self, connection: ServerConnection) -> None:
-        self._open.add(connection)
-
     def keep(self, connection: ServerConnection) -> None:
         if self._is_closed or len(self._idle) >= _MOST_IDLE:
             connection.abort()
@@ -136,10 +133,11 @@ class Connections:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 if self._is_guarded:
-                    return await self._connect_guarded(loop)
-                _, connection = await loop.create_connection(
-                    lambda: ServerConnection(self), self._host, self._port, ssl=self._tls
-                )
+                    connection = await self._connect_guarded(loop)
+                else:
+                    _, connection = await loop.create_connection(
+                        lambda: ServerConnection(self), self._host, self._port, ssl=self._tls
+                    )
         except TimeoutError:
             raise self._failure(Failure.CONNECT_TIMEOUT, f"{self._connect_timeout_s:g} s") from None
         except socket.gaierror as error:
@@ -149,6 +147,11 @@ class Connections:
         except OSError as error:
             kind = Failure.NOTHING_LEFT if error.errno in _NOTHING_LEFT else Failure.REFUSED
             raise self._failure(kind, reason_of(error)) from error
+        if self._is_closed:
+            connection.abort()
+        # Only from now on: uvloop tells nobody of the end of a connection whose maker gave up.
+        if not connection.is_lost:
+            self._open.add(connection)
         return connection
 
     async def _connect_guarded(self, loop: asyncio.AbstractEventLoop) -> ServerConnection:

@@ -41,12 +41,11 @@ class Pool(Protocol):
     def name(self) -> str:
         """The server's name, for errors."""
 
-    def opened(self, connection: ServerConnection) -> None: ...
-
     def keep(self, connection: ServerConnection) -> None:
         """Its answer has ended, and it may serve another request."""
 
-    def lost(self, connection: ServerConnection) -> None: ...
+    def lost(self, connection: ServerConnection) -> None:
+        """It has ended, perhaps before anybody was given it."""
 
 
 class _Answer(UpstreamAnswer):
@@ -164,6 +163,7 @@ class ServerConnection(asyncio.Protocol):
         "_transport",
         "_writable",
         "idle_since",
+        "is_lost",
     )
 
     def __init__(self, pool: Pool) -> None:
@@ -180,6 +180,7 @@ class ServerConnection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._poll: Any = None  # select.poll() makes a type that has no name
         self.idle_since = 0.0
+        self.is_lost = False
 
     # -- one request --------------------------------------------------------------------------------------------
 
@@ -188,6 +189,10 @@ class ServerConnection(asyncio.Protocol):
     ) -> UpstreamAnswer:
         transport = self._transport
         assert transport is not None  # it was connected before anybody got it
+        if self.is_lost:
+            raise UpstreamError(
+                self._pool.name, Failure.DISCONNECTED, "connection closed", is_answering=False
+            )
         answer = self._answer = _Answer(self._pool.name, self, timeout_s)
         self._framed = self._is_sent = False
         self._header_bytes = self._information = 0
@@ -284,7 +289,6 @@ class ServerConnection(asyncio.Protocol):
         if hasattr(select, "poll"):
             self._poll = select.poll()
             self._poll.register(transport.get_extra_info("socket"), select.POLLIN)
-        self._pool.opened(self)
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None:
@@ -307,6 +311,7 @@ class ServerConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(Failure.DISCONNECTED, reason_of(exc) if exc is not None else "connection closed")
         self._stop_waiting_for_room()
+        self.is_lost = True
         self._pool.lost(self)
 
     def pause_writing(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trustme
+import uvloop
 
 from namel3ss.gateway.connections import Connections
 from namel3ss.gateway.plan import BackendPlan
@@ -16,7 +17,7 @@ from namel3ss.providers.transport.failure_kinds import Failure
 from tests.support.scripted_server import Close, Gate, Reset, ScriptedServer, Send, StopReading, chunk, head
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 PATH = "/api/chat"
 WHOLE = [Send(head(200, length=4) + b"text")]
@@ -398,6 +399,27 @@ def test_nobody_listening_is_told_apart_from_an_unknown_host() -> None:
         failed = asyncio.run(fail(base_url))
         assert failed.kind is kind
         assert not failed.may_have_run
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_caller_cancelled_on_any_turn_of_the_loop_while_connecting_holds_up_no_end(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], server: ScriptedServer
+) -> None:
+    server.on(PATH, [Gate()])
+
+    async def give_up_after(turns: int) -> None:
+        connections = Connections(BackendPlan(name="gpu1", base_url=server.url), connect_timeout_s=5.0)
+        asking = asyncio.ensure_future(ask(connections))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.wait([asking])
+        async with asyncio.timeout(5.0):
+            await connections.aclose()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        for turns in range(40):
+            runner.run(give_up_after(turns))
 
 
 async def test_a_certificate_of_nobody_we_know_is_refused() -> None:
