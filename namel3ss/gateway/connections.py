@@ -147,12 +147,15 @@ class Connections:
         except OSError as error:
             kind = Failure.NOTHING_LEFT if error.errno in _NOTHING_LEFT else Failure.REFUSED
             raise self._failure(kind, reason_of(error)) from error
+        self._adopt(connection)
+        return connection
+
+    def _adopt(self, connection: ServerConnection) -> None:
+        """Not before it was handed over: uvloop tells nobody of the end of a connection whose maker was cancelled."""
         if self._is_closed:
             connection.abort()
-        # Only from now on: uvloop tells nobody of the end of a connection whose maker gave up.
-        if not connection.is_lost:
+        elif not connection.is_lost:
             self._open.add(connection)
-        return connection
 
     async def _connect_guarded(self, loop: asyncio.AbstractEventLoop) -> ServerConnection:
         """Resolve, look, and connect to exactly what was looked at: a name may lead elsewhere a moment later."""

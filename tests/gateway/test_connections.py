@@ -401,7 +401,9 @@ def test_nobody_listening_is_told_apart_from_an_unknown_host() -> None:
         assert not failed.may_have_run
 
 
-@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
 def test_a_caller_cancelled_on_any_turn_of_the_loop_while_connecting_holds_up_no_end(
     new_loop: Callable[[], asyncio.AbstractEventLoop], server: ScriptedServer
 ) -> None:
