@@ -26,6 +26,7 @@ __all__ = ["ProxiedConnections"]
 
 _PIECE_BYTES: Final = 256 * 1024
 _KNOWN_PATHS: Final = 64
+_LONGEST_REASON: Final = 200
 
 
 class _Answer(UpstreamAnswer):
@@ -160,4 +161,4 @@ def _failure(server: str, error: Exception, *, is_answering: bool) -> UpstreamEr
     kind = classify(error)
     if kind is None:
         return None
-    return UpstreamError(server, kind, reason_of(error), is_answering=is_answering)
+    return UpstreamError(server, kind, reason_of(error)[:_LONGEST_REASON], is_answering=is_answering)

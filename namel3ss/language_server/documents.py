@@ -26,7 +26,7 @@ class Document:
     """A snapshot: an edit gives another one, which shares the pieces that did not change.
 
     `path` is the real path, or the URI of what lies on no disk. `version` is the editor's; None for a file that it has
-    not opened. `refusals` say why the file is no program; its text is then not looked at.
+    not opened. `refusals` say why the file is no program; its text is then `unread`, for the edits that may mend it.
     """
 
     uri: str
@@ -35,6 +35,7 @@ class Document:
     pieces: Pieces
     encoding: Encoding
     refusals: tuple[Diagnostic, ...] = field(default=(), repr=False)
+    unread: str = field(default="", repr=False)
 
     @property
     def text(self) -> str:
@@ -83,7 +84,7 @@ class Document:
         self, version: int | None, changes: Sequence[types.TextDocumentContentChangeEvent]
     ) -> Document:
         """The document after these changes of the editor, in their order."""
-        text = self.text
+        text = self.unread if self.refusals else self.text
         for change in changes:
             if isinstance(change, types.TextDocumentContentChangePartial):
                 lines = self.lines if text is self.text else Lines(text, self.encoding)
@@ -108,5 +109,6 @@ def open_document(
     """The document of a text. What is no program (a drawing, binary data) is refused and has no pieces to speak of."""
     # An editor's text may hold half a character pair; what takes its place here is only looked at.
     _, refusals = decode_source(text.encode("utf-8", "replace"), path)
-    pieces = cut("", path) if refusals else cut(text, path, earlier)
-    return Document(uri, path, version, pieces, encoding, refusals)
+    if refusals:
+        return Document(uri, path, version, cut("", path), encoding, refusals, unread=text)
+    return Document(uri, path, version, cut(text, path, earlier), encoding)

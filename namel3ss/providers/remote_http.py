@@ -7,19 +7,17 @@ No message repeats a header of the client, should a server say it back.
 from __future__ import annotations
 
 import abc
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from namel3ss.providers.remote_errors import RemoteError
 from namel3ss.providers.transport.client import HttpClient
 from namel3ss.providers.transport.failure_kinds import Failure
-from namel3ss.providers.transport.secrets import Secrets
 from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import httpx
 
     from namel3ss.providers.transport.failure_kinds import FailedRequest
     from namel3ss.providers.transport.limits import LimitPassedError
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["ErrorTypes", "FailureAdvice", "RemoteHttp"]
 
 ErrorT = TypeVar("ErrorT", bound=RemoteError)
+
+_LONGEST_REASON: Final = 200
 
 # What happened, and the word for metrics. ``{reason}`` is the system's own, ``{limit}`` the connect timeout.
 _UNREACHABLE: Final[Mapping[Failure, tuple[str, str]]] = {
@@ -75,24 +75,12 @@ class FailureAdvice:
 
 
 class RemoteHttp(HttpClient):
-    """Requests to the server at `base_url`; see `HttpClient`. Every header but the `public` ones is a secret."""
+    """Requests to the server at `base_url`; see `HttpClient`."""
 
     errors: ClassVar[ErrorTypes]
     advice: ClassVar[FailureAdvice]
     pieces: ClassVar[str]
     """What an answer is made of: "a line"."""
-    public: ClassVar[frozenset[str]] = frozenset()
-
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        connect_timeout_s: float = 5.0,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        super().__init__(base_url, headers=headers, connect_timeout_s=connect_timeout_s, transport=transport)
-        self._secrets = Secrets(headers or {}, public=self.public)
 
     @property
     @abc.abstractmethod
@@ -106,23 +94,26 @@ class RemoteHttp(HttpClient):
         """The error for an answer whose status is not a success; see `HttpClient.refusal`."""
 
     def without_secrets(self, error: ErrorT) -> ErrorT:
-        """The same error: for one that was made of what a server said inside an answer."""
-        return self._secrets.hide_in(error)
+        """The same error: for one that was made of what a server said.
+
+        A text that was cut before has to be rid of them then (`secrets`): half of one is not found here.
+        """
+        return self.secrets.hide_in(error)
 
     # -- below HTTP, and instead of an answer --------------------------------------------------------------------
 
     def transport_error(self, failed: FailedRequest) -> RemoteError:
-        return self.without_secrets(self._transport_error(failed))
+        reason = self.secrets.hide_in_text(failed.reason)[:_LONGEST_REASON]
+        return self.without_secrets(self._transport_error(dataclasses.replace(failed, reason=reason)))
 
     def refusal(
         self, status: int, headers: Mapping[str, str], body: bytes, *, model: str | None
     ) -> RemoteError:
-        error = self.error_from_answer(status, headers, self._secrets.hide(body), model=model)
-        return self.without_secrets(error)
+        return self.without_secrets(self.error_from_answer(status, headers, body, model=model))
 
     def bad_response(self, what: str, beginning: bytes, *, model: str | None) -> RemoteError:
         return self.errors.bad_response(
-            f"{what}: {quote(self._secrets.hide(beginning))}",
+            f"{what}: {quote(self.secrets.hide(beginning))}",
             model=model,
             base_url=self.base_url,
             suggestion=self.advice.not_an_answer,

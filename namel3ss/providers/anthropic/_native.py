@@ -106,9 +106,10 @@ class AnthropicConnection:
                 for piece in batch:
                     event = self._decode(piece.data, model)
                     if event.get("type") == "error":
+                        said = self._decode(exchange.http.secrets.hide(piece.data), model)
                         raise exchange.http.without_secrets(
                             error_from_event(
-                                event.get("error"), model=model, base_url=self.base_url, request_id=request_id
+                                said.get("error"), model=model, base_url=self.base_url, request_id=request_id
                             )
                         )
                     if event.get("type") in KNOWN_EVENTS:

@@ -30,6 +30,7 @@ from namel3ss.providers.base import ProviderError
 from namel3ss.providers.transport.events import EventSplitter
 from namel3ss.providers.transport.lines import LineSplitter
 from namel3ss.providers.transport.reading import PieceStream
+from namel3ss.providers.transport.secrets import Secrets
 
 if TYPE_CHECKING:
     import httpx
@@ -63,6 +64,8 @@ class HttpClient(abc.ABC):
 
     accept: ClassVar[str]
     """What every request says that it takes."""
+    public: ClassVar[frozenset[str]] = frozenset()
+    """The headers that are no secrets; every other one is."""
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class HttpClient(abc.ABC):
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.is_closed = False
+        self.secrets = Secrets(headers or {}, public=self.public)
         self._headers = {
             "accept": self.accept,
             "accept-encoding": "identity",
@@ -96,11 +100,13 @@ class HttpClient(abc.ABC):
     def refusal(
         self, status: int, headers: Mapping[str, str], body: bytes, *, model: str | None
     ) -> ProviderError:
-        """The error for an answer whose status is not a success. `body` may be only the beginning of what was sent."""
+        """The error for an answer whose status is not a success. `body` may be only the beginning of what was sent; it
+        and the headers are without secrets.
+        """
 
     @abc.abstractmethod
     def bad_response(self, what: str, beginning: bytes, *, model: str | None) -> ProviderError:
-        """The error for an answer that is not the provider's, with its beginning."""
+        """The error for an answer that is not the provider's, with its beginning; `what` is without secrets."""
 
     @abc.abstractmethod
     def cut_off(self, *, model: str | None) -> ProviderError:
@@ -253,7 +259,9 @@ class HttpClient(abc.ABC):
             size += len(data)
             if size > _MAX_ANSWER_BYTES:
                 raise self.bad_response(
-                    f"The answer is larger than {_MAX_ANSWER_BYTES} bytes", parts[0], model=model
+                    f"The answer is larger than {_MAX_ANSWER_BYTES} bytes",
+                    self.secrets.hide_in_beginning(parts[0]),
+                    model=model,
                 )
         return b"".join(parts)
 
@@ -263,30 +271,38 @@ class HttpClient(abc.ABC):
         status = response.status_code
         if not 200 <= status < 300:
             body = await self._beginning(answer)
-            raise self.refusal(status, response.headers, body, model=model)
+            said = {name: self.secrets.hide_in_text(value) for name, value in response.headers.items()}
+            raise self.refusal(status, said, body, model=model)
         content_type = answer.header(b"content-type")
         encoding = answer.header(b"content-encoding").strip().lower()
         if encoding not in ("", "identity"):
-            what = f"The answer is encoded as {encoding[:40]!r}, which was not asked for"
+            what = f"The answer is encoded as {self._shown(encoding, 40)}, which was not asked for"
         elif content_type and expected not in content_type.lower():
             wanted = "JSON" if expected == JSON else "a stream of events"
-            what = f"The answer is {content_type[:60]!r}, not {wanted}"
+            what = f"The answer is {self._shown(content_type, 60)}, not {wanted}"
         else:
             return
         raise self.bad_response(what, await self._beginning(answer, enough_bytes=1), model=model)
 
     async def _beginning(self, answer: AnswerStream, *, enough_bytes: int = _MAX_ERROR_BYTES) -> bytes:
-        """What can be had of a body that only serves a message: bounded in size and time, never a failure."""
+        """What can be had of a body that only serves a message: bounded in size and time, without secrets, never a
+        failure.
+        """
         parts: list[bytes] = []
         size = 0
         try:
             async with asyncio.timeout(_ERROR_TEXT_S):
-                while size < enough_bytes and (data := await self.read(answer, model=None)):
+                while size < enough_bytes:
+                    if not (data := await self.read(answer, model=None)):
+                        return self.secrets.hide(b"".join(parts))
                     parts.append(data)
                     size += len(data)
         except (ProviderError, TimeoutError):
             pass  # the status says enough; a text cut short is no second error
-        return b"".join(parts)[:_MAX_ERROR_BYTES]
+        return self.secrets.hide_in_beginning(b"".join(parts)[:_MAX_ERROR_BYTES])
+
+    def _shown(self, said: str, length: int) -> str:
+        return repr(self.secrets.hide_in_text(said)[:length])
 
     # -- transports ---------------------------------------------------------------------------------------------
 

@@ -120,11 +120,11 @@ class EventSplitter:
     def _grow(self, size: int, parts: list[bytes]) -> None:
         self._size += size
         if self._size > self._limit:
-            raise PieceTooLongError("an event", self._limit, b"".join(parts)[:200])
+            raise PieceTooLongError("an event", self._limit, b"".join(parts))
 
     def _check(self, line: bytes) -> None:
         if len(line) > self._limit:
-            raise PieceTooLongError("an event", self._limit, line[:200])
+            raise PieceTooLongError("an event", self._limit, line)
 
     def _without_mark(self, data: bytes) -> bytes:
         data = b"".join((*self._parts, data))

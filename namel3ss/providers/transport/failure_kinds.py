@@ -27,7 +27,8 @@ class Failure(enum.Enum):
 class FailedRequest:
     """A request that failed below HTTP, and what its message needs.
 
-    `reason` is the cause in a few words, as the operating system or the library says it; "" where it says nothing.
+    `reason` is the cause on one line, as the operating system or the library says it; "" where it says nothing. It may
+    repeat what a server sent, at its length.
     `is_answering`: the body of an answer had begun.
     """
 

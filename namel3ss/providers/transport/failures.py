@@ -70,7 +70,10 @@ def classify(error: BaseException) -> Failure | None:
 
 
 def reason_of(error: BaseException) -> str:
-    """The cause in a few words, as the operating system or the library says it; "" where it says nothing."""
+    """The cause on one line, as the operating system or the library says it; "" where it says nothing.
+
+    It may repeat what a server sent, at its length.
+    """
     inner = library_error(error)
     number = _error_number(error)
     if number in errno.errorcode:
@@ -78,8 +81,8 @@ def reason_of(error: BaseException) -> str:
     if isinstance(inner, aiohttp.ServerDisconnectedError):
         return "connection closed"
     if isinstance(inner, aiohttp.ClientResponseError):
-        return " ".join(str(inner.message).split())[:200]
-    return " ".join(str(inner).split())[:200]
+        return " ".join(str(inner.message).split())
+    return " ".join(str(inner).split())
 
 
 def _error_number(error: BaseException) -> int:

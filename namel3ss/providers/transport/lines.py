@@ -67,7 +67,7 @@ class LineSplitter:
 
     def _check(self, line: bytes) -> None:
         if len(line) > self._limit:
-            raise PieceTooLongError("a line", self._limit, line[:200])
+            raise PieceTooLongError("a line", self._limit, line)
 
     def _without_mark(self, data: bytes) -> bytes:
         data = b"".join((*self._parts, data))

@@ -25,6 +25,9 @@ PieceT = TypeVar("PieceT")
 _TAIL_S = 0.25
 _TAIL_BYTES = 64 * 1024
 
+# What is kept of a piece that is too long. Far more than is shown, because secrets in it grow shorter before.
+_BEGINNING_BYTES = 8 * 1024
+
 
 class PieceTooLongError(ValueError):
     """A piece is longer than the limit; `beginning` is how it starts."""
@@ -32,7 +35,7 @@ class PieceTooLongError(ValueError):
     def __init__(self, what: str, limit_bytes: int, beginning: bytes) -> None:
         super().__init__(f"{what} is longer than {limit_bytes} bytes")
         self.limit_bytes = limit_bytes
-        self.beginning = beginning
+        self.beginning = beginning[:_BEGINNING_BYTES]
 
 
 class CutOffError(ValueError):
@@ -138,7 +141,9 @@ class PieceStream(Generic[PieceT]):
             raise self._http.too_late(error, model=self._model) from error
         except PieceTooLongError as error:
             raise self._http.bad_response(
-                f"In the answer {error}", error.beginning, model=self._model
+                f"In the answer {error}",
+                self._http.secrets.hide_in_beginning(error.beginning),
+                model=self._model,
             ) from error
         except Exception as error:
             raise self._http.failure(error, self._model, is_answering=True) from error

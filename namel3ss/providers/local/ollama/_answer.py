@@ -27,6 +27,7 @@ from namel3ss.providers.local.ollama._wire import (
     decode_totals,
     tool_call,
 )
+from namel3ss.providers.transport.secrets import Secrets
 from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ _TIMINGS: Final = tuple(field.name for field in dataclasses.fields(Timings))
 class Answer:
     """What has arrived of one answer. `clock` says when, in seconds; only differences matter.
 
-    `context` is what is known of the context window, shown in the metadata.
+    `context` is what is known of the context window, shown in the metadata. `base_url` and `secrets` are those of the
+    server that answers.
     """
 
     __slots__ = (
@@ -69,6 +71,7 @@ class Answer:
         "context",
         "first_token_s",
         "is_complete",
+        "secrets",
         "usage",
         "wall_s",
     )
@@ -93,6 +96,7 @@ class Answer:
         self._timings: Timings | None = None
         self.usage = Usage()
         self.base_url: str | None = None
+        self.secrets = Secrets({})
         self.context: dict[str, Any] = {}
         self.chunks = 0
         self.first_token_s: float | None = None
@@ -138,7 +142,10 @@ class Answer:
         """What few lines have: an error, log probabilities, the end."""
         if piece.error is not None:
             raise error_from_text(
-                text_of_error(piece.error), status=None, model=self._model, base_url=self.base_url or ""
+                self.secrets.hide_in_text(text_of_error(piece.error)),
+                status=None,
+                model=self._model,
+                base_url=self.base_url or "",
             )
         if piece.logprobs:
             self._logprobs += piece.logprobs
@@ -160,7 +167,7 @@ class Answer:
 
     def _bad(self, what: str, line: bytes) -> OllamaBadResponseError:
         return OllamaBadResponseError(
-            f"{what}: {quote(line)}",
+            f"{what}: {quote(self.secrets.hide(line))}",
             model=self._model,
             base_url=self.base_url,
             suggestion="Is this the address of an Ollama server? A proxy before it may have answered instead.",

@@ -62,7 +62,7 @@ class Exchange:
         config = call.config
 
         async def send(host: Host) -> PieceStream[bytes]:
-            answer.base_url = host.http.base_url
+            answer.base_url, answer.secrets = host.http.base_url, host.http.secrets
             lines = host.http.stream(
                 "POST",
                 call.path,

@@ -126,7 +126,7 @@ async def heal(
     if not _is_complete(answer):
         raise http.without_secrets(
             OllamaBadResponseError(
-                f"Model '{model}' was unloaded, and its first answer is not complete: {quote(answer)}",
+                f"Model '{model}' was unloaded, and its first answer is not complete: {quote(http.secrets.hide(answer))}",
                 model=model,
                 base_url=http.base_url,
                 suggestion="Look at the server's log.",

@@ -54,7 +54,7 @@ async def fetch_version(http: OllamaHttp, *, timeout_s: float = PROBE_TIMEOUT_S)
 def _not_ollama(body: bytes, http: OllamaHttp) -> OllamaBadResponseError:
     return http.without_secrets(
         OllamaBadResponseError(
-            f"What answers there is not Ollama: it gives no version, but {quote(body)}",
+            f"What answers there is not Ollama: it gives no version, but {quote(http.secrets.hide(body))}",
             base_url=http.base_url,
             suggestion="Check the address; another program, or a proxy, may be using this port.",
         )

@@ -140,7 +140,12 @@ class OllamaConnection:
             ) from problem
         if (error := piece.get("error")) is not None:
             raise self._http.without_secrets(
-                error_from_text(text_of_error(error), status=None, model=model, base_url=self.base_url)
+                error_from_text(
+                    self._http.secrets.hide_in_text(text_of_error(error)),
+                    status=None,
+                    model=model,
+                    base_url=self.base_url,
+                )
             )
         return piece
 

@@ -299,6 +299,7 @@ class OllamaProvider(RemoteProvider):
         try:
             with observation.activate():
                 body, answer.base_url = await self._exchange.fetch(call, timeout_s=call.config.total_timeout)
+            answer.secrets = self._exchange.attempts.host_at(answer.base_url).http.secrets
             answer.take(body)
             answer.first_token_s = None  # nobody saw it
             if not answer.is_complete:

@@ -271,7 +271,7 @@ def _take(line: bytes, this: _Pull, http: OllamaHttp) -> bool:
     if not isinstance(report, dict):
         raise http.bad_response(_NO_REPORT, line, model=this.model)
     if "error" in report:
-        text = text_of_error(report["error"])
+        text = http.secrets.hide_in_text(text_of_error(report["error"]))
         raise http.without_secrets(
             error_from_text(text, status=None, model=this.model, base_url=http.base_url)
         )

@@ -309,16 +309,15 @@ def _error_text(body: bytes) -> str | None:
 
 
 def text_of_error(error: object) -> str:
-    """The words of an ``error`` value: a string, or an object with a ``message`` as gateways send it."""
+    """The words of an ``error`` value, at their length: a string, or an object with a ``message`` as gateways send it."""
     if isinstance(error, dict):
         error = error.get("message", error)
-    text = error if isinstance(error, str) else msgspec.json.encode(error).decode()
-    return text[:4000]
+    return error if isinstance(error, str) else msgspec.json.encode(error).decode()
 
 
 def _inner_message(text: str) -> str:
     """llama-server's own JSON arrives as text inside Ollama's error: its message, or the text as it is."""
-    bounded = text.strip()
+    bounded = text.strip()[:4000]
     start = bounded.find('{"error"')
     if start >= 0:
         inner = _error_text(bounded[start:].encode())

@@ -93,7 +93,7 @@ class CompatibleHttp(RemoteHttp):
     def refusal_in(self, data: bytes, *, model: str | None) -> OpenAICompatibleError | None:
         """The error that a document inside a successful answer tells of; None where it tells of none."""
         try:
-            refusal = find_refusal(msgspec.json.decode(data))
+            refusal = find_refusal(msgspec.json.decode(self.secrets.hide(data)))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         if refusal is None:
