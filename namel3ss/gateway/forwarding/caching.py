@@ -18,7 +18,7 @@ from namel3ss.caching import Outcome, ResponseCache, cache_key, is_deterministic
 from namel3ss.gateway.answering import while_connected
 from namel3ss.gateway.dialects.members import read_value
 from namel3ss.gateway.errors import Reason, Refusal
-from namel3ss.gateway.exchange import Exchange
+from namel3ss.gateway.exchange import DEPARTURE, Exchange
 from namel3ss.gateway.routes import Dialect
 from namel3ss.gateway.usage import Usage, UsageEvent
 
@@ -119,7 +119,9 @@ class AnswerCache:
             elif body := message.get("body"):
                 flight.add(body)
 
-        double = Exchange(exchange.scope, receive, send, request_id=exchange.id, client=exchange.client)
+        # Its caller's departure is not the end of it.
+        scope = {name: value for name, value in exchange.scope.items() if name != DEPARTURE}
+        double = Exchange(scope, receive, send, request_id=exchange.id, client=exchange.client)
         double.principal, double.route = exchange.principal, exchange.route
         double.parameters, double.body_ended = exchange.parameters, True
         way = _Way(asyncio.create_task(self._fly(flight, double, deliver)))

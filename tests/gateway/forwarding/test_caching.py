@@ -161,6 +161,41 @@ async def test_equal_requests_at_the_same_time_are_one_and_outlive_the_first_of_
             assert how(await gateway.ask(GENERATE, ZERO)) == "hit"
 
 
+async def test_who_joined_reads_on_when_the_first_leaves_after_its_departure_was_watched_for() -> None:
+    more = Gate()
+    with ScriptedServer() as server:
+        server.on(GENERATE, [*pieces(token("a")), more, Send(chunk(token("b") + DONE)), Send(LAST_CHUNK)])
+        async with open_gateway(server, settings=CACHE) as gateway:
+            await until_listed(gateway)
+            async with calling(gateway, GENERATE, ZERO) as first, calling(gateway, GENERATE, ZERO) as second:
+                await first.until(b'"a"')
+                await second.until(b'"a"')
+                [look] = gateway.forwarder.watch._looks
+                await eventually(lambda: look._is_listening)
+                await first.leave()
+                await eventually(lambda: gateway.front.running == 1)
+                more.open()
+                text = await second.until(LAST_CHUNK)
+
+            assert token("b") + DONE in text
+            await eventually(gateway.is_at_rest)
+
+
+async def test_answer_is_stopped_when_who_joined_last_leaves_last() -> None:
+    with ScriptedServer() as server:
+        server.on(GENERATE, [*pieces(token("a")), Gate()])
+        async with open_gateway(server, settings=CACHE) as gateway:
+            await until_listed(gateway)
+            async with calling(gateway, GENERATE, ZERO) as first, calling(gateway, GENERATE, ZERO) as second:
+                await first.until(b'"a"')
+                await second.until(b'"a"')
+                await first.leave()
+                await eventually(lambda: gateway.front.running == 1)
+                await second.leave()
+                await eventually(gateway.is_at_rest)
+                await server.requests[-1].aborted.reached()
+
+
 async def test_request_that_nobody_reads_any_more_is_stopped_and_not_kept() -> None:
     more = Gate()
     with ScriptedServer() as server:
