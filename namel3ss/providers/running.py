@@ -17,6 +17,7 @@ from namel3ss.providers.end_turns import take_turn
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Iterator
+    from types import TracebackType
 
     from namel3ss.observability.requests import RequestObservation
     from namel3ss.providers.base import ProviderChunk, ProviderResponse
@@ -33,6 +34,42 @@ _State: TypeAlias = Literal["new", "open", "told", "done", "failed", "cancelled"
 
 class _OtherLoopError(RuntimeError):
     """A stream was used outside its event loop. It goes on there, undisturbed."""
+
+
+class _Opening:
+    """Entered for the wait until an answer begins. Another task may end that wait: the block is then left without an error.
+
+    Works as asyncio's timeouts do: it cancels the waiting task, and takes that back.
+    """
+
+    __slots__ = ("_cancelling", "_is_ended", "_task")
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[object] | None = None
+        self._cancelling = 0
+        self._is_ended = False
+
+    def end(self) -> None:
+        """End the wait, if another task is in it."""
+        task = self._task
+        if task is not None and not self._is_ended and task is not asyncio.current_task():
+            self._is_ended = True
+            task.cancel()
+
+    def __enter__(self) -> None:
+        task = self._task = asyncio.current_task()
+        self._cancelling = task.cancelling() if task is not None else 0
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        task, self._task = self._task, None
+        if not self._is_ended or task is None:
+            return False
+        return task.uncancel() <= self._cancelling and exc_type is asyncio.CancelledError
 
 
 class CollectedAnswer(Protocol[PieceT_contra]):
@@ -85,6 +122,7 @@ class RunningStream(ProviderStream, Generic[PieceT]):
         self._running = running
         self._is_read_in_pieces = is_read_in_pieces
         self._state: _State = "new"
+        self._opening = _Opening()
         self._pieces: PieceStream[PieceT] | None = None
         self._pending: Iterator[PieceT] = iter(())
         self._observation: RequestObservation | None = None
@@ -182,15 +220,19 @@ class RunningStream(ProviderStream, Generic[PieceT]):
             self._state = "cancelled"
             if was_open:
                 self._record()
+            self._opening.end()
             await self._release()
 
     async def close_by_provider(self) -> None:
         """End the stream because its provider is closed: whoever reads it gets an error that says so."""
         self._is_closed_by_provider = True
         if self._loop is asyncio.get_running_loop():
+            self._opening.end()
             await self._release()
-        elif self._pieces is not None and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_close_soon, self._pieces)
+        elif self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._opening.end)
+            if self._pieces is not None:
+                self._loop.call_soon_threadsafe(_close_soon, self._pieces)
 
     # -- steps --------------------------------------------------------------------------------------------------
 
@@ -250,11 +292,12 @@ class RunningStream(ProviderStream, Generic[PieceT]):
         self._state = "open"
         self._running.add(self)
         self._observation = observation
-        await self._prepare()
-        with observation.activate():
-            self._pieces = await self._begin()
-        if not self._is("open"):
-            await self._release()  # cancelled by another task while it was being opened
+        with self._opening:
+            await self._prepare()
+            with observation.activate():
+                self._pieces = await self._begin()
+        if not self._is("open") or self._is_closed_by_provider:
+            await self._release()  # cancelled or closed by another task at the moment at which it was opened
 
     async def _end(self) -> ProviderChunk:
         """The last chunk. Raises StopAsyncIteration when it has been given out."""
@@ -265,6 +308,8 @@ class RunningStream(ProviderStream, Generic[PieceT]):
                 await self._finish()
             raise StopAsyncIteration
         await self._check_complete()
+        if not self._is("open"):
+            raise StopAsyncIteration  # cancelled by another task meanwhile
         self._state = "told"
         self._record()
         return self._answer.last_chunk()

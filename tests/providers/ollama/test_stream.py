@@ -25,6 +25,7 @@ from tests.support.scripted_server import (
     Send,
     Step,
     chunk,
+    document,
     head,
     line,
     lines,
@@ -291,6 +292,79 @@ async def test_cancel_from_another_task_ends_the_loop_and_keeps_what_arrived(ser
     assert response.metadata["done"] is False
 
 
+async def test_cancel_from_another_task_before_the_answer_begins_closes_the_connection(
+    server: ScriptedServer,
+) -> None:
+    gate = stall()
+    server.on("/api/chat", [gate])
+
+    async with provider(server) as ollama:
+        stream = ollama.stream("hi")
+        task = asyncio.create_task(stream.result())
+        await gate.arrived.reached()
+        await stream.cancel()
+        response = await task
+        await server.requests[0].aborted.reached()
+
+    assert (response.output_text, response.metadata["done"]) == ("", False)
+    assert task.cancelling() == 0
+
+
+async def test_task_that_is_cancelled_together_with_its_stream_is_cancelled(server: ScriptedServer) -> None:
+    gate = stall()
+    server.on("/api/chat", [gate])
+
+    async with provider(server) as ollama:
+        stream = ollama.stream("hi")
+        task = asyncio.create_task(stream.result())
+        await gate.arrived.reached()
+        await stream.cancel()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await server.requests[0].aborted.reached()
+
+
+async def test_cancel_from_another_task_on_any_turn_of_the_loop_ends_the_stream(
+    server: ScriptedServer,
+) -> None:
+    server.on("/api/chat", lines(*chat_answer("a", "b", "c")))
+
+    async with provider(server) as ollama:
+        await ollama.generate("hi")
+        for turns in range(60):
+            stream = ollama.stream("hi")
+            task = asyncio.create_task(stream.result())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await stream.cancel()
+            async with asyncio.timeout(5.0):
+                response = await task
+            assert "abc".startswith(response.output_text)
+        response = await ollama.generate("hi")
+
+    assert response.output_text == "abc"
+    await server.connections_reached(0)
+
+
+async def test_stream_cancelled_while_its_whole_answer_is_looked_at_gives_out_no_end(
+    server: ScriptedServer,
+) -> None:
+    gate = Gate()
+    server.on("/api/chat", lines(chat_line("a"), chat_end(prompt_eval_count=2000)))
+    server.on("/api/ps", [gate, *document({"models": []})])
+
+    async with provider(server) as ollama:
+        stream = ollama.stream("hi")
+        assert (await anext(stream)).output_text == "a"
+        task = asyncio.create_task(anext(stream, None))
+        await gate.arrived.reached()
+        await stream.cancel()
+        gate.open()
+        assert await task is None
+        assert "cancelled" in repr(stream)
+
+
 async def test_cancel_before_the_first_await_sends_nothing(server: ScriptedServer) -> None:
     async with provider(server) as ollama:
         stream = ollama.stream("hi")
@@ -310,6 +384,21 @@ async def test_dropped_stream_warns_and_closes_its_connection(server: ScriptedSe
         with pytest.warns(ResourceWarning, match="was dropped before its end"):
             del stream
         await server.requests[0].aborted.reached()
+
+
+async def test_closing_the_provider_ends_streams_that_have_not_begun_with_the_same_error(
+    server: ScriptedServer,
+) -> None:
+    gate = stall()
+    server.on("/api/chat", [gate])
+    ollama = provider(server)
+
+    task = asyncio.create_task(ollama.stream("hi").result())
+    await gate.arrived.reached()
+    await ollama.aclose()
+
+    with pytest.raises(OllamaStreamInterruptedError, match="provider was closed"):
+        await task
 
 
 async def test_closing_the_provider_ends_running_streams_with_an_error_that_says_so(
