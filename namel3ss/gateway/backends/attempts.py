@@ -44,6 +44,7 @@ class Attempt:
         "prompt_tokens",
         "sent_at",
         "silence",
+        "spelling",
     )
 
     def __init__(
@@ -53,6 +54,7 @@ class Attempt:
         silence: Silence,
         model: str,
         *,
+        spelling: str,
         prompt_tokens: int,
         loader: Loader,
         on_wedged: OnWedged | None,
@@ -62,6 +64,7 @@ class Attempt:
         self._report = report
         self.silence = silence
         self.model = model
+        self.spelling = spelling
         self.prompt_tokens = prompt_tokens
         self.loader = loader
         self.on_wedged = on_wedged

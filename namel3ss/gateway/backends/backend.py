@@ -128,8 +128,7 @@ class Backend:
         if blame is Blame.UNREACHABLE or blame is Blame.SERVER:
             return self.health.request_failed(now, reason, unreachable=blame is Blame.UNREACHABLE)
         if blame is Blame.MISSING:
-            self.catalogue.lost(attempt.model)
-            return True
+            return self.catalogue.lost(attempt.model, attempt.spelling)
         if blame is Blame.NOBODY:
             return False
         return self.rest_model(attempt.key, at_once=blame is Blame.MEMORY or blame is Blame.BUSY)

@@ -249,6 +249,7 @@ class Backends:
         server: str,
         model: str,
         *,
+        spelling: str | None = None,
         cold: bool = False,
         whole: bool = False,
         prompt_tokens: int = 0,
@@ -257,7 +258,8 @@ class Backends:
     ) -> Attempt:
         """A request is about to be sent. Tell what becomes of it, in any case, by the attempt's methods.
 
-        `cold`: the model has to be loaded first. `whole`: the answer is generated, and comes in one piece.
+        `spelling`: the model as the request names it, where that may differ. `cold`: it has to be loaded first. `whole`:
+        the answer is generated, and comes in one piece.
         """
         prober = self._prober(server)
         backend = prober.backend
@@ -270,6 +272,7 @@ class Backends:
             self._hear_of_failure,
             Silence(self.model_key(model), cold, whole),
             model,
+            spelling=spelling or model,
             prompt_tokens=prompt_tokens,
             loader=loader,
             on_wedged=on_wedged,

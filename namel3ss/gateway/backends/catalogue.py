@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from namel3ss.providers.local.ollama import model_key
+from namel3ss.providers.local.ollama import model_key, parse_model_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -163,9 +163,17 @@ class Catalogue:
         """Whether the server is known not to have a model."""
         return model_key(name) in self._gone or (self.installed is not None and self.find(name) is None)
 
-    def lost(self, name: str) -> None:
-        """The server said of a model that it does not have it."""
+    def lost(self, name: str, spelling: str) -> bool:
+        """The server said that it does not have a model, which it was asked for in this spelling; whether that is so.
+
+        Some of Ollama's routes find a model only as it is listed, in its very case: one caller's `Tiny` must not take
+        `tiny` from the others.
+        """
+        model = self.find(name)
+        if model is not None and not _is_spelt(model, spelling):
+            return False
         self._gone.add(model_key(name))
+        return True
 
     def details(self, model: Installed) -> Details | None:
         return self._details.get(model.digest)
@@ -197,3 +205,11 @@ class Catalogue:
         capabilities = self.can(name)
         embeds_only = capabilities is not None and "completion" not in capabilities
         return embeds_only or model.family in _ONE_AT_A_TIME
+
+
+def _is_spelt(model: Installed, spelling: str) -> bool:
+    """Whether it is as the server lists it, apart from what may be left out of a name."""
+    try:
+        return parse_model_name(spelling) == parse_model_name(model.name)
+    except ValueError:
+        return spelling == model.name

@@ -216,6 +216,7 @@ class Delivery:
         attempt = forwarder.backends.note_sent(
             lease.server,
             job.model,
+            spelling=job.spelling,
             cold=lease.cold,
             whole=not job.request.stream and job.route.action is not Action.EMBED,
             prompt_tokens=job.request.prompt_tokens,

@@ -72,6 +72,11 @@ class Job:
         return self.called.served.model
 
     @property
+    def spelling(self) -> str:
+        """The model as what is sent names it: callers may write it otherwise than the file does."""
+        return self.model if self.called.by_declared_name else self.request.model
+
+    @property
     def path(self) -> str:
         """Where the server has what the caller asked for: Ollama's own routes are there twice."""
         path = self.route.path

@@ -92,10 +92,22 @@ def test_model_that_was_not_found_is_lacking_until_it_is_listed_again() -> None:
     catalogue.take_installed([model("tiny:latest")])
     assert not catalogue.lacks("TINY")
 
-    catalogue.lost("tiny")
+    assert catalogue.lost("tiny", "library/tiny")
     assert catalogue.lacks("tiny:latest")
 
     catalogue.take_installed([model("tiny:latest")])
+    assert not catalogue.lacks("tiny")
+
+
+@pytest.mark.security(30)
+@pytest.mark.parametrize("spelling", ["Tiny", "tiny:LATEST", "Library/tiny", "tiny@x"])
+def test_model_that_was_not_found_in_another_spelling_than_the_listed_one_is_not_lacking(
+    spelling: str,
+) -> None:
+    catalogue = Catalogue()
+    catalogue.take_installed([model("tiny:latest")])
+
+    assert not catalogue.lost("tiny", spelling)
     assert not catalogue.lacks("tiny")
 
 

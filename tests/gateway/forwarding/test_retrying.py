@@ -8,7 +8,7 @@ import pytest
 
 from tests.gateway.forwarding.play import Gateway, eventually, open_gateway
 from tests.gateway.forwarding.sayings import DONE, PROMPT, pieces, stream, token
-from tests.support.scripted_server import Close, Reset, ScriptedServer, Send, Step, document, head
+from tests.support.scripted_server import Close, Reset, ScriptedServer, Send, Step, document, head, stall
 
 ANSWER = stream(token("other"), DONE)
 NOTHING_RAN: dict[str, list[Step]] = {
@@ -48,6 +48,20 @@ async def test_request_that_one_server_turns_away_is_answered_by_the_other(case:
             assert [(event.outcome, event.usage.total_tokens) for event in gateway.books.events] == [
                 ("ok", 7)
             ] * 3
+
+
+@pytest.mark.security(30)
+async def test_model_that_one_caller_spells_as_no_server_finds_it_stays_there_for_the_others() -> None:
+    with ScriptedServer() as server:
+        server.on("/api/embeddings", NOTHING_RAN["model gone"])
+        server.on("/api/generate", ANSWER)
+        async with open_gateway(server) as gateway:
+            await until_both_are_used(gateway)
+            server.on("/api/tags", [stall()])
+            mistaken = await gateway.ask("/api/embeddings", {"model": "Tiny", "prompt": "x"})
+            answer = await gateway.ask("/api/generate", PROMPT)
+
+            assert (mistaken.status, answer.status) == (404, 200)
 
 
 @pytest.mark.fault(58)
