@@ -19,6 +19,7 @@ from namel3ss.declarations.step_check import STEP_KEYS
 from namel3ss.declarations.type_reading import read_object_type
 from namel3ss.declarations.type_spelling import spell_type
 from namel3ss.language import Block, BlockText, Boolean, Null, Number, Step, String
+from namel3ss.observability.logs import redact_text
 from namel3ss.providers.settings import setting_infos
 
 if TYPE_CHECKING:
@@ -172,7 +173,8 @@ def _shown(value: Value, source: Source) -> object:
     if isinstance(value, String | BlockText | Number | Boolean | Null):
         return value.value
     text = " ".join(source.text[slice(*value.span)].split()) if isinstance(value, Block) else None
-    text = source.text[slice(*value.span)] if text is None else text
+    # Without secrets before it is cut: half of one is not recognised.
+    text = redact_text(source.text[slice(*value.span)] if text is None else text)
     return Verbatim(text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")
 
 

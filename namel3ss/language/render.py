@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["render_concise", "render_terminal"]
 
 _NARROWEST = 20
-_LOOK_BACK = 1_000
+_LOOK_AROUND = 1_000
 _RESET = "\x1b[0m"
 _BOLD = "\x1b[1m"
 _BLUE = "\x1b[1;34m"
@@ -150,10 +150,10 @@ class _Excerpt:
         # Only what can come into view is looked at: a line may have millions of characters.
         self._start = max(whole.start, anchor.start - 2 * available)
         self._end = min(whole.end, anchor.start + 2 * available)
-        # The key of a secret may stand left of what comes into view.
-        looked_at = max(whole.start, self._start - _LOOK_BACK)
-        line_text = masked(source.text[looked_at : self._end])
-        shown, edges = _expand(line_text[self._start - looked_at :])
+        # The key of a secret may stand left of what comes into view, and what gives it away right of it.
+        looked_at = max(whole.start, self._start - _LOOK_AROUND)
+        line_text = masked(source.text[looked_at : min(whole.end, self._end + _LOOK_AROUND)])
+        shown, edges = _expand(line_text[self._start - looked_at : self._end - looked_at])
         self._edges = edges
         cut_left, cut_right = self._start > whole.start, self._end < whole.end
         self._shift = 0

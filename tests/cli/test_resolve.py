@@ -272,3 +272,20 @@ def test_key_that_a_declaration_lacks_is_refused_with_the_nearest(team: Path) ->
     done = call("resolve", team, "--why", "team.queue.max_wiat", environ={})
 
     assert (done.code, "queue.max_wait" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("before", range(360, 400, 3))
+def test_a_long_value_is_rid_of_secrets_before_it_is_cut(tmp_path: Path, before: int) -> None:
+    path = tmp_path / "app.ai"
+    path.write_text(
+        f"""ai model chat {{ provider: ollama  model: tiny }}
+prompt ask {{ input: {{ where: str }}  template: "{{{{ input.where }}}}" }}
+chain two {{
+    step one {{ prompt: ask  input: {{ where: "{"y" * before}http://me:ZQXZQXZQX@host/" }}  output: answer }}
+}}
+"""
+    )
+
+    shown = call("resolve", path).stdout + json.dumps(why(path, "two.one.input"))
+
+    assert "ZQ" not in shown

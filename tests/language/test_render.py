@@ -197,3 +197,12 @@ def test_a_message_about_a_secret_does_not_quote_it() -> None:
     text = render_terminal([finding], width=100, color=False) + render_concise([finding])
     assert "sk-secret" not in text
     assert "more" not in text
+
+
+@pytest.mark.security(25)
+@pytest.mark.parametrize("before", range(0, 90, 4))
+def test_what_gives_a_secret_away_may_stand_right_of_what_comes_into_view(before: int) -> None:
+    text = f"model {'y' * before} http://me:{'ZQX' * 100}@host/\n"
+    finding = Diagnostic("N3002", Severity.ERROR, "m", Source(text, "a.ai"), Span(0, 1))
+
+    assert set("ZQX").isdisjoint(shown(finding)[3])

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from namel3ss.gateway.front.targets import KEY_PREFIX
-from namel3ss.observability.logs import fields, one_line
+from namel3ss.observability.logs import fields, one_line, redact_text
 
 if TYPE_CHECKING:
     from namel3ss.gateway.exchange import Exchange
@@ -19,7 +19,10 @@ _LONGEST_PATH: Final = 200
 
 def write_line(exchange: Exchange, duration_s: float, *, has_key_in_address: bool) -> None:
     """Write down how a request ended; status 0 where nobody was left to answer."""
-    path = one_line(f"{KEY_PREFIX}***{exchange.path}" if has_key_in_address else exchange.path, _LONGEST_PATH)
+    path = exchange.path
+    if len(path) > _LONGEST_PATH:
+        path = redact_text(path)  # what writes the log does so too, but would not recognise half a secret
+    path = one_line(f"{KEY_PREFIX}***{path}" if has_key_in_address else path, _LONGEST_PATH)
     user = exchange.principal.user if exchange.principal is not None else "-"
     access_logger.info(
         "%s %s %s %d %.1f ms %s %s",

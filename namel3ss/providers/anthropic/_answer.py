@@ -29,6 +29,7 @@ from namel3ss.providers.anthropic._wire import (
     decode_kind,
 )
 from namel3ss.providers.base import ProviderChunk, ProviderResponse, Timings, ToolCall
+from namel3ss.providers.transport.secrets import Secrets
 from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
@@ -105,7 +106,10 @@ class _Block:
 
 
 class Answer:
-    """What has arrived of one answer. `clock` says when, in seconds; only differences matter."""
+    """What has arrived of one answer. `clock` says when, in seconds; only differences matter.
+
+    `base_url` and `secrets` are those of the server that answers.
+    """
 
     def __init__(self, model: str, *, clock: Callable[[], float]) -> None:
         self._asked_model = model
@@ -121,6 +125,7 @@ class Answer:
         self._stop_sequence: str | None = None
         self._stop_details: dict[str, Any] | None = None
         self.base_url: str | None = None
+        self.secrets = Secrets({})
         self.request_id: str | None = None
         self.chunks = 0
         self.first_token_s: float | None = None
@@ -155,7 +160,7 @@ class Answer:
                 self.wall_s = self._clock() - self._started_at
             case "error":
                 raise error_from_event(
-                    event.error,
+                    decode_event(self.secrets.hide(data)).error,
                     model=self._asked_model,
                     base_url=self.base_url,
                     request_id=event.request_id or self.request_id,
@@ -234,7 +239,7 @@ class Answer:
 
     def _bad(self, what: str, data: bytes) -> AnthropicBadResponseError:
         return AnthropicBadResponseError(
-            f"{what}: {quote(data)}",
+            f"{what}: {quote(self.secrets.hide(data))}",
             model=self._asked_model,
             base_url=self.base_url,
             suggestion="Is this the address of Anthropic's API? A proxy before it may have answered instead.",

@@ -73,7 +73,7 @@ class Exchange:
         """The events of an answer, begun. Raises what the API refuses."""
         self.check_credentials(call.model)
         config = call.config
-        answer.base_url = self.http.base_url
+        answer.base_url, answer.secrets = self.http.base_url, self.http.secrets
         events = await self.send_events(
             call.body,
             limits_s=(config.first_token_timeout, config.idle_timeout, config.total_timeout),

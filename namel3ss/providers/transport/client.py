@@ -274,8 +274,8 @@ class HttpClient(abc.ABC):
             said = {name: self.secrets.hide_in_text(value) for name, value in response.headers.items()}
             raise self.refusal(status, said, body, model=model)
         content_type = answer.header(b"content-type")
-        encoding = answer.header(b"content-encoding").strip().lower()
-        if encoding not in ("", "identity"):
+        encoding = answer.header(b"content-encoding").strip()
+        if encoding.lower() not in ("", "identity"):
             what = f"The answer is encoded as {self._shown(encoding, 40)}, which was not asked for"
         elif content_type and expected not in content_type.lower():
             wanted = "JSON" if expected == JSON else "a stream of events"

@@ -75,7 +75,9 @@ class Secrets:
 def _spellings(word: str) -> str:
     r"""A pattern for the word as it is and as JSON may write it, also inside of other JSON: ``\/``, ``\u0026``, ``\\\"``."""
     return "".join(
-        character if character.isascii() and character.isalnum() else rf"(?:\\{{0,7}}{re.escape(character)}|\\{{1,7}}u{_hex(character)})"
+        character
+        if character.isascii() and character.isalnum()
+        else rf"(?:\\{{0,7}}{re.escape(character)}|\\{{1,7}}u{_hex(character)})"
         for character in word
     )
 

@@ -155,3 +155,14 @@ async def test_where_nobody_listens_nothing_is_written(log: Lines) -> None:
         await door.ask("GET", "/api/tags")
 
     assert log.lines == []
+
+
+@pytest.mark.security(25)
+async def test_a_path_is_rid_of_secrets_before_it_is_cut(log: Lines) -> None:
+    async with open_door() as door:
+        for before in range(150, 202):
+            await door.ask("GET", f"/{'y' * before}/http://me:ZQXZQXZQX@host/", key=None)
+
+    written = log.lines[0::3] + log.lines[1::3]  # as the two formatters write them
+    assert len(written) >= 2 * 52
+    assert [line for line in written if "ZQX" in line] == []

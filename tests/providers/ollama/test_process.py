@@ -251,9 +251,21 @@ def test_the_end_of_a_log_is_bounded_and_hides_passwords(tmp_path):
 
     assert tail[0] == "line 21"
     assert len(tail) == 10
-    assert tail[-1].startswith("Get http://…@proxy/ [31m")
+    assert tail[-1].startswith("Get http://***@proxy/ [31m")
     assert len(tail[-1]) < 310
     assert ServerFiles(tmp_path, "127.0.0.1:2").log_tail() == ""
+
+
+@pytest.mark.security(25)
+def test_the_end_of_a_log_is_rid_of_secrets_before_it_is_cut(tmp_path):
+    files = ServerFiles(tmp_path, "127.0.0.1:1")
+    line = "Get http://me:ZQXZQXZQX@proxy/\n"
+    for shown in range(len(line) + 1):
+        files.log.write_text(f"{'y' * shown}\n{line}{'y' * (16 * 1024 - shown - 1)}\n")
+        assert set("ZQX").isdisjoint(files.log_tail())
+    for before in range(270, 302):
+        files.log.write_text(f"{'y' * before} {line}")
+        assert set("ZQX").isdisjoint(files.log_tail())
 
 
 def test_the_end_of_a_log_begins_where_this_start_began(tmp_path):

@@ -13,6 +13,7 @@ from namel3ss.providers.transport.wording import quote
 if TYPE_CHECKING:
     from namel3ss.providers.local.ollama._exchange import Exchange
     from namel3ss.providers.local.ollama._requests import Call
+    from namel3ss.providers.transport.secrets import Secrets
 
 __all__ = ["read_embeddings"]
 
@@ -27,7 +28,8 @@ async def read_embeddings(exchange: Exchange, call: Call) -> EmbeddingResponse:
     try:
         with observation.activate():
             body, served_by = await exchange.fetch(call, timeout_s=min(limits, default=None))
-        response = _read(body, call, exchange.clock() - started_at, served_by)
+        secrets = exchange.attempts.host_at(served_by).http.secrets
+        response = _read(body, call, exchange.clock() - started_at, served_by, secrets)
     except BaseException as error:
         tell_the_server(observation, None, error)
         observation.end_with(error)
@@ -42,12 +44,12 @@ async def read_embeddings(exchange: Exchange, call: Call) -> EmbeddingResponse:
     return response
 
 
-def _read(body: bytes, call: Call, wall_s: float, base_url: str) -> EmbeddingResponse:
+def _read(body: bytes, call: Call, wall_s: float, base_url: str, secrets: Secrets) -> EmbeddingResponse:
     try:
         answer = decode_embed_answer(body)
     except (ValueError, RecursionError) as error:
         raise OllamaBadResponseError(
-            f"The answer holds no vectors: {quote(body)}", model=call.model, base_url=base_url
+            f"The answer holds no vectors: {quote(secrets.hide(body))}", model=call.model, base_url=base_url
         ) from error
     wanted = len(call.body["input"])
     if len(answer.embeddings) != wanted:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import platformdirs
 
+from namel3ss.observability.logs import redact_text
 from namel3ss.providers.local.ollama._process import ServerProcess
 
 if TYPE_CHECKING:
@@ -128,7 +129,10 @@ class ServerFiles:
         try:
             with self.log.open("rb") as file:
                 end = file.seek(0, os.SEEK_END)
-                file.seek(max(min(since, end), end - _TAIL_BYTES))
+                start = max(min(since, end), end - _TAIL_BYTES)
+                file.seek(start)
+                if start > since:
+                    file.readline()  # half a line, and perhaps half a secret, which nobody recognises
                 text = file.read().decode("utf-8", "replace")
         except FileNotFoundError:
             return ""
@@ -154,6 +158,6 @@ def _is_telling(line: str) -> bool:
 
 
 def _shown(line: str) -> str:
-    without_passwords = re.sub(r"://[^/@\s]+@", "://…@", line.rstrip())
-    printable = "".join(character if character.isprintable() else " " for character in without_passwords)
+    without_secrets = redact_text(line.rstrip())
+    printable = "".join(character if character.isprintable() else " " for character in without_secrets)
     return printable if len(printable) <= _TAIL_LINE else f"{printable[:_TAIL_LINE]}…"
