@@ -204,16 +204,22 @@ class Connection(HttpToolsProtocol):
         self._awaits_body = False
         self._parse(rest)
 
+    def eof_received(self) -> None:
+        """Whoever sends no more has left: the transport closes itself."""
+        self._tell_of_departure()
+        self._limit_sending()
+
     def pause_writing(self) -> None:
         self.way.pause_writing()
-        if self._end_deadline is None:
-            self._end_deadline = self.loop.call_later(self._room.limits.stuck_s, self.transport.abort)
+        self._limit_sending()
 
     def resume_writing(self) -> None:
         self.way.resume_writing()
         if self._end_deadline is not None and not self._is_deaf:
             self._end_deadline.cancel()
             self._end_deadline = None
+            if self.transport.is_closing():
+                self._limit_sending()
 
     # -- the parser's calls: what they raise ends its work, and `_parse` answers -------------------------------
 
@@ -352,7 +358,7 @@ class Connection(HttpToolsProtocol):
             # The rest of a body that is being read still belongs to it.
             self._is_deaf = self._stage is not _Stage.BODY
         else:
-            self.transport.close()
+            self.close()
 
     # -- limits and the end -----------------------------------------------------------------------------------
 
@@ -371,11 +377,21 @@ class Connection(HttpToolsProtocol):
         if self._cycle is not None:
             self._cycle.leave()
 
+    def close(self) -> None:
+        """Close it when the client has read what was sent, or has had the time for it."""
+        self._limit_sending()
+        self.transport.close()
+
+    def _limit_sending(self) -> None:
+        """What is still to be sent keeps even a closed connection open."""
+        if self._end_deadline is None:
+            self._end_deadline = self.loop.call_later(self._room.limits.stuck_s, self.transport.abort)
+
     def end(self) -> None:
         """Close it so that the client can read its answer: unread data would have it reset instead."""
         nothing_is_unread = self._stage is _Stage.BETWEEN and not self._was_sent_ahead
         if nothing_is_unread or not self.transport.can_write_eof():
-            self.transport.close()
+            self.close()
             return
         self._is_deaf = True
         self.way.resume_reading()
@@ -401,7 +417,7 @@ class Connection(HttpToolsProtocol):
                 )
             )
         else:
-            self.transport.close()
+            self.close()
 
     def _look_at_body(self) -> None:
         limits = self._room.limits

@@ -83,6 +83,9 @@ class Wire(Protocol):
     @property
     def way(self) -> Flow: ...
 
+    def close(self) -> None:
+        """Close it, whatever the client has still to say."""
+
     def end(self) -> None:
         """Close it so that the client can read its answer."""
 
@@ -181,7 +184,7 @@ class Cycle:
         if self.is_complete or self.is_gone:
             return
         if self.is_started and not self._head:
-            self._wire.transport.close()
+            self._wire.close()
             return
         self._begin(500, [(b"content-length", b"%d" % len(_FAILED)), (b"connection", b"close")])
         self._write(_FAILED, more=False)

@@ -50,7 +50,7 @@ class Room:
         """Close the connection that has been idle longest; False where none is idle."""
         for connection in self._idle:
             del self._idle[connection]
-            connection.transport.close()
+            connection.close()
             return True
         return False
 
@@ -60,7 +60,7 @@ class Room:
         latest = loop.time() - self.limits.idle_s
         for connection in [each for each, since in self._idle.items() if since <= latest]:
             del self._idle[connection]
-            connection.transport.close()
+            connection.close()
         for since in self._idle.values():
             self._sweeper = loop.call_at(since + self.limits.idle_s, self._sweep, loop)
             break

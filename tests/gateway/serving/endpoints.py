@@ -115,6 +115,11 @@ class RunningEndpoint:
     def stop_accepting(self) -> None:
         self._loop.call_soon_threadsafe(self.endpoint.stop_accepting)
 
+    def unsent_bytes(self) -> int:
+        """What the endpoint has written and its clients have not taken yet, beyond the kernel's buffers."""
+        connections = list(self.endpoint._state.connections)
+        return sum(connection.transport.get_write_buffer_size() for connection in connections)
+
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
 

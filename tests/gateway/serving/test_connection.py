@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +17,9 @@ from tests.gateway.serving.endpoints import Application, read_all, read_answer, 
 from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from namel3ss.gateway.exchange import Send
     from tests.gateway.serving.endpoints import RunningEndpoint
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -266,6 +269,37 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(
         connection.sendall(post(b"Content-Length: 3", path=b"/endless"))
 
         application.left.wait()
+
+
+class _FillsTheWay:
+    """Sends until a little of its answer waits for the client, less than would hold it up, and ends there."""
+
+    def __init__(self, *headers: tuple[bytes, bytes]) -> None:
+        self._headers = list(headers)
+        self.unsent: Callable[[], int] = lambda: 0
+
+    async def __call__(self, _scope: object, _receive: object, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        while not self.unsent():
+            await send({"type": "http.response.body", "body": b"x" * 8192, "more_body": True})
+            await asyncio.sleep(0.0005)  # time for the system to take it
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@pytest.mark.parametrize("ending", ["idle", "closed by the answer", "half-closed by the client"])
+def test_a_client_that_leaves_the_last_bytes_of_its_answer_lying_is_cut_off(ending: str) -> None:
+    headers = [(b"connection", b"close")] if ending == "closed by the answer" else []
+    application = _FillsTheWay(*headers)
+    with running_endpoint(application, replace(SHORT, idle_s=0.2)) as server, socket.socket() as connection:
+        application.unsent = server.unsent_bytes
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(GET)
+        eventually(lambda: server.unsent_bytes() > 0)
+        if ending.startswith("half"):
+            connection.shutdown(socket.SHUT_WR)
+
+        eventually(lambda: server.endpoint.connections == 0)
 
 
 def test_an_answer_before_the_end_of_the_body_still_arrives_and_says_that_the_connection_ends(
