@@ -4,7 +4,8 @@ Checking a file opens no connection and starts no process. Only `read_program` r
 """
 
 from namel3ss.declarations.checking import check_text
-from namel3ss.declarations.model import EnvironmentValue, Location, ModelDeclaration, ProgramFile
+from namel3ss.declarations.model import ModelDeclaration, ProgramFile
+from namel3ss.declarations.places import EnvironmentValue, Location
 from namel3ss.declarations.profiles import base_of
 from namel3ss.declarations.reading import read_program
 

@@ -16,7 +16,7 @@ from namel3ss.declarations.environment import (
     report_unset,
     resolve,
 )
-from namel3ss.declarations.model import EnvironmentValue
+from namel3ss.declarations.places import EnvironmentValue
 from namel3ss.declarations.written import shortened
 from namel3ss.language import Fix, TextEdit
 from namel3ss.providers.setting_problems import find_problems
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from namel3ss.declarations.findings import Findings
-    from namel3ss.declarations.model import Location
+    from namel3ss.declarations.places import Location
     from namel3ss.declarations.written import Written
     from namel3ss.providers.setting_problems import SettingProblem
     from namel3ss.providers.settings import SettingInfo

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from namel3ss.declarations.chains import ChainDeclaration
-from namel3ss.declarations.model import Location
 from namel3ss.declarations.parts import Part, check_apart
+from namel3ss.declarations.places import Location
 from namel3ss.declarations.step_check import StepDraft, WrittenStep, read_step
 from namel3ss.declarations.value_types import (
     ChoiceType,

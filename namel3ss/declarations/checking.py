@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from namel3ss.declarations.drafts import Draft
     from namel3ss.declarations.imports import FileParser, Files, ImportReader
     from namel3ss.declarations.memory import CheckMemory
-    from namel3ss.declarations.model import Location, ModelDeclaration
+    from namel3ss.declarations.model import ModelDeclaration
+    from namel3ss.declarations.places import Location
     from namel3ss.providers.registry import ProviderRegistry
 
 __all__ = ["check_program", "check_text"]

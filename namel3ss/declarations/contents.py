@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from namel3ss.declarations.model import Location
+from namel3ss.declarations.places import Location
 from namel3ss.language import Declaration, Import, Severity
 from namel3ss.language.masking import secrets_in
 from namel3ss.language.suppression import may_ignore

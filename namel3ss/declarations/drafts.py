@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from namel3ss.declarations.contents import DEFAULT_NAME
-from namel3ss.declarations.model import Location
+from namel3ss.declarations.places import Location
 from namel3ss.declarations.written import read_pairs, shortened
 from namel3ss.language import Label, Step
 from namel3ss.providers.setting_problems import same_value

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from namel3ss.declarations.model import EnvironmentValue
-from namel3ss.errors import ProgramError
+from namel3ss.declarations.places import EnvironmentValue
 from namel3ss.language import Diagnostic, Severity
 from namel3ss.providers.setting_problems import read_text, takes_any_items
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from namel3ss.declarations.findings import Findings
-    from namel3ss.declarations.model import ModelDeclaration, Path
+    from namel3ss.declarations.places import Location, Path
     from namel3ss.declarations.written import Written
     from namel3ss.providers.settings import SettingInfo
 
@@ -27,7 +26,7 @@ __all__ = [
     "report_literal_secrets",
     "report_unset",
     "resolve",
-    "resolve_settings",
+    "unset_variable",
 ]
 
 _SECRET_HEADER = re.compile(r"auth|api[-_]?key|token|secret|cookie|passw|credential|session", re.IGNORECASE)
@@ -68,27 +67,8 @@ def resolve(written: object, path: Path, model: type[BaseModel], environ: Mappin
     return written
 
 
-def resolve_settings(declaration: ModelDeclaration, environ: Mapping[str, str]) -> dict[str, Any]:
-    """See `ModelDeclaration.settings`."""
-    missing = [
-        _unset_variable(declaration, path, reference)
-        for path, reference in declaration.references.items()
-        if not reference.has_default and reference.find(environ) is None
-    ]
-    if missing:
-        raise ProgramError(
-            f"ai model {declaration.name!r}: {missing[0].message}.",
-            suggestion=missing[0].help,
-            diagnostics=tuple(missing),
-        )
-    written = {**declaration.config, **declaration.deployment_config}
-    return {
-        name: resolve(value, (name,), declaration.config_model, environ) for name, value in written.items()
-    }
-
-
-def _unset_variable(declaration: ModelDeclaration, path: Path, reference: EnvironmentValue) -> Diagnostic:
-    place = declaration.locations.get(path, declaration.location)
+def unset_variable(path: Path, reference: EnvironmentValue, place: Location) -> Diagnostic:
+    """The error of a setting whose variable is needed now, and is not set."""
     return Diagnostic(
         "N3301",
         Severity.ERROR,

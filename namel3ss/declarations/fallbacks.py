@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from namel3ss.declarations.blocks import BlockCheck
 from namel3ss.declarations.environment import UNSET, report_unset, resolve
-from namel3ss.declarations.model import EnvironmentValue
+from namel3ss.declarations.places import EnvironmentValue
 from namel3ss.declarations.replacing import written_instead
 from namel3ss.declarations.written import shortened
 from namel3ss.language.suggest import closest

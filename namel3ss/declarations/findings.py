@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from namel3ss.declarations.memory import CheckMemory
-    from namel3ss.declarations.model import Location
+    from namel3ss.declarations.places import Location
     from namel3ss.language import Fix, Label, Source
 
 __all__ = ["Findings"]

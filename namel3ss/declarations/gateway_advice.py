@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from namel3ss.declarations.gateway_values import is_loopback_host
-from namel3ss.declarations.model import EnvironmentValue
+from namel3ss.declarations.places import EnvironmentValue
 from namel3ss.declarations.written import shortened
 
 if TYPE_CHECKING:

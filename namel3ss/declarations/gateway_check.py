@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from namel3ss.declarations.findings import Findings
     from namel3ss.declarations.gateways import ServerDeclaration
-    from namel3ss.declarations.model import Location
     from namel3ss.declarations.parts import DeclaredPart
+    from namel3ss.declarations.places import Location
     from namel3ss.declarations.program_parts import ProgramModels
     from namel3ss.declarations.written import Written
     from namel3ss.language import Source

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from namel3ss.declarations.model import Location
+    from namel3ss.declarations.places import Location
     from namel3ss.declarations.written import Written
 
 __all__ = ["GatewayDeclaration", "ServerDeclaration"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from namel3ss.declarations.contents import read_contents
-from namel3ss.declarations.model import Location
+from namel3ss.declarations.places import Location
 from namel3ss.declarations.written import shortened
 from namel3ss.language import Label, parse
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from namel3ss.declarations.model import Location
+from namel3ss.declarations.places import Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

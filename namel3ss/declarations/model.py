@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from namel3ss.language import Diagnostic, Severity, Source, Span
+from namel3ss.declarations.environment import resolve, unset_variable
+from namel3ss.errors import ProgramError
+from namel3ss.language import Diagnostic, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,43 +18,11 @@ if TYPE_CHECKING:
     from namel3ss.declarations.chains import ChainDeclaration
     from namel3ss.declarations.fallbacks import Fallback
     from namel3ss.declarations.gateways import GatewayDeclaration, ServerDeclaration
+    from namel3ss.declarations.places import EnvironmentValue, Location, Path
     from namel3ss.declarations.profiles import Origins
     from namel3ss.declarations.prompts import PromptDeclaration
 
-__all__ = ["EnvironmentValue", "Location", "ModelDeclaration", "Path", "ProgramFile"]
-
-# Leads to a value inside a declaration: ("model",), ("num_ctx",), ("headers", "X-Team"), ("hosts", 0).
-Path: TypeAlias = tuple[str | int, ...]
-
-
-class Location(NamedTuple):
-    """A place in a source. Prints as ``file:line:column``."""
-
-    source: Source
-    span: Span
-
-    def __str__(self) -> str:
-        line, column = self.source.position(self.span.start)
-        return f"{self.source.path}:{line}:{column}"
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentValue:
-    """``env.A ?? env.B ?? "x"``: variables in the order in which they are asked, then a value.
-
-    `has_default` tells a default of null from none at all.
-    """
-
-    names: tuple[str, ...]
-    has_default: bool = False
-    default: str | int | float | bool | None = None
-
-    def find(self, environ: Mapping[str, str]) -> str | None:
-        """The text of the first variable that is set; an empty one is not."""
-        return next((environ[name] for name in self.names if environ.get(name)), None)
-
-    def __str__(self) -> str:
-        return " ?? ".join(f"env.{name}" for name in self.names)
+__all__ = ["ModelDeclaration", "ProgramFile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +54,19 @@ class ModelDeclaration:
 
         Raises ProgramError for a variable that is not set and has no default.
         """
-        from namel3ss.declarations.environment import resolve_settings
-
-        return resolve_settings(self, environ)
+        missing = [
+            unset_variable(path, reference, self.locations.get(path, self.location))
+            for path, reference in self.references.items()
+            if not reference.has_default and reference.find(environ) is None
+        ]
+        if missing:
+            raise ProgramError(
+                f"ai model {self.name!r}: {missing[0].message}.",
+                suggestion=missing[0].help,
+                diagnostics=tuple(missing),
+            )
+        written = {**self.config, **self.deployment_config}
+        return {name: resolve(value, (name,), self.config_model, environ) for name, value in written.items()}
 
     def overridden(self, settings: Mapping[str, Any]) -> ModelDeclaration:
         """This declaration with `settings` in place of the file's, wherever it wrote them; None takes one away."""

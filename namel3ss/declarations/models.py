@@ -6,8 +6,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from namel3ss.declarations.environment import UNSET, report_literal_secrets, report_unset, resolve
-from namel3ss.declarations.model import EnvironmentValue, Location, ModelDeclaration, Path
+from namel3ss.declarations.model import ModelDeclaration
 from namel3ss.declarations.placement import report_place, report_unknown, usual_block
+from namel3ss.declarations.places import EnvironmentValue, Location, Path
 from namel3ss.declarations.replacing import written_instead
 from namel3ss.declarations.written import shortened
 from namel3ss.language import Fix, TextEdit

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from namel3ss.language import Block, Fix, Span, TextEdit
 
 if TYPE_CHECKING:
-    from namel3ss.declarations.model import Location
+    from namel3ss.declarations.places import Location
     from namel3ss.language import Pair, Source
 
 __all__ = ["moved", "taken_out"]

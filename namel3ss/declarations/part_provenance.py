@@ -12,7 +12,7 @@ from namel3ss.declarations.environment import UNSET, resolve
 from namel3ss.declarations.findings import Findings
 from namel3ss.declarations.gateway_settings import GatewaySettings, ServerSettings
 from namel3ss.declarations.layers import blocks_of, layered_pairs, layered_values
-from namel3ss.declarations.model import EnvironmentValue, Location
+from namel3ss.declarations.places import EnvironmentValue, Location
 from namel3ss.declarations.prompts import PROMPT_KEYS
 from namel3ss.declarations.provenance import Origin, ResolvedValue
 from namel3ss.declarations.step_check import STEP_KEYS

@@ -10,7 +10,7 @@ from namel3ss.declarations.contents import Faults
 from namel3ss.declarations.drafts import DEFAULT_NAME
 from namel3ss.declarations.findings import Findings
 from namel3ss.declarations.layers import Layer, blocks_of, layered_pairs
-from namel3ss.declarations.model import Location
+from namel3ss.declarations.places import Location
 from namel3ss.declarations.replacing import is_bare, written_instead
 from namel3ss.declarations.type_reading import read_object_type
 from namel3ss.declarations.value_types import ObjectType

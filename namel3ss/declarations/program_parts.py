@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
     from namel3ss.declarations.chains import ChainDeclaration
     from namel3ss.declarations.gateways import GatewayDeclaration, ServerDeclaration
-    from namel3ss.declarations.model import Location, ModelDeclaration
+    from namel3ss.declarations.model import ModelDeclaration
     from namel3ss.declarations.parts import DeclaredPart
+    from namel3ss.declarations.places import Location
     from namel3ss.declarations.prompts import PromptDeclaration
 
 __all__ = ["ProgramModels", "ProgramParts"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from namel3ss.declarations.findings import Findings
-    from namel3ss.declarations.model import Location
+    from namel3ss.declarations.places import Location
     from namel3ss.declarations.templates import Template
     from namel3ss.declarations.value_types import ObjectType, ValueType
 

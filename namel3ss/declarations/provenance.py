@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from namel3ss.declarations.environment import UNSET, resolve
 from namel3ss.declarations.fallbacks import Fallback
-from namel3ss.declarations.model import EnvironmentValue
 from namel3ss.declarations.placement import usual_block
+from namel3ss.declarations.places import EnvironmentValue
 from namel3ss.providers.settings import ProviderConfig, setting_infos
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from namel3ss.declarations.model import Location, ModelDeclaration, ProgramFile
+    from namel3ss.declarations.model import ModelDeclaration, ProgramFile
+    from namel3ss.declarations.places import Location
     from namel3ss.declarations.profiles import Layer
     from namel3ss.declarations.written import Written
     from namel3ss.providers.settings import SettingInfo

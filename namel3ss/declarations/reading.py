@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from namel3ss.declarations.checking import check_program
 from namel3ss.declarations.findings import Findings
 from namel3ss.declarations.folders import FolderReader, load_file, reason_of
-from namel3ss.declarations.model import Location, ProgramFile
+from namel3ss.declarations.model import ProgramFile
+from namel3ss.declarations.places import Location
 from namel3ss.declarations.profiles import profile_path, suggest_profile
 from namel3ss.language import Source, Span
 

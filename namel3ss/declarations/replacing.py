@@ -11,7 +11,7 @@ from namel3ss.language.strings import quote
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from namel3ss.declarations.model import Location
+    from namel3ss.declarations.places import Location
 
 __all__ = ["is_bare", "written_instead"]
 

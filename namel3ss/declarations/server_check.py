@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from namel3ss.declarations.findings import Findings
-    from namel3ss.declarations.model import Location
     from namel3ss.declarations.parts import DeclaredPart
+    from namel3ss.declarations.places import Location
     from namel3ss.declarations.written import Written
 
 __all__ = ["check_servers", "values_of"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from namel3ss.declarations.chains import StepDeclaration
 from namel3ss.declarations.layers import Layer
-from namel3ss.declarations.model import Location
 from namel3ss.declarations.parts import Part, report_unknown_name
+from namel3ss.declarations.places import Location
 from namel3ss.declarations.templates import Template, read_template
 from namel3ss.declarations.type_reading import read_object_type
 from namel3ss.declarations.value_types import ObjectType, ScalarType, describe_type, fit, without_optional

@@ -6,7 +6,7 @@ import re
 import threading
 from typing import TYPE_CHECKING
 
-from namel3ss.declarations.model import Location
+from namel3ss.declarations.places import Location
 from namel3ss.declarations.template_places import TemplatePlaces, normalised
 from namel3ss.language import Fix, TextEdit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from namel3ss.declarations.layers import Layer, blocks_of, layered_pairs
-from namel3ss.declarations.model import Location
+from namel3ss.declarations.places import Location
 from namel3ss.declarations.value_types import (
     SCALARS,
     ChoiceType,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
-    from namel3ss.declarations.model import Location
+    from namel3ss.declarations.places import Location
 
 __all__ = [
     "SCALARS",

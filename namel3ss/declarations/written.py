@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
-from namel3ss.declarations.model import EnvironmentValue, Location, Path
 from namel3ss.declarations.moving import taken_out
+from namel3ss.declarations.places import EnvironmentValue, Location, Path
 from namel3ss.language import (
     BareWord,
     Block,
