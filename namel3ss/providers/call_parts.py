@@ -90,13 +90,18 @@ def _format(value: object, name: str) -> object | None:
 
 
 def tool_definitions(tools: object) -> list[dict[str, Any]]:
-    """Tools as OpenAI's and Ollama's APIs take them. A bare function is accepted too."""
+    """Tools as OpenAI's and Ollama's APIs take them. A bare description of a function is accepted too."""
     if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Sequence):
         raise UsageError(f"tools must be a list, not a value of type {type(tools).__name__}.")
     return [_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
 
 
 def _tool(tool: object, place: str) -> dict[str, Any]:
+    if callable(tool):
+        raise UsageError(
+            f"{place} is a function, and not the description of one.",
+            suggestion="Describe it, or let a program do so and call it: program.run_with_tools(prompt, [function]).",
+        )
     function = tool.get("function", tool) if isinstance(tool, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str) or not function["name"]:
         raise UsageError(
@@ -104,7 +109,11 @@ def _tool(tool: object, place: str) -> dict[str, Any]:
             suggestion='One looks like {"type": "function", "function": {"name": "…", "parameters": {…}}}.',
         )
     check_finite(function, place)
-    return {"type": "function", "function": dict(function)}
+    definition = dict(function)
+    schema = definition.pop("input_schema", None)  # Anthropic's word, which other servers drop without one
+    if schema is not None:
+        definition.setdefault("parameters", schema)
+    return {"type": "function", "function": definition}
 
 
 def check_texts(texts: object) -> list[str]:

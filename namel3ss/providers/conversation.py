@@ -210,8 +210,8 @@ def to_image(image: object, place: str) -> bytes | Path:
         )
     if image.startswith(("data:", "http://", "https://")):
         return _image_from_url(image, place)
-    if len(image) <= _LONGEST_PATH and "\0" not in image and os.path.isfile(image):
-        return Path(image)
+    if len(image) <= _LONGEST_PATH and "\0" not in image and os.path.exists(image):
+        return Path(image)  # also a folder, whose name may pass for base64: reading it says what is wrong
     data = _from_base64(image)
     if data is None:
         raise UsageError(

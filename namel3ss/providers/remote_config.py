@@ -7,8 +7,9 @@ the same everywhere is made here, so that it has one type, one range and one set
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
+from namel3ss.errors import UsageError
 from namel3ss.providers.addresses import display_url
 from namel3ss.providers.setting_problems import merge_places, validate_settings
 from namel3ss.providers.settings import ProviderConfig, setting
@@ -36,6 +37,11 @@ LIMIT: Final = f"{DURATION}, or none"
 class RemoteConfig(ProviderConfig, abc.ABC):
     """The settings of one model on a server."""
 
+    # What a provider is made with, its connections and what it remembers: no single call can change it.
+    lasting: ClassVar[frozenset[str]] = frozenset(
+        ["base_url", "api_key", "headers", "connect_timeout", "health_check_interval", "max_concurrency"]
+    )
+
     @classmethod
     @abc.abstractmethod
     def provider_word(cls) -> str:
@@ -55,8 +61,22 @@ class RemoteConfig(ProviderConfig, abc.ABC):
         return cls._read(merge_places({} if mapping is None else mapping))
 
     def overridden(self, overrides: Mapping[str, object]) -> Self:
-        """This config with some settings replaced for one call. Raises UsageError as `from_mapping` does."""
-        return self._read(self._written() | dict(overrides)) if overrides else self
+        """This config with some settings replaced for one call.
+
+        Raises UsageError as `from_mapping` does, and for another value of a `lasting` setting: the call would go on
+        as if nobody had written it.
+        """
+        return self._for_one_call(self._written(), overrides) if overrides else self
+
+    def _for_one_call(self, written: Mapping[str, object], overrides: Mapping[str, object]) -> Self:
+        config = self._read({**written, **overrides})
+        for name in overrides:
+            if name in self.lasting and getattr(config, name) != getattr(self, name):
+                raise UsageError(
+                    f"{self.provider_word()} settings: {name} cannot be changed for one call.",
+                    suggestion=f"Make another provider with that {name}.",
+                )
+        return config
 
     @classmethod
     def _read(cls, values: Mapping[str, object]) -> Self:

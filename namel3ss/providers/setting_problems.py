@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from namel3ss.errors import N3Error, UsageError
-from namel3ss.providers.settings import form_of, is_union, setting_infos, without_none
+from namel3ss.providers.settings import MACHINE_BOUND, form_of, is_union, setting_infos, without_none
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
     from namel3ss.providers.settings import SettingInfo
@@ -64,8 +65,10 @@ def validate_settings(model: type[ConfigT], values: Mapping[str, object], *, own
     for key, value in values.items():
         if isinstance(value, str) and not _is_unicode(value):
             raise UsageError(f"{owner}: {key} holds half a surrogate pair, which is no text: {value!r:.80}.")
+    # Only Python has tuples; to a file and to pydantic's strict types a list is a list.
+    values = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
     try:
-        return model.model_validate(dict(values))
+        return model.model_validate(values)
     except ValidationError as error:
         problems = _explain(model, values, error)
         first = problems[0]
@@ -131,7 +134,7 @@ def nearest_setting(key: str, infos: Mapping[str, SettingInfo]) -> str | None:
             return name
     if len(wanted) > _LONGEST_VALUE:
         return None  # comparing takes quadratic time
-    close = difflib.get_close_matches(wanted, infos, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(wanted, infos, n=1, cutoff=0.65)
     return close[0] if close else None
 
 
@@ -231,9 +234,19 @@ def _wrong_value(
         annotation = without_none(get_args(annotation)[-1])
         form = form_of(annotation)
         shown = _inside(shown, step)
+    form += _machine_limit(form, model.model_fields[info.name], details)
     unit = f" ({info.unit})" if info.unit and len(path) == 1 and info.unit not in form else ""
     got = "" if info.secret else f", not {describe_value(shown)}"
     return f"{_dotted(path)} must be {form}{unit}{got}."
+
+
+def _machine_limit(form: str, field: FieldInfo, details: ErrorDetails) -> str:
+    """The bound that a form leaves out because nobody comes near it, for somebody who has gone beyond."""
+    for kind, words in (("le", "of at most"), ("ge", "of at least")):
+        for bound in (getattr(entry, kind, None) for entry in field.metadata):
+            if kind in details.get("ctx", {}) and isinstance(bound, int) and abs(bound) >= MACHINE_BOUND:
+                return f"{' and' if ' of at ' in form else ''} {words} {bound}"
+    return ""
 
 
 def _inside(value: object, step: str | int) -> object:

@@ -12,7 +12,7 @@ import math
 import re
 import types
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
 from pydantic_core import PydanticUndefined
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 __all__ = [
+    "MACHINE_BOUND",
     "Advice",
     "Limit",
     "Place",
@@ -40,8 +41,8 @@ __all__ = [
 # Where a setting is usually written. "either": both blocks are usual.
 Place: TypeAlias = Literal["config", "deployment_config", "either"]
 
-# An upper bound that only keeps a number within what a machine can hold is not worth telling people.
-_MACHINE_BOUND = 2**31 - 1
+# An upper bound that only keeps a number within what a machine can hold is not worth telling people beforehand.
+MACHINE_BOUND: Final = 2**31 - 1
 
 
 class ProviderConfig(BaseModel):
@@ -232,9 +233,9 @@ def _range(metadata: list[Any] | tuple[Any, ...]) -> str:
                 bounds[bound] = limit
     low = bounds.get("ge")
     high = bounds.get("le")
-    if high is not None and abs(high) >= _MACHINE_BOUND:
+    if high is not None and abs(high) >= MACHINE_BOUND:
         high = None
-    if low is not None and abs(low) >= _MACHINE_BOUND:
+    if low is not None and abs(low) >= MACHINE_BOUND:
         low = None
     if low is not None and high is not None:
         return f" from {low:g} to {high:g}"

@@ -168,4 +168,6 @@ def test_a_name_that_is_there_twice_beside_another_mistake_is_still_reported():
 def test_a_number_beyond_all_bounds_is_refused():
     found = only(model(f"config: {{ seed: {'9' * 400} }}"))
 
-    assert found.message == "seed must be a whole number, not a number of more than 300 digits"
+    assert found.message == (
+        "seed must be a whole number of at most 9223372036854775807, not a number of more than 300 digits"
+    )

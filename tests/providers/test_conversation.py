@@ -150,6 +150,18 @@ async def test_image_file_that_is_missing_is_named(tmp_path: Path) -> None:
         await load_images(messages)
 
 
+@pytest.mark.usefixtures("_threads_of_the_loop_end")
+async def test_folder_whose_name_would_pass_for_base64_is_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cats").mkdir()
+    monkeypatch.chdir(tmp_path)
+    messages = to_wire_messages([ProviderMessage("user", images=["cats"])])
+
+    with pytest.raises(UsageError, match="'cats' cannot be read"):
+        await load_images(messages)
+
+
 @pytest.mark.parametrize(
     ("image", "words"),
     [

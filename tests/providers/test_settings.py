@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from namel3ss.errors import UsageError
+from namel3ss.providers.local.ollama._config import OllamaConfig
 from namel3ss.providers.setting_problems import (
     find_problems,
     merge_places,
@@ -129,6 +130,27 @@ def test_a_unit_is_part_of_the_message():
     (problem,) = find_problems(_Sample, {"count": 0})
 
     assert problem.message == "count must be a whole number of at least 1 (things), not 0."
+
+
+def test_a_number_beyond_what_a_machine_holds_is_told_the_bound():
+    problems = find_problems(_Sample, {"huge": 10**12})
+
+    assert [problem.message for problem in problems] == [
+        "huge must be a whole number of at least 0 and of at most 2147483647, not 1000000000000."
+    ]
+
+
+def test_a_tuple_is_a_list():
+    config = validate_settings(_Sample, {"names": ("a", "b"), "numbers": ()}, owner="sample")
+
+    assert (config.names, config.numbers) == (["a", "b"], [])
+
+
+@pytest.mark.parametrize("key", ["format", "input"])
+def test_a_name_of_something_else_is_not_taken_for_a_setting_that_looks_a_little_like_it(key: str):
+    (problem,) = find_problems(OllamaConfig, {key: "x"})
+
+    assert problem.nearest is None
 
 
 def test_a_key_that_belongs_inside_a_map_is_led_there():

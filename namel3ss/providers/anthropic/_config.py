@@ -6,7 +6,7 @@ that nobody wrote the setting: it is then not sent, and the API's own value hold
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo, field_validator
 
@@ -86,6 +86,9 @@ Words: TypeAlias = Annotated[list[str] | None, AfterValidator(_check_words)]
 
 class AnthropicConfig(RemoteConfig):
     """The settings of one model of Anthropic. Immutable; durations are seconds; secrets do not show in its repr."""
+
+    # The last two are headers of every request.
+    lasting: ClassVar[frozenset[str]] = RemoteConfig.lasting | frozenset(["betas", "anthropic_version"])
 
     # What the model generates
     max_tokens: int = setting(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import ssl
 
 import aiohttp
 import httpx
@@ -75,6 +76,8 @@ def reason_of(error: BaseException) -> str:
     It may repeat what a server sent, at its length.
     """
     inner = library_error(error)
+    if (tls := _tls_error(inner)) is not None:
+        return _tls_reason(tls)
     number = _error_number(error)
     if number in errno.errorcode:
         return os.strerror(number).lower()
@@ -88,8 +91,25 @@ def reason_of(error: BaseException) -> str:
 def _error_number(error: BaseException) -> int:
     """The operating system's number for what went wrong; 0 where there is none."""
     inner = library_error(error)
+    if _tls_error(inner) is not None:
+        return 0  # OpenSSL counts its errors for itself
     number = getattr(getattr(inner, "os_error", inner), "errno", None)
     return number if isinstance(number, int) else 0
+
+
+def _tls_error(error: BaseException) -> ssl.SSLError | None:
+    """What OpenSSL found wrong, where it was OpenSSL. aiohttp's own exceptions of that type only hold the real one."""
+    for found in (error, getattr(error, "os_error", None), getattr(error, "certificate_error", None)):
+        if isinstance(found, ssl.SSLError) and not isinstance(found, aiohttp.ClientError):
+            return found
+    return None
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    """Such as "certificate verify failed: self-signed certificate"; OpenSSL's own text names lines of its source."""
+    reason = (error.reason or "").replace("_", " ").lower() or " ".join(str(error).split())
+    about = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else ""
+    return f"{reason}: {about}" if about else reason
 
 
 def library_error(error: BaseException) -> BaseException:

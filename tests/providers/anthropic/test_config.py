@@ -239,3 +239,14 @@ def test_overrides_of_a_call_leave_the_settings_alone() -> None:
 
     assert (changed.temperature, changed.cache_control, changed.tools) == (0.1, "5m", [WEATHER])
     assert (config.temperature, config.cache_control) == (0.5, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("base_url", "http://b:1"), ("api_key", "k"), ("betas", ["x"]), ("anthropic_version", "2023-01-01")],
+)
+def test_one_call_cannot_change_the_address_the_key_or_the_headers(name: str, value: object) -> None:
+    config = AnthropicConfig.from_mapping({"max_tokens": 9})
+
+    with pytest.raises(UsageError, match=f"{name} cannot be changed for one call"):
+        config.overridden({name: value})

@@ -321,6 +321,35 @@ def test_a_bad_override_is_refused_like_a_bad_setting():
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("base_url", "http://elsewhere:1"),
+        ("hosts", ["http://elsewhere:1"]),
+        ("host", "elsewhere"),
+        ("port", 1),
+        ("headers", {"X-Team": "a"}),
+        ("api_key", "k"),
+        ("connect_timeout", 1),
+        ("health_check_interval", 1),
+        ("model_cache_ttl", 1),
+        ("pull_timeout", 1),
+        ("max_concurrency", 1),
+        ("stop_server_on_exit", True),
+    ],
+)
+def test_what_a_provider_is_made_with_is_not_silently_kept_when_a_call_names_another(
+    name: str, value: object
+):
+    config = _config(base_url="http://here:1", temperature=1)
+
+    with pytest.raises(UsageError, match=f"{name} cannot be changed for one call") as caught:
+        config.overridden({"temperature": 0, name: value})
+
+    assert caught.value.suggestion == f"Make another provider with that {name}."
+    assert config.overridden({"base_url": "http://here:1", "temperature": 0}).temperature == 0
+
+
+@pytest.mark.parametrize(
     ("settings", "environ", "advised"),
     [
         ({}, {}, []),

@@ -328,6 +328,7 @@ async def test_plain_server_behind_an_https_address_is_a_tls_failure(server: Scr
 
     assert type(error) is errors.OllamaServerUnreachableError
     assert error.error_type == "tls"
+    assert "TLS failed (wrong version number)" in error.message  # OpenSSL's own number is no errno
 
 
 async def test_given_transport_that_fails_by_itself_is_classified_by_its_own_exception() -> None:

@@ -83,6 +83,7 @@ TEXTS: list[tuple[int | None, str, type[errors.OllamaError]]] = [
         errors.OllamaRequestError,
     ),
     (500, 'option "num_ctx" must be of type integer', errors.OllamaRequestError),
+    (500, "invalid JSON schema in format", errors.OllamaRequestError),
     (500, "template: :1: unclosed action", errors.OllamaRequestError),
     (400, 'time: missing unit in duration "300"', errors.OllamaRequestError),
     (400, "invalid model name", errors.OllamaRequestError),

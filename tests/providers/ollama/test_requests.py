@@ -161,7 +161,8 @@ def test_raw_false_stays_a_chat() -> None:
         ({"format": "json", "response_format": {"type": "text"}}, "mean the same"),
         ({"response_format": {"type": "json_schema"}}, "neither"),
         ({"tools": "f"}, "tools must be a list"),
-        ({"tools": [len]}, "tools[0] does not describe a tool"),
+        ({"tools": [None]}, "tools[0] does not describe a tool"),
+        ({"tools": [len]}, "program.run_with_tools"),
         ({"tools": [{"function": {}}]}, "tools[0] does not describe a tool"),
         ({"tool_choice": "required", "tools": [TOOL]}, "which tool"),
         ({"tools": [TOOL], "raw": True}, "tools need a conversation"),
@@ -182,6 +183,16 @@ def test_wrong_override_is_a_usage_error_before_anything_is_sent(
         body(**overrides)
 
     assert words in str(raised.value)
+
+
+def test_tool_in_the_form_of_anthropic_keeps_its_schema() -> None:
+    (tool,) = body(tools=[{"name": "f", "input_schema": {"type": "object"}}])["tools"]
+
+    assert tool == {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+
+
+def test_stop_may_be_a_tuple() -> None:
+    assert body(stop=("a", "b"))["options"]["stop"] == ["a", "b"]
 
 
 def test_raw_prompt_is_no_conversation() -> None:

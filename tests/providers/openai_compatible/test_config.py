@@ -204,3 +204,23 @@ def test_a_written_base_url_beats_host_and_port() -> None:
     config = CONFIGS["vllm"].from_mapping({"base_url": "http://a:1/v1", "host": "b", "port": 2})
 
     assert config.address({}).url == "http://a:1/v1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("openai", "base_url", "http://b:1/v1"),
+        ("openai", "api_key", "k"),
+        ("openai", "organization", "o"),
+        ("openai", "project", "p"),
+        ("vllm", "headers", {"X-Team": "a"}),
+        ("vllm", "port", 2),
+    ],
+)
+def test_one_call_cannot_change_where_and_as_whom_a_provider_asks(
+    kind: str, name: str, value: object
+) -> None:
+    config = CONFIGS[kind].from_mapping({"temperature": 1})
+
+    with pytest.raises(UsageError, match=f"{name} cannot be changed for one call"):
+        config.overridden({name: value})

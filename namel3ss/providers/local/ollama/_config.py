@@ -6,7 +6,7 @@ means that nobody wrote the setting: it is then not sent, and the model's or the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 from namel3ss.providers import remote_config
 from namel3ss.providers.local.ollama._address import display_url, resolve_address
@@ -44,6 +44,10 @@ _SERVERS_OWN = "the server's own"
 
 class OllamaConfig(RemoteConfig):
     """The settings of one model on Ollama. Immutable; durations are seconds; secrets do not show in its repr."""
+
+    lasting: ClassVar[frozenset[str]] = RemoteConfig.lasting | frozenset(
+        ["hosts", "host", "port", "model_cache_ttl", "pull_timeout", "stop_server_on_exit"]
+    )
 
     # What the model generates
     temperature: float | None = setting(
@@ -328,17 +332,14 @@ class OllamaConfig(RemoteConfig):
         return advice_on(self, environ)
 
     def overridden(self, overrides: Mapping[str, object]) -> Self:
-        """This config with some settings replaced for one call. Raises UsageError as `from_mapping` does.
-
-        An override also beats the same option inside `options`.
-        """
+        """This config with some settings replaced for one call; an override also beats the same option inside `options`."""
         if not overrides:
             return self
         written = self._written()
         replaced = {_WIRE_NAMES.get(name, name) for name in overrides}
         if not replaced.isdisjoint(self.options):
             written["options"] = {name: value for name, value in self.options.items() if name not in replaced}
-        return self._read(written | dict(overrides))
+        return self._for_one_call(written, overrides)
 
     def request_options(self) -> dict[str, Any]:
         """Ollama's ``options`` map: what somebody wrote, under Ollama's names. `options` beats a named setting."""

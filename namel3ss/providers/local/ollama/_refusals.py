@@ -211,6 +211,14 @@ _TABLE: tuple[tuple[re.Pattern[str], _Maker], ...] = tuple(
             r"^invalid format:|^option \".*\" must be of type|^template: |^template error",
             _says(OllamaRequestError, "The Ollama server refuses the request: {text}"),
         ),
+        (
+            r"^invalid JSON schema in format",  # with HTTP 500, though it is the request that is wrong
+            _says(
+                OllamaRequestError,
+                "The Ollama server cannot read the JSON Schema in format.",
+                "Check its types and references; the server knows only part of JSON Schema.",
+            ),
+        ),
     )
 )  # fmt: skip
 

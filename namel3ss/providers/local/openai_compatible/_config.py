@@ -88,6 +88,9 @@ class OpenAICompatibleConfig(RemoteConfig):
     kind: ClassVar[Kind] = GENERIC
     own_fields: ClassVar[tuple[str, ...]] = ()
     """Settings of this kind of server that go into a request, too."""
+    lasting: ClassVar[frozenset[str]] = RemoteConfig.lasting | frozenset(
+        ["host", "port", "organization", "project"]
+    )
 
     # What the model generates
     temperature: float | None = setting(
