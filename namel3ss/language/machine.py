@@ -177,7 +177,13 @@ class Machine:
 
     def _begins_entry(self, at: int, start: int) -> bool:
         """Whether a key without a blank behind its colon may stand here: first on its line, or after `{` or a comma."""
-        return self.text[at - 1] in "{,<" or "\n" in self.text[at:start]
+        if "\n" in self.text[at:start]:
+            return True
+        before, state = self.states[-2:]
+        # A word may end in a brace or an angle as well: then it is the last on the stack.
+        return self.text[at - 1] in "{,<" and (
+            state in self.table.openers or self.table.gotos[before].get("entries") == state
+        )
 
     def _recording(
         self, kind: str, take: Callable[[int, int], object], record: list[Token]

@@ -79,7 +79,10 @@ class Site:
 
     def follows_value(self, start: int) -> bool:
         """Whether a value ended on this line, with nothing to separate it from what stands at `start`."""
-        return self.on_line_of_last_token(start) and self.text[self.at - 1] not in ",{[<" and self.at > 0
+        if not self.on_line_of_last_token(start) or self.at == 0:
+            return False
+        value = self.last_value()  # a word may end in one of these as well
+        return self.text[self.at - 1] not in ",{[<" or (value is not None and value.span.end == self.at)
 
     def last_value(self) -> Value | None:
         """The value that was read last in the open map or list."""
