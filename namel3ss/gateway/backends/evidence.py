@@ -59,6 +59,9 @@ _OF_TRANSPORT: Final = {
     Failure.NOTHING_LEFT: Blame.NOBODY,
 }
 
+# Of the statuses for what a caller does wrong, those that tell of the server all the same: no such model, too much at once.
+_OF_THE_SERVER: Final = frozenset({404, 429})
+
 
 def judge_failure(failure: Failure) -> Blame:
     """Of a request that failed below HTTP, or whose answer broke off."""
@@ -67,6 +70,9 @@ def judge_failure(failure: Failure) -> Blame:
 
 def judge_answer(status: int, body: bytes) -> Blame:
     """Of an answer with a status of failure; `body` may be its beginning."""
+    if 400 <= status < 500 and status not in _OF_THE_SERVER:
+        # Its words may be the caller's own, quoted: `keep_alive: "out of memory"` is no lack of memory.
+        return Blame.NOBODY
     return _blame(error_from_answer(status, {}, body, model=None, base_url=""))
 
 

@@ -27,6 +27,12 @@ def test_every_failure_of_a_transport_speaks_against_the_server_or_is_ours(failu
         (400, 'registry.example/x does not support "thinking"', Blame.NOBODY),
         (404, "model 'tiny' not found", Blame.MISSING),
         (422, "unprocessable", Blame.NOBODY),
+        (400, 'time: missing unit in duration "out of memory"', Blame.NOBODY),
+        (
+            500,
+            'invalid format: "\\"server busy\\""; expected "json" or a valid JSON Schema object',
+            Blame.NOBODY,
+        ),
         (500, "llama runner process has terminated: exit status 2", Blame.MODEL),
         (500, "model requires more system memory (9.0 GiB) than is available (2.0 GiB)", Blame.MEMORY),
         (500, "CUDA error: out of memory", Blame.MEMORY),

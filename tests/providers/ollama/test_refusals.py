@@ -82,7 +82,18 @@ TEXTS: list[tuple[int | None, str, type[errors.OllamaError]]] = [
         'invalid format: "\\"xml\\""; expected "json" or a valid JSON Schema object',
         errors.OllamaRequestError,
     ),
+    (
+        500,
+        'invalid format: "\\"out of memory\\""; expected "json" or a valid JSON Schema object',
+        errors.OllamaRequestError,
+    ),
+    (
+        500,
+        'template: :1:3: executing "" at <index "process has terminated" 99>: index out of range: 99',
+        errors.OllamaRequestError,
+    ),
     (500, 'option "num_ctx" must be of type integer', errors.OllamaRequestError),
+    (500, 'option "stop" must be of an array of strings', errors.OllamaRequestError),
     (500, "invalid JSON schema in format", errors.OllamaRequestError),
     (500, "template: :1: unclosed action", errors.OllamaRequestError),
     (400, 'time: missing unit in duration "300"', errors.OllamaRequestError),

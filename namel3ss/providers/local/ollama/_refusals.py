@@ -119,6 +119,11 @@ _LESS_MEMORY = "Use a smaller model, a smaller num_ctx, or free memory (ollama p
 _TABLE: tuple[tuple[re.Pattern[str], _Maker], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), maker)
     for pattern, maker in (
+        # Before all others: these quote what the request said, which may be the words of any row below.
+        (
+            r"^invalid format:|^option \".*\" must be of |^template: |^template error",
+            _says(OllamaRequestError, "The Ollama server refuses the request: {text}"),
+        ),
         (
             r"request \((?P<prompt>\d+) tokens\) exceeds the available context size \((?P<window>\d+) tokens\)",
             _overflow,
@@ -206,10 +211,6 @@ _TABLE: tuple[tuple[re.Pattern[str], _Maker], ...] = tuple(
                 "'{model}' is not a model name: {text}",
                 "A name looks like llama3:8b or namespace/model:tag.",
             ),
-        ),
-        (
-            r"^invalid format:|^option \".*\" must be of type|^template: |^template error",
-            _says(OllamaRequestError, "The Ollama server refuses the request: {text}"),
         ),
         (
             r"^invalid JSON schema in format",  # with HTTP 500, though it is the request that is wrong
