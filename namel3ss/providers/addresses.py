@@ -46,11 +46,15 @@ class Address:
 
 def parse_url(text: str, *, name: str = "base_url") -> Address:
     """The address of an explicit URL. Raises UsageError, naming `name`, that says what is wrong with it."""
+    if not isinstance(text, str):
+        raise UsageError(
+            f"{name} must be a URL such as {_EXAMPLE}, not a value of type {type(text).__name__}."
+        )
     url = text.strip()
     shown = display_url(url)
     scheme, separator, rest = url.partition("://")
     if not separator:
-        example = f"http://{shown}" if shown else _EXAMPLE
+        example = f"http://{host}" if (host := shown.lstrip("/")) else _EXAMPLE
         raise UsageError(f"{name} {shown!r} is not a URL: it has no scheme.", suggestion=f"Write {example}")
     if scheme.lower() not in _SCHEMES:
         raise UsageError(

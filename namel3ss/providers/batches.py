@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
+from namel3ss.errors import UsageError
 from namel3ss.providers.call_parts import check_batch, check_count
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ async def run_batch(
     check_count(limit, "max_concurrency")
     check_batch(batch)
     items = list(batch)
-    for item in items:
-        check(item)
+    for index, item in enumerate(items):
+        try:
+            check(item)
+        except UsageError as error:
+            raise UsageError(f"batch[{index}]: {error.message}", suggestion=error.suggestion) from None
     results: list[AnswerT | ErrorT | None] = [None] * len(items)
     waiting = iter(enumerate(items))
 

@@ -272,6 +272,9 @@ class BlockingStream(Iterator[ItemT], Generic[ItemT, ResultT]):
             raise StopIteration
         return item[0]
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._stream!r}>"
+
     def cancel(self) -> None:
         """Stop the answer and close its connection. Idempotent; a finished stream is left as it is."""
         if not self._is_finished:

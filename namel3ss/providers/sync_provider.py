@@ -54,6 +54,9 @@ class SyncProvider:
         """End the thread, and with it its connections."""
         self._thread.close()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._provider!r}>"
+
     def __enter__(self) -> Self:
         return self
 

@@ -14,7 +14,7 @@ from namel3ss.declarations.value_types import fit
 from namel3ss.errors import N3Error, ProgramError
 from namel3ss.providers.base import ProviderError, StructuredOutputError
 from namel3ss.runtime.asking import Question, as_type, ask
-from namel3ss.runtime.prompts import as_pydantic, fit_inputs
+from namel3ss.runtime.prompts import as_pydantic, fit_inputs, merge_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -116,7 +116,7 @@ class RunnableChain:
 
     async def __call__(self, inputs: Mapping[str, Any] | None = None, /, **more: Any) -> ChainResult:
         """Run with these inputs, as one mapping or by name. See `run`."""
-        return await self.run({**(inputs or {}), **more})
+        return await self.run(merge_inputs(inputs, more, f"chain {self.name!r}"))
 
     async def run(
         self, inputs: Mapping[str, Any], *, on_step: Callable[[StepEvent], None] | None = None

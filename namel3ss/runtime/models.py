@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from namel3ss.errors import UsageError
 from namel3ss.providers.base import ProviderMessage
+from namel3ss.providers.conversation import check_items, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from namel3ss.declarations import ModelDeclaration
     from namel3ss.providers.base import (
@@ -134,19 +135,41 @@ class RunnableModel:
         return f"<RunnableModel {self.name}: {self.model} on {self.declaration.provider}>"
 
 
-def _messages(prompt: Messages, images: Sequence[object]) -> list[ProviderMessage | Mapping[str, Any]]:
+def _messages(prompt: Messages, images: Sequence[object] | None) -> list[ProviderMessage | Mapping[str, Any]]:
+    pictures = check_items(images, "images")
     if isinstance(prompt, str):
-        return [ProviderMessage("user", prompt, images=tuple(images))]
-    messages = [prompt] if isinstance(prompt, ProviderMessage | Mapping) else list(prompt)
-    if not images:
+        return [ProviderMessage("user", prompt, images=tuple(pictures))]
+    messages = _turns(prompt)
+    if not pictures:
         return messages
-    last = messages[-1] if messages else None
+    last = messages[-1]
     if not isinstance(last, ProviderMessage) or last.role != "user":
         raise UsageError(
             "images goes with a prompt that is text.",
             suggestion="Put the images into the message they belong to.",
         )
-    return [*messages[:-1], replace(last, images=(*last.images, *images))]
+    return [*messages[:-1], replace(last, images=(*last.images, *pictures))]
+
+
+def _turns(prompt: object) -> list[ProviderMessage | Mapping[str, Any]]:
+    """A conversation as a list of turns; what stands in one is the provider's to check."""
+    if isinstance(prompt, ProviderMessage | Mapping):
+        return [prompt]
+    if not isinstance(prompt, Iterable) or isinstance(prompt, bytes | bytearray | memoryview):
+        raise UsageError(
+            f"The prompt must be a text or a list of messages, not {kind_of(prompt)}.",
+            suggestion='Pass a text, or [{"role": "user", "content": "…"}].',
+        )
+    turns = list(prompt)
+    if not turns:
+        raise UsageError("The prompt is an empty conversation.", suggestion="Pass at least one message.")
+    for index, turn in enumerate(turns):
+        if not isinstance(turn, ProviderMessage | Mapping):
+            raise UsageError(
+                f"messages[{index}] must be a message, not {kind_of(turn)}.",
+                suggestion='A message looks like {"role": "user", "content": "…"}.',
+            )
+    return turns
 
 
 def _role(message: ProviderMessage | Mapping[str, Any]) -> object:

@@ -209,7 +209,7 @@ class Program:
                 suggestion=f"Run: namel3ss check {self.path}",
                 diagnostics=self._file.errors,
             )
-        near = closest(name, there)
+        near = closest(str(name), there)
         declares = f" It declares: {', '.join(there)}." if there else ""
         kinds = {"ai model": self.models, "prompt": self.prompts, "chain": self.chains}
         other = next((kind for kind, names in kinds.items() if name in names), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
@@ -11,7 +12,7 @@ from namel3ss.runtime.asking import Question, ask, mend
 from namel3ss.runtime.partial_json import PartialJson
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
     from pydantic import BaseModel
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from namel3ss.runtime.asking import Answer
     from namel3ss.runtime.models import RunnableModel
 
-__all__ = ["PromptResult", "PromptStream", "RunnablePrompt", "as_pydantic", "fit_inputs"]
+__all__ = ["PromptResult", "PromptStream", "RunnablePrompt", "as_pydantic", "fit_inputs", "merge_inputs"]
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
 
@@ -70,7 +71,7 @@ class RunnablePrompt:
 
     async def __call__(self, inputs: Mapping[str, Any] | None = None, /, **more: Any) -> PromptResult:
         """Answer with these inputs, as one mapping or by name. See `run`."""
-        return await self.run({**(inputs or {}), **more})
+        return await self.run(merge_inputs(inputs, more, f"prompt {self.name!r}"))
 
     async def run(
         self, inputs: Mapping[str, Any], *, model: str | None = None, **overrides: Any
@@ -89,7 +90,8 @@ class RunnablePrompt:
 
         Nothing is sent before the first `await`.
         """
-        return PromptStream(self.question({**(inputs or {}), **more}, model=model), self._result)
+        given = merge_inputs(inputs, more, f"prompt {self.name!r}")
+        return PromptStream(self.question(given, model=model), self._result)
 
     def question(self, inputs: Mapping[str, Any], *, model: str | None = None, **overrides: Any) -> Question:
         """What the model will be asked: the templates with these inputs in them. Contacts nobody."""
@@ -157,6 +159,18 @@ class PromptStream:
         traceback: TracebackType | None,
     ) -> None:
         await self._stream.__aexit__(exc_type, exc, traceback)
+
+
+def merge_inputs(inputs: object, more: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """The inputs of a call, given as one mapping, by name, or both. Raises UsageError for anything else."""
+    if inputs is None:
+        return dict(more)
+    if not isinstance(inputs, Mapping):
+        raise UsageError(
+            f"The inputs of {owner} are given by name or as one mapping, not as a value of type {type(inputs).__name__}.",
+            suggestion='Write (name="…"), or ({"name": "…"}).',
+        )
+    return {**inputs, **more}
 
 
 def fit_inputs(inputs: Mapping[str, Any], wanted: ObjectType, owner: str) -> dict[str, Any]:

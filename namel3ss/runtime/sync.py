@@ -118,6 +118,9 @@ class SyncProgram:
         """End the private event loop alone: the program closes the rest."""
         self._thread.close()
 
+    def __repr__(self) -> str:
+        return f"<SyncProgram of {self._program!r}>"
+
     def __enter__(self) -> Self:
         return self
 

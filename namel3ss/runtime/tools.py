@@ -13,6 +13,7 @@ import contextvars
 import functools
 import inspect
 import json
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_type_hints
@@ -20,9 +21,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_type_hints
 from namel3ss.errors import N3Error, UsageError
 from namel3ss.language.suggest import did_you_mean
 from namel3ss.providers.base import ProviderMessage
+from namel3ss.providers.call_parts import check_callable, check_count
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from pydantic import BaseModel
 
@@ -95,14 +97,12 @@ class Tool:
             )
         self.description = inspect.cleandoc(function.__doc__ or "")
         self._arguments = _model_of_arguments(self.name, function)
+        self._parameters = _described(self.name, self._arguments)
 
     @property
     def description_for_models(self) -> dict[str, Any]:
         """The tool in the form that providers take in `tools`."""
-        parameters = self._arguments.model_json_schema()
-        parameters.pop("title", None)
-        parameters.setdefault("properties", {})
-        function: dict[str, Any] = {"name": self.name, "parameters": parameters}
+        function: dict[str, Any] = {"name": self.name, "parameters": self._parameters}
         if self.description:
             function["description"] = self.description
         return {"type": "function", "function": function}
@@ -119,7 +119,7 @@ class Tool:
                 for each in error.errors(include_url=False, include_context=False)[:_MOST_PROBLEMS]
             ]
             raise ToolError(f"The arguments of {self.name} do not fit. {'; '.join(problems)}.") from error
-        return {name: getattr(read, name) for name in type(read).model_fields}
+        return {str(field.alias): getattr(read, name) for name, field in type(read).model_fields.items()}
 
     def __repr__(self) -> str:
         return f"<Tool {self.name}{inspect.signature(self.function)}>"
@@ -141,8 +141,8 @@ class ToolConversation:
         on_call: Callable[[ToolResult], object] | None = None,
     ) -> None:
         self._tools = _by_name(tools)
-        if max_rounds < 1:
-            raise UsageError(f"max_rounds must be at least 1, not {max_rounds}.")
+        check_count(max_rounds, "max_rounds")
+        check_callable(on_call, "on_call")
         self.messages: list[Turn] = list(messages)
         self.descriptions = [tool.description_for_models for tool in self._tools.values()]
         self._results: list[ToolResult] = []
@@ -249,6 +249,11 @@ async def _on_a_thread(function: Callable[[], Any]) -> object:
 
 
 def _by_name(tools: Iterable[Callable[..., Any] | Tool]) -> dict[str, Tool]:
+    if isinstance(tools, str | Mapping) or not isinstance(tools, Iterable):
+        raise UsageError(
+            f"tools must be a list of functions, not a value of type {type(tools).__name__}.",
+            suggestion="Write [function], also where there is only one.",
+        )
     found: dict[str, Tool] = {}
     for each in tools:
         tool = each if isinstance(each, Tool) else Tool(each)
@@ -263,15 +268,20 @@ def _by_name(tools: Iterable[Callable[..., Any] | Tool]) -> dict[str, Tool]:
 
 
 def _model_of_arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
-    """A pydantic model with a field for each parameter."""
+    """A pydantic model with a field for each parameter.
+
+    The parameter's name is the field's alias, because `schema`, `json` and others are members of every pydantic model.
+    """
     from pydantic import ConfigDict, Field, create_model
+    from pydantic.errors import PydanticUserError
 
     try:
         types = get_type_hints(function, include_extras=True)
-    except NameError as error:
+        parameters = inspect.signature(function).parameters.values()
+    except (NameError, TypeError, ValueError) as error:
         raise UsageError(f"The types of the tool {name!r} cannot be read: {error}.") from error
     fields: dict[str, Any] = {}
-    for parameter in inspect.signature(function).parameters.values():
+    for index, parameter in enumerate(parameters):
         if parameter.kind not in _NAMED or parameter.name.startswith("_"):
             raise UsageError(
                 f"The parameter {str(parameter)!r} of the tool {name!r} cannot be given by name.",
@@ -282,9 +292,32 @@ def _model_of_arguments(name: str, function: Callable[..., Any]) -> type[BaseMod
                 f"The parameter {parameter.name!r} of the tool {name!r} has no type.",
                 suggestion=f"Write one: def {name}({parameter.name}: str)",
             )
-        has_default = parameter.default is not inspect.Parameter.empty
-        fields[parameter.name] = (types[parameter.name], Field(parameter.default) if has_default else ...)
-    return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        fields[f"argument_{index}"] = (types[parameter.name], Field(default, alias=parameter.name))
+    try:
+        return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+    except PydanticUserError as error:
+        raise _indescribable(name, error) from error
+
+
+def _described(name: str, arguments: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of a tool's arguments."""
+    from pydantic.errors import PydanticUserError
+
+    try:
+        schema = arguments.model_json_schema()
+    except PydanticUserError as error:
+        raise _indescribable(name, error) from error
+    schema.pop("title", None)
+    return {"properties": {}} | schema
+
+
+def _indescribable(name: str, error: Exception) -> UsageError:
+    why = str(error).partition("\n")[0].rstrip(".")
+    return UsageError(
+        f"The parameters of the tool {name!r} have a type that no JSON can have: {why}.",
+        suggestion="Use text, numbers, lists, dicts, enums, dates, dataclasses or pydantic models.",
+    )
 
 
 def _as_text(name: str, value: object) -> str:

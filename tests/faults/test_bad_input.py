@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from namel3ss.errors import UsageError
-from namel3ss.providers.local.ollama import OllamaProvider, OllamaRequestError
+from namel3ss.providers.local.ollama import (
+    OllamaModelManager,
+    OllamaProvider,
+    OllamaRequestError,
+    OllamaServerManager,
+)
 from tests.support.ollama_lines import chat_answer
 from tests.support.scripted_server import ScriptedServer, lines
 
@@ -191,6 +196,35 @@ PROVIDERS: list[tuple[str, tuple[Any, ...], str]] = [
 def test_provider_is_not_made_of_wrong_arguments(arguments, what):
     with pytest.raises(UsageError, match=what):
         OllamaProvider(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ((None,), "base_url must be a URL such as"),
+        ((5,), "base_url must be a URL such as"),
+        (("//a",), "Write http://a$"),
+        (("http://a", {}), "cache must be a ModelAvailabilityCache"),
+    ],
+)
+def test_manager_of_models_is_not_made_of_wrong_arguments(arguments, what):
+    with pytest.raises(UsageError, match=what):
+        OllamaModelManager(*arguments)
+
+
+def test_manager_and_blocking_provider_show_their_server():
+    provider = OllamaProvider("main", "tiny", {"base_url": "http://a"})
+
+    assert repr(provider.sync) == "<SyncOllamaProvider of <OllamaProvider 'main': 'tiny' at http://a>>"
+    assert repr(OllamaModelManager("http://a")) == "<OllamaModelManager of http://a>"
+    assert repr(OllamaServerManager({"base_url": "http://a"})) == "<OllamaServerManager of http://a>"
+
+
+async def test_wrong_item_of_a_batch_is_named_and_nothing_is_sent(listening, connect):
+    with pytest.raises(
+        UsageError, match=r"^batch\[1\]: messages must be a text or a list of messages, not None"
+    ):
+        await connect(listening).generate_batch(["Hi", None])
 
 
 CLOSED: dict[str, Callable[[OllamaProvider], Awaitable[object]]] = {

@@ -172,6 +172,12 @@ def test_several_models_without_a_default_are_listed(open_text: Callable[..., Pr
         open_text(TWO).model()
 
 
+def test_a_name_that_is_no_text_is_unknown(open_text: Callable[..., Program]):
+    program: Any = open_text(TWO)
+    with pytest.raises(UsageError, match="declares no ai model 5"):
+        program.model(5)
+
+
 def test_an_unknown_name_is_led_to_the_nearest(open_text: Callable[..., Program]):
     with pytest.raises(UsageError, match="declares no ai model 'carefull'") as caught:
         open_text(TWO).model("carefull")
@@ -227,6 +233,31 @@ async def test_whose_system_prompt_is_said(
         await program.run(prompt, model="fast", system=system)
 
         assert _spoken(program, "fast") == spoken
+
+
+@pytest.mark.parametrize(
+    ("prompt", "images", "why"),
+    [
+        (None, (), "prompt must be a text or a list of messages, not None"),
+        (5, (), "prompt must be a text or a list of messages, not a value of type int"),
+        (b"Hi", (), "prompt must be a text or a list of messages, not a value of type bytes"),
+        ([], (), "empty conversation"),
+        (["Hi"], (), r"messages\[0\] must be a message, not a value of type str"),
+        ([{"role": "user", "content": "Hi"}, None], (), r"messages\[1\] must be a message, not None"),
+        ("Hi", b"png", "images must be a list, not a value of type bytes"),
+        ("Hi", "cat.png", "images must be a list, not a value of type str"),
+    ],
+)
+async def test_what_is_no_prompt_is_refused_before_the_model_is_asked(
+    open_text: Callable[..., Program], prompt: Any, images: Any, why: str
+):
+    async with open_text(TWO) as program:
+        with pytest.raises(UsageError, match=why):
+            await program.run(prompt, model="fast", images=images)
+        with pytest.raises(UsageError, match=why):
+            program.stream(prompt, model="fast", images=images)
+
+        assert _provider(program, "fast").calls == []
 
 
 async def test_images_belong_to_the_last_question(open_text: Callable[..., Program]):
@@ -387,3 +418,11 @@ def test_importing_namel3ss_loads_nothing_and_load_is_there():
     """
     environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, env=environ)
+
+
+def test_what_blocks_shows_what_it_blocks_for(open_text: Callable[..., Program]):
+    with open_text(TWO).sync as program:
+        assert repr(program).startswith("<SyncProgram of <Program ")
+        with program.stream("Hi", model="fast") as stream:
+            assert repr(stream).startswith("<SyncStream of <")
+            assert "".join(chunk.output_text for chunk in stream) == "Hi"

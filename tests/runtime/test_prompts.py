@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pydantic
 import pytest
@@ -112,6 +112,19 @@ async def test_inputs_that_do_not_fit_are_refused_before_anything_is_sent(
 
     assert message in raised.value.message
     assert asked == []
+
+
+async def test_inputs_that_are_no_mapping_are_refused(tmp_path: Path):
+    asked, answer = answers()
+    inputs = cast("dict[str, str]", "Hi")
+
+    async with load_answering(tmp_path, SUMMARISE, answer) as program:
+        with pytest.raises(UsageError, match="inputs of prompt 'say' are given by name or as one mapping"):
+            await program.prompts["say"](inputs)
+        with pytest.raises(UsageError, match="inputs of prompt 'say' are given by name or as one mapping"):
+            program.prompts["say"].stream(inputs)
+
+    assert not asked
 
 
 async def test_an_answer_that_does_not_fit_is_repaired_once(tmp_path: Path):

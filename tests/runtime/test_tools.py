@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import socket  # noqa: TC003  # the annotations of tools are read
 import threading
+from collections.abc import Callable  # noqa: TC003  # likewise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pytest
@@ -15,7 +17,6 @@ from namel3ss.runtime import Program, Tool, ToolError, ToolResult, ToolRoundsErr
 from namel3ss.testing import ScriptedAnswer, ScriptedProvider, scripted_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from namel3ss.providers.scripted import ScriptedCall
@@ -82,6 +83,8 @@ def test_a_function_without_parameters_or_docstring_is_a_tool_too() -> None:
 def untyped(city): ...
 def spread(*cities: str) -> None: ...
 def positional(city: str, /) -> None: ...
+def through(line: socket.socket) -> None: ...
+def by_callback(done: Callable[[], None]) -> None: ...
 def unknown(city: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821  # the name that is missing
 
 
@@ -93,6 +96,9 @@ def unknown(city: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F
         (positional, "cannot be given by name"),
         (unknown, "name 'Nowhere' is not defined"),
         (lambda: "", "no name that a model could call"),
+        (str, "types of the tool 'str' cannot be read"),
+        (through, "a type that no JSON can have"),
+        (by_callback, "a type that no JSON can have"),
     ],
 )
 def test_a_function_that_cannot_be_described_is_refused(function: Any, why: str) -> None:
@@ -100,13 +106,56 @@ def test_a_function_that_cannot_be_described_is_refused(function: Any, why: str)
         Tool(function)
 
 
-@pytest.mark.parametrize(("tools", "why"), [([], "no tools"), ([weather, weather], "Two tools")])
+def test_a_parameter_may_have_a_name_that_pydantic_uses_itself() -> None:
+    def save(schema: str, model_config: int, model_dump: str = "", copy: bool = False) -> None: ...
+
+    tool = Tool(save)
+
+    parameters = tool.description_for_models["function"]["parameters"]
+    assert list(parameters["properties"]) == ["schema", "model_config", "model_dump", "copy"]
+    assert parameters["required"] == ["schema", "model_config"]
+    assert tool.read_arguments({"schema": "s", "model_config": 1}) == {
+        "schema": "s",
+        "model_config": 1,
+        "model_dump": "",
+        "copy": False,
+    }
+    with pytest.raises(ToolError, match="model_config: Field required"):
+        tool.read_arguments({"schema": "s"})
+
+
+@pytest.mark.parametrize(
+    ("tools", "why"),
+    [
+        ([], "no tools"),
+        ([weather, weather], "Two tools"),
+        (weather, "tools must be a list of functions"),
+        (None, "tools must be a list of functions"),
+        ("weather", "tools must be a list of functions"),
+    ],
+)
 async def test_tools_need_to_be_there_and_have_names_of_their_own(
-    program_of: Callable[..., Program], tools: list[Any], why: str
+    program_of: Callable[..., Program], tools: Any, why: str
 ) -> None:
     async with program_of(ScriptedProvider("never asked")) as program:
         with pytest.raises(UsageError, match=why):
             await program.run_with_tools("Hi", tools)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"max_rounds": "x"}, "max_rounds must be a whole number of at least 1"),
+        ({"max_rounds": True}, "max_rounds must be a whole number of at least 1"),
+        ({"on_call": 5}, "on_call must be a function"),
+    ],
+)
+async def test_nothing_is_asked_with_a_wrong_limit_or_listener(
+    program_of: Callable[..., Program], wrong: dict[str, Any], why: str
+) -> None:
+    async with program_of(ScriptedProvider("never asked")) as program:
+        with pytest.raises(UsageError, match=why):
+            await program.run_with_tools("Hi", [weather], **wrong)
 
 
 # -- calling --------------------------------------------------------------------------------------------------
@@ -188,7 +237,7 @@ async def test_a_model_that_calls_for_ever_is_stopped(program_of: Callable[..., 
 
         assert len(provider.calls) == 4
         assert len(caught.value.messages) == 1 + 2 * 3 + 1
-        with pytest.raises(UsageError, match="max_rounds must be at least 1"):
+        with pytest.raises(UsageError, match="max_rounds must be a whole number of at least 1"):
             await program.run_with_tools("Hi", [weather], max_rounds=0)
 
 

@@ -61,7 +61,7 @@ class AnthropicProvider(RemoteProvider):
 
         if problem := AnthropicConfig.model_problem(model):
             raise UsageError(
-                f"{model!r} is not a model name: {problem}.",
+                f"{model!r:.80} is not a model name: {problem}.",
                 suggestion="A name looks like claude-sonnet-5-5.",
             )
         self.name = name

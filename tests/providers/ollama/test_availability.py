@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from namel3ss.errors import UsageError
 from namel3ss.providers.local.ollama._availability import ModelAvailabilityCache
 from tests.support.clock import ManualClock
 
@@ -160,3 +162,18 @@ def test_one_cache_serves_several_event_loops():
 
     assert asyncio.run(cache.look_up("llama3", ask)) is True
     assert asyncio.run(cache.get("llama3")) is True
+
+
+@pytest.mark.parametrize("ttl", [-1, "5", None, True, float("nan")])
+def test_a_time_to_live_that_is_none_is_refused(ttl: Any):
+    with pytest.raises(UsageError, match="ttl must be a number of seconds"):
+        ModelAvailabilityCache(ttl=ttl)
+
+
+async def test_what_is_no_name_and_no_answer_is_refused():
+    cache: Any = ModelAvailabilityCache()
+
+    with pytest.raises(UsageError, match="name of a model must be a text"):
+        await cache.get(None)
+    with pytest.raises(UsageError, match="available must be True or False"):
+        await cache.set("llama3", "yes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from namel3ss.errors import UsageError
 from namel3ss.providers.local.ollama._names import model_key
 from namel3ss.providers.local.ollama._single_flight import SingleFlight
 
@@ -24,7 +25,7 @@ class ModelAvailabilityCache:
     """
 
     def __init__(self, ttl: float = 60.0, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.ttl = ttl
+        self.ttl = _seconds(ttl)
         self._clock = clock
         self._known: dict[str, tuple[bool, float]] = {}
         self._look_ups: SingleFlight[bool] = SingleFlight()
@@ -32,7 +33,7 @@ class ModelAvailabilityCache:
 
     async def get(self, model: str) -> bool | None:
         """Whether the server has the model; None when that is not known or no longer."""
-        entry = self._known.get(model_key(model))
+        entry = self._known.get(_key(model))
         if entry is None:
             return None
         available, learnt_at = entry
@@ -40,7 +41,9 @@ class ModelAvailabilityCache:
 
     async def set(self, model: str, available: bool) -> None:
         """Remember what was just learnt."""
-        self._remember(model_key(model), available)
+        if not isinstance(available, bool):
+            raise UsageError(f"available must be True or False, not {available!r:.40}.")
+        self._remember(_key(model), available)
 
     async def look_up(self, model: str, ask: Callable[[], Coroutine[object, object, bool]]) -> bool:
         """Whether the server has the model: known to be so, else what `ask()` finds out, once for all callers that
@@ -48,12 +51,12 @@ class ModelAvailabilityCache:
         """
         if await self.get(model):
             return True
-        return await self._look_ups.run((model_key(model), self._generation), lambda: self._ask(model, ask))
+        return await self._look_ups.run((_key(model), self._generation), lambda: self._ask(model, ask))
 
     async def invalidate(self, model: str) -> None:
         """Forget one model. A look-up under way no longer counts."""
         self._generation += 1
-        self._known.pop(model_key(model), None)
+        self._known.pop(_key(model), None)
 
     async def clear(self) -> None:
         """Forget everything. A look-up under way no longer counts."""
@@ -64,7 +67,7 @@ class ModelAvailabilityCache:
         generation = self._generation
         available = await ask()
         if generation == self._generation:
-            self._remember(model_key(model), available)
+            self._remember(_key(model), available)
         return available
 
     def _remember(self, key: str, available: bool) -> None:
@@ -77,3 +80,15 @@ class ModelAvailabilityCache:
 
     def __repr__(self) -> str:
         return f"<ModelAvailabilityCache ttl={self.ttl:g} s, {len(self._known)} models>"
+
+
+def _seconds(ttl: object) -> float:
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not ttl >= 0:
+        raise UsageError(f"ttl must be a number of seconds, not {ttl!r:.40}.")
+    return ttl
+
+
+def _key(model: object) -> str:
+    if not isinstance(model, str):
+        raise UsageError(f"The name of a model must be a text, not a value of type {type(model).__name__}.")
+    return model_key(model)

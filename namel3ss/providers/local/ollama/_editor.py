@@ -121,7 +121,7 @@ class OllamaEditorTools:
         except ValueError as problem:
             return {
                 "is_valid": False,
-                "message": f"{name!r} is not a model name: {problem}.",
+                "message": f"{name!r:.80} is not a model name: {problem}.",
                 "normalized": None,
             }
         return {"is_valid": True, "message": f"{name!r} is a valid model name.", "normalized": normalized}

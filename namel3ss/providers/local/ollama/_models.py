@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
+from namel3ss.errors import UsageError
 from namel3ss.observability.metrics import record_metric
 from namel3ss.providers.call_parts import check_callable, check_seconds
 from namel3ss.providers.local.ollama._address import parse_url
@@ -78,6 +79,10 @@ class OllamaModelManager:
         pull_policy: PullPolicy | None = None,
         on_change: Callable[[], None] | None = None,
     ) -> None:
+        if cache is not None and not isinstance(cache, ModelAvailabilityCache):
+            raise UsageError(
+                f"cache must be a ModelAvailabilityCache, not a value of type {type(cache).__name__}."
+            )
         self.cache = ModelAvailabilityCache() if cache is None else cache
         self._http = open_http(parse_url(base_url), headers or {}) if http is None else http
         self._owns_http = http is None
@@ -222,6 +227,9 @@ class OllamaModelManager:
         if self._owns_http:
             await self._http.aclose()
 
+    def __repr__(self) -> str:
+        return f"<OllamaModelManager of {self.base_url}>"
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -339,7 +347,7 @@ def _checked(name: object, base_url: str) -> str:
     problem = name_problem(name)
     if problem is not None or not isinstance(name, str):
         raise OllamaRequestError(
-            f"{name!r} is not a model name: {problem}.",
+            f"{name!r:.80} is not a model name: {problem}.",
             model=name if isinstance(name, str) else None,
             base_url=base_url,
             suggestion="A name looks like llama3:8b or namespace/model:tag.",

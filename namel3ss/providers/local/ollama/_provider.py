@@ -72,7 +72,7 @@ class OllamaProvider(RemoteProvider):
             )
         if problem := name_problem(model):
             raise UsageError(
-                f"{model!r} is not a model name: {problem}.",
+                f"{model!r:.80} is not a model name: {problem}.",
                 suggestion="A name looks like llama3:8b or namespace/model:tag.",
             )
         self.name = name

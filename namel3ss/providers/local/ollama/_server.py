@@ -226,6 +226,9 @@ class OllamaServerManager:
             if self._owns_http:
                 await self._http.aclose()
 
+    def __repr__(self) -> str:
+        return f"<OllamaServerManager of {self.base_url}>"
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -68,7 +68,8 @@ class OpenAICompatibleProvider(RemoteProvider):
         config_type = CONFIGS[kind]
         if problem := config_type.model_problem(model):
             raise UsageError(
-                f"{model!r} is not a model name: {problem}.", suggestion="Use the server's own name for it."
+                f"{model!r:.80} is not a model name: {problem}.",
+                suggestion="Use the server's own name for it.",
             )
         self.name = name
         self.model = model.strip()
