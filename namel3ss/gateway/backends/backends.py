@@ -83,10 +83,14 @@ class Backends:
                 wedge_after_s=wedge_after_s,
                 timing=self._timing,
             )
-        for plan in self._plan.backends:
-            await self._begin(plan)
-        for prober in self._probers.values():
-            await prober.probed()
+        try:
+            for plan in self._plan.backends:
+                await self._begin(plan)
+            for prober in self._probers.values():
+                await prober.probed()
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -103,7 +103,11 @@ class Pulls:
                     started_at=stored.started_at,
                     state=PullState.INTERRUPTED,
                 )
-                self._jobs[job.id] = self._under_way[_place(job)] = job
+                if _place(job) in self._under_way:
+                    # Of a pull that had ended when it could not be taken out, and was begun anew.
+                    await self._log.remove(job.id)
+                else:
+                    self._jobs[job.id] = self._under_way[_place(job)] = job
 
     def resume(self, server: str) -> None:
         """Go on with what was interrupted: the server is up."""

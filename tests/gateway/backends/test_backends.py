@@ -89,6 +89,25 @@ async def test_servers_are_known_once_it_is_open(first: ScriptedServer, clock: M
     }
 
 
+async def test_opening_that_is_given_up_leaves_nothing_behind(
+    first: ScriptedServer, clock: ManualClock
+) -> None:
+    gate = stall()
+    first.on("/api/version", [gate])
+
+    async def open_and_close() -> None:
+        async with looked_after(plan(first), clock):
+            pass
+
+    opening = asyncio.create_task(open_and_close())
+    await gate.arrived.reached()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+
+    await first.connections_reached(0)
+
+
 @pytest.mark.parametrize(
     "script",
     [

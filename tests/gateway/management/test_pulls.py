@@ -604,3 +604,19 @@ async def test_what_was_interrupted_goes_on_when_it_is_asked_for_and_not_when_it
     assert asked.json["pulls"][0]["id"] == "p2"
     assert shown.json["state"] == "stopped"
     assert log.pulls == {}
+
+
+async def test_of_two_pulls_of_a_model_that_a_log_has_kept_one_goes_on(upstream: ScriptedServer):
+    upstream.on("/api/pull", lines({"status": "success"})).on("/api/tags", listing("llama3:8b"))
+    log = OpenPullLog()
+    for number in (1, 2):
+        await log.add(
+            StoredPull(id=f"p{number}", server="gpu1", model="llama3:8b", user="olga", started_at=number)
+        )
+    async with managing(ALLOWING, {"gpu1": upstream.url}, pull_log=log) as here:
+        known = (await call(here.handlers, "GET", PULLS, by=OPERATOR)).json["pulls"]
+        asked = await call(here.handlers, "POST", MANAGED, {"model": "llama3:8b"}, by=OPERATOR)
+
+    assert [job["id"] for job in known] == ["p1"]
+    assert [job["id"] for job in asked.json["pulls"]] == ["p1"]
+    assert log.pulls == {}
