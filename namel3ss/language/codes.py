@@ -126,6 +126,7 @@ CODES: dict[str, CodeInfo] = {
     "N3805": CodeInfo("One model with two context windows", _WARNING),
     "N3806": CodeInfo("What looks like a secret in the file", _WARNING),
     "N3807": CodeInfo("A model that nothing asks", _WARNING),
+    "N3808": CodeInfo("A stop text that ends every answer", _WARNING),
     "N3891": CodeInfo("A comment that ignores nothing", _WARNING),
     "N3892": CodeInfo("A comment that ignores without a reason", _WARNING),
     "N3901": CodeInfo("The file is not UTF-8 text", _ERROR),

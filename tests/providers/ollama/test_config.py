@@ -353,6 +353,10 @@ def test_what_a_provider_is_made_with_is_not_silently_kept_when_a_call_names_ano
     ("settings", "environ", "advised"),
     [
         ({}, {}, []),
+        ({"stop": ""}, {}, ["stop"]),
+        ({"stop": ["END", ""]}, {}, ["stop"]),
+        ({"stop": ["END"]}, {}, []),
+        ({"stop": []}, {}, []),
         ({"num_gpu": 1}, {}, ["num_gpu"]),
         ({"num_gpu": 2}, {}, []),
         ({"num_ctx": 262_144}, {}, []),

@@ -20,7 +20,7 @@ _LARGE_WINDOW: Final = 262_144  # tokens; the most that Ollama chooses by itself
 
 
 def advice_on(config: OllamaConfig, environ: Mapping[str, str]) -> tuple[Advice, ...]:
-    """The traps of these settings: layers taken for GPUs, a far server to be started here, a huge window."""
+    """The traps of these settings: layers taken for GPUs, a far server to start here, a huge window, an empty stop text."""
     found = []
     if config.top_k == 1 and config.temperature:
         found.append(
@@ -29,6 +29,15 @@ def advice_on(config: OllamaConfig, environ: Mapping[str, str]) -> tuple[Advice,
                 "With top_k: 1 the most likely token is always taken, and temperature changes nothing.",
                 "Leave one of the two out.",
                 "N3804",
+            )
+        )
+    if config.stop == "" or (isinstance(config.stop, list) and "" in config.stop):
+        found.append(
+            Advice(
+                "stop",
+                "An empty stop text ends every answer before its first word: Ollama finds it in whatever the model says.",
+                "Leave it out. Without stop, the model's own stop texts hold.",
+                "N3808",
             )
         )
     if config.num_gpu == 1:
