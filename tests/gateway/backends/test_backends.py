@@ -94,6 +94,7 @@ async def test_opening_that_is_given_up_leaves_nothing_behind(
 ) -> None:
     gate = stall()
     first.on("/api/version", [gate])
+    before = asyncio.all_tasks()
 
     async def open_and_close() -> None:
         async with looked_after(plan(first), clock):
@@ -105,6 +106,7 @@ async def test_opening_that_is_given_up_leaves_nothing_behind(
     with pytest.raises(asyncio.CancelledError):
         await opening
 
+    assert asyncio.all_tasks() == before
     await first.connections_reached(0)
 
 
