@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import abc
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from namel3ss.bridge.answers import BridgeResponse, blocks_of, part_of
+from namel3ss.errors import UsageError
+from namel3ss.providers.call_parts import check_callable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from namel3ss.bridge.fallback import BridgeFallback, FallbackReason
 
@@ -86,6 +89,10 @@ class Bridge(abc.ABC):
         Raises UsageError for what no model can read; the errors of the provider, and SchedulingError, as they come;
         BridgeTimeoutError with the position in the queue when it took too long there; BridgeError for anything else.
         """
+        check_callable(callback, "callback")
+        check_callable(on_waiting, "on_waiting")
+        if isinstance(tools, str | Mapping) or not isinstance(tools, Sequence | None):
+            raise UsageError(f"tools must be a list, not a value of type {type(tools).__name__}.")
         call = Call(
             messages=messages,
             system_prompt=system_prompt,

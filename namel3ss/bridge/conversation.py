@@ -190,8 +190,9 @@ def _texts_and_images(content: object, place: str) -> tuple[list[str], list[str]
         elif kind == "image":
             images.append(_image(part_of(block, "source"), place))
         else:
+            what = f"a block of type {kind!r:.40}" if kind is not None else f"{block!r:.40}"
             raise UsageError(
-                f"{place} holds a block of type {kind!r:.40}, which Ollama cannot read.",
+                f"{place} holds {what}, which Ollama cannot read.",
                 suggestion="Blocks are text, image, tool_use, tool_result and thinking.",
             )
     return texts, images

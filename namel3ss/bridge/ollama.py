@@ -15,7 +15,9 @@ from namel3ss.bridge.conversation import to_messages, to_system_text, to_tools
 from namel3ss.bridge.waiting import waiting_message
 from namel3ss.caching import cache_key, is_deterministic
 from namel3ss.errors import UsageError
-from namel3ss.scheduling import RequestQueue, Server
+from namel3ss.providers.local.ollama import resolve_address
+from namel3ss.scheduling import RequestQueue
+from namel3ss.scheduling.queue_arguments import check_servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from namel3ss.bridge.base import Call
     from namel3ss.bridge.fallback import BridgeFallback, FallbackReason
     from namel3ss.caching import ResponseCache
+    from namel3ss.scheduling import Server
 
 __all__ = ["OllamaBridge"]
 
@@ -71,10 +74,12 @@ class OllamaBridge(Bridge):
         super().__init__(fallback, allow_fallback=allow_fallback)
         if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
             raise UsageError(f"timeout must be a number of seconds, or None, not {timeout!r:.40}.")
+        if base_url is not None:
+            resolve_address(base_url)  # raises for what is no address, before anybody waits in a queue
         self.base_url = base_url
-        self.model = model
+        self.model = _name(model)
         self._queue = queue
-        self._servers = tuple(servers)
+        self._servers = tuple(check_servers(servers)) if servers else ()
         self._temperature = temperature
         self._max_tokens = max_tokens
         self._timeout_s = timeout
@@ -179,6 +184,12 @@ class OllamaBridge(Bridge):
             return None
         caller = None if call.shared else call.user or ""
         return cache_key(_PATH, _encoded(body), digest=digest, caller=caller)
+
+
+def _name(model: object) -> str:
+    if not isinstance(model, str) or not model.strip():
+        raise UsageError(f"model must be the name of a model, not {model!r:.40}.")
+    return model
 
 
 def _tell_waiting(queue: RequestQueue, asked: Asked, on_waiting: Callable[[str], object] | None) -> None:

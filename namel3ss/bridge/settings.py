@@ -48,6 +48,7 @@ def from_settings(
         url = api.get("ollama_url")
         if url is not None and not isinstance(url, str):
             raise UsageError(f"ollama_url must be a URL, not {url!r:.40}.")
+        url = url if url is not None and url.strip() else None  # left empty is not set
         return OllamaBridge(url, model, queue, cache=cache, **given)  # type: ignore[arg-type]  # checked one by one
     model = _name(api, "model", "claude-sonnet-4-5")
     return AnthropicBridge(model, environ=environ, **given)  # type: ignore[arg-type]  # checked one by one

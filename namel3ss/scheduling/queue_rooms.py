@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from namel3ss.errors import UsageError
@@ -26,14 +26,12 @@ from namel3ss.scheduling.values import Policy, Server
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+    from namel3ss.scheduling.queue_arguments import Slots
     from namel3ss.scheduling.queue_entries import Entry
     from namel3ss.scheduling.queue_requests import Outgoing
     from namel3ss.scheduling.queue_sending import Sender
 
-__all__ = ["Room", "Slots"]
-
-# For every server, or by address; None: what the server's own variable says.
-Slots: TypeAlias = "int | Mapping[str, int] | None"
+__all__ = ["Room"]
 
 
 class Room:

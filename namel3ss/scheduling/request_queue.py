@@ -26,10 +26,12 @@ import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from namel3ss.errors import N3Error, UsageError
+from namel3ss.providers.call_parts import check_callable
 from namel3ss.providers.local.ollama import resolve_address
+from namel3ss.scheduling.queue_arguments import check_limits, check_servers, check_slots, instance_or_default
 from namel3ss.scheduling.queue_entries import Entry, Failure, seconds_of
 from namel3ss.scheduling.queue_requests import ChatRequest, is_foreign, nothing, outgoing
-from namel3ss.scheduling.queue_rooms import Room, Slots
+from namel3ss.scheduling.queue_rooms import Room
 from namel3ss.scheduling.queue_running import Runner, cancelled, queue_closed
 from namel3ss.scheduling.queue_sending import OllamaSender, Sender
 from namel3ss.scheduling.queue_shelf import ShelfLimits
@@ -38,6 +40,7 @@ from namel3ss.scheduling.values import Policy, Request, Server
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from namel3ss.scheduling.queue_arguments import Slots
     from namel3ss.scheduling.queue_requests import Outgoing
 
 __all__ = ["RequestQueue"]
@@ -67,7 +70,7 @@ class RequestQueue:
         *,
         slots: Slots = None,
         max_loaded_models: Slots = None,
-        servers: Sequence[Server | str] = (),
+        servers: Sequence[Server | str] | None = None,
         look_every_s: float = 5.0,
         policy: Policy | None = None,
         request_timeout: float | None = 600.0,
@@ -76,21 +79,22 @@ class RequestQueue:
         open_sender: Callable[[], Sender] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._policy = policy if policy is not None else _DEFAULT_POLICY
+        self._policy = instance_or_default(policy, Policy, "policy", _DEFAULT_POLICY)
         self._clock = clock
+        check_limits(request_timeout, look_every_s, max_waiting_bytes)
         self._make_room = functools.partial(
             Room,
             policy=self._policy,
-            slots=slots,
-            max_loaded_models=max_loaded_models,
-            limits=limits or ShelfLimits(),
+            slots=check_slots(slots, "slots"),
+            max_loaded_models=check_slots(max_loaded_models, "max_loaded_models"),
+            limits=instance_or_default(limits, ShelfLimits, "limits", ShelfLimits()),
             max_waiting_bytes=max_waiting_bytes,
             look_every_s=look_every_s,
             open_sender=open_sender or functools.partial(OllamaSender, total_timeout_s=request_timeout),
             clock=clock,
         )
         # Each group of servers that answer for one another.
-        self._groups: list[list[Server | str]] = [list(servers)] if servers else []
+        self._groups: list[list[Server | str]] = [check_servers(servers)] if servers else []
         self._has_forked = False
         self._settle_in()
         _queues.add(self)
@@ -134,6 +138,8 @@ class RequestQueue:
         """
         if isinstance(priority, bool) or not isinstance(priority, int):
             raise UsageError(f"priority must be a whole number, not {priority!r:.40}.")
+        check_callable(callback, "callback")
+        check_callable(on_end, "on_end")
         runner = self._here()
         try:
             request = self._outgoing(request_data, stream=callback is not None)
@@ -281,8 +287,9 @@ class RequestQueue:
 
         Once more with the same addresses changes nothing. Raises UsageError where one is used already in another way.
         """
-        if self._here().room.add_servers(servers):
-            self._groups.append(list(servers))
+        group = check_servers(servers)
+        if self._here().room.add_servers(group):
+            self._groups.append(group)
 
     def servers(self) -> list[dict[str, Any]]:
         """Every server so far: ``address``, ``state`` ("up", "down", "busy" or "draining"), ``weight``, ``slots``,

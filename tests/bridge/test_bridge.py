@@ -219,3 +219,47 @@ def test_timeout_without_end_waits_for_the_answer(server: ScriptedServer, queue:
     bridge = OllamaBridge(server.url, "m", queue, timeout=float("inf"))
 
     assert bridge.generate_response(HELLO).content
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("x", "m"), "base_url 'x' is not a URL"),
+        ((5, "m"), "base_url must be a URL"),
+        (("http://a", ""), "model must be the name of a model"),
+        (("http://a", None), "model must be the name of a model, not None"),
+    ],
+)
+def test_wrong_address_or_model_is_refused_when_the_bridge_is_made(
+    arguments: tuple[Any, ...], why: str
+) -> None:
+    with pytest.raises(UsageError, match=why):
+        OllamaBridge(*arguments)
+
+
+def test_servers_of_a_bridge_are_a_list() -> None:
+    servers: Any = "http://a"
+    with pytest.raises(UsageError, match="servers must be a list of addresses"):
+        OllamaBridge(model="m", servers=servers)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"callback": 5, "stream": True}, "callback must be a function"),
+        ({"on_waiting": "print"}, "on_waiting must be a function"),
+        ({"tools": "weather"}, "tools must be a list, not a value of type str"),
+        ({"tools": TOOL}, "tools must be a list, not a value of type dict"),
+        ({"system_prompt": 5}, "system_prompt holds 5, which Ollama cannot read"),
+        ({"temperature": float("nan")}, "body.options holds nan"),
+    ],
+)
+def test_wrong_call_is_refused_before_anything_waits(
+    server: ScriptedServer, queue: RequestQueue, wrong: dict[str, Any], why: str
+) -> None:
+    bridge = OllamaBridge(server.url, "m", queue)
+
+    with pytest.raises(UsageError, match=why):
+        bridge.generate_response(HELLO, **wrong)
+
+    assert server.requests == []

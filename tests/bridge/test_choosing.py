@@ -127,6 +127,10 @@ def test_setting_that_is_left_empty_is_not_set(server: ScriptedServer, queue: Re
     bridge_for(text, queue=queue).generate_response(HELLO)
 
     assert server.requests[0].json["options"] == {"temperature": 0.7}
+    settings = {"api": {"provider": "ollama", "ollama_url": "", "ollama_model": "qwen"}}
+    bridge = bridge_for(settings, queue=queue)
+    assert isinstance(bridge, OllamaBridge)
+    assert bridge.base_url is None  # the environment names it
 
 
 @pytest.mark.parametrize(

@@ -519,3 +519,57 @@ def test_random_operations_with_cancels_and_faults_keep_the_rules(seed: int) -> 
     played = play(400, seed=seed)
 
     assert played.ends["completed"] > 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"slots": 0}, "slots must be a whole number of at least 1, not 0"),
+        ({"slots": "4"}, "slots must be a whole number of at least 1, not '4'"),
+        ({"slots": {"http://a": 1.5}}, "slots of http://a must be a whole number"),
+        ({"slots": {"a": 2}}, "base_url 'a' is not a URL"),
+        ({"max_loaded_models": True}, "max_loaded_models must be a whole number"),
+        ({"servers": "http://a"}, "servers must be a list of addresses"),
+        ({"servers": [5]}, r"servers\[0\] must be an address or a Server"),
+        ({"request_timeout": 0}, "request_timeout must be a number of seconds above 0"),
+        ({"look_every_s": "5"}, "look_every_s must be a number of seconds above 0"),
+        ({"max_waiting_bytes": -5}, "max_waiting_bytes must be a whole number"),
+        ({"policy": 5}, "policy must be a Policy"),
+        ({"limits": 5}, "limits must be a ShelfLimits"),
+    ],
+)
+def test_queue_is_not_made_of_wrong_arguments(wrong: dict[str, Any], why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        RequestQueue(**wrong)
+
+
+def test_slots_belong_to_a_server_however_its_address_is_written(sandbox: str) -> None:
+    with RequestQueue(slots={f"{sandbox}/": 3}) as queue:
+        queue.get_result(queue.add_request(request(sandbox)))
+
+        assert [(server["address"], server["slots"]) for server in queue.servers()] == [(sandbox, 3)]
+
+
+def test_callback_that_cannot_be_called_is_refused_before_the_request_waits(sandbox: str) -> None:
+    wrong: Any = 5
+    with RequestQueue() as queue:
+        with pytest.raises(UsageError, match="callback must be a function"):
+            queue.add_request(request(sandbox), callback=wrong)
+        with pytest.raises(UsageError, match="on_end must be a function"):
+            queue.add_request(request(sandbox), on_end=wrong)
+
+        assert queue.get_queue_stats()["queue_size"] == 0
+
+
+def test_options_that_no_server_reads_are_mended_or_refused() -> None:
+    with ScriptedServer() as server, RequestQueue() as queue:
+        server.on("/api/chat", document(DONE))
+        wanted = request(server.url)
+        wanted["body"] |= {"stop": "END", "options": {"seed": 1}}
+        queue.get_result(queue.add_request(wanted))
+
+        assert server.requests[0].json["options"] == {"num_predict": 3, "stop": ["END"], "seed": 1}
+        with pytest.raises(UsageError, match=r"body\.options holds nan"):
+            queue.add_request(
+                {"base_url": server.url, "body": {**wanted["body"], "temperature": float("nan")}}
+            )

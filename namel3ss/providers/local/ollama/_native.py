@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from namel3ss.errors import UsageError
+from namel3ss.providers.call_parts import check_finite
 from namel3ss.providers.local.ollama._address import resolve_address
 from namel3ss.providers.local.ollama._errors import (
     OllamaError,
@@ -35,7 +36,8 @@ def native_body(body: Mapping[str, Any], *, stream: bool) -> NativeBody:
     """A request as Ollama understands it, made from one that may have its settings in the wrong place.
 
     Generation settings at top level, where Ollama ignores them without a word, move into ``options``, `max_tokens` as
-    `num_predict`; what ``options`` says already stays. A setting that is None is left out. `body` is not changed.
+    `num_predict` and a `stop` that is one text as a list; what ``options`` says already stays. A setting that is None is
+    left out. `body` is not changed. Raises UsageError for options that are no object or hold no finite number.
     """
     options = body.get("options") or {}
     if not isinstance(options, dict):
@@ -47,9 +49,10 @@ def native_body(body: Mapping[str, Any], *, stream: bool) -> NativeBody:
         if option not in OPTION_NAMES:
             native[name] = value
         elif value is not None:
-            moved[option] = value
+            moved[option] = [value] if option == "stop" and isinstance(value, str) else value
     if moved or options:
         native["options"] = moved | options
+        check_finite(native["options"], "body.options")
     native["stream"] = stream
     return native
 
