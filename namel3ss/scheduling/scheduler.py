@@ -224,6 +224,7 @@ class Admission:
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._stop: SchedulingError | None = None
+        self._is_interrupted = False
         self._held: HeldLease | None = None
 
     async def __aenter__(self) -> HeldLease:
@@ -272,10 +273,10 @@ class Admission:
             lease, tokens=held.tokens, drain_s=held.drain_s, completed=error is None and self._stop is None
         )
         self._scheduler._calls.pop(self.id, None)
-        if self._stop is None or task is None or kind is not asyncio.CancelledError:
+        if self._stop is None or task is None or not self._is_interrupted:
             return
         # As asyncio's timeouts do it: if somebody else cancelled the task as well, that goes on.
-        if task.uncancel() <= self._cancelling:
+        if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise self._stop from error
 
     def hear(self, outcome: Outcome) -> None:
@@ -295,6 +296,7 @@ class Admission:
         self._stop = reason
         # A body that cancels its own request is not interrupted: it knows.
         if self._task is not None and self._task is not asyncio.current_task():
+            self._is_interrupted = True
             self._task.cancel()
 
     async def _give_up(self) -> None:

@@ -225,6 +225,49 @@ async def test_block_that_cancels_its_own_request_is_not_interrupted() -> None:
         assert await at_rest(scheduler)
 
 
+async def test_block_that_cancels_its_own_request_can_still_be_cancelled() -> None:
+    async with Scheduler([ONE_SLOT]) as scheduler:
+        inside = asyncio.Event()
+
+        async def run() -> None:
+            async with scheduler.admit(model="m", request_id="r"):
+                await scheduler.cancel("r")
+                inside.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(run())
+        await inside.wait()
+        task.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await at_rest(scheduler)
+
+
+async def test_block_that_ends_in_its_own_way_when_its_request_is_cancelled_leaves_its_task_as_it_was() -> (
+    None
+):
+    async with Scheduler([ONE_SLOT]) as scheduler:
+        inside = asyncio.Event()
+
+        async def run() -> None:
+            async with scheduler.admit(model="m", request_id="r"):
+                inside.set()
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    raise ValueError("mine") from None
+
+        task = asyncio.create_task(run())
+        await inside.wait()
+        await scheduler.cancel("r")
+
+        with pytest.raises(ValueError, match="mine"):
+            await task
+        assert task.cancelling() == 0
+        assert await at_rest(scheduler)
+
+
 async def test_wait_ends_at_its_deadline() -> None:
     async with Scheduler([ONE_SLOT]) as scheduler, scheduler.admit(model="m"):
         with pytest.raises(WaitTimeoutError, match=r"waited 0\.\d s") as caught:

@@ -110,6 +110,7 @@ class Store:
         """`write` for what no request waits for: it has half a minute, and its outcome is always known."""
         future = self._writer.submit(work)
         done = asyncio.wrap_future(future)
+        done.add_done_callback(_look_at)
         await asyncio.wait([done], timeout=_PATIENT_S)
         if not done.done():
             self._writer.give_up(future)
@@ -137,6 +138,12 @@ class Store:
                 if not is_lock(error) or time.monotonic() > deadline:
                     raise store_error(self.url, error) from error
             await asyncio.sleep(_RETRY_S)
+
+
+def _look_at(done: asyncio.Future[ResultT]) -> None:
+    """Whoever waited is told of a failure, and may have gone."""
+    if not done.cancelled():
+        done.exception()
 
 
 async def _named(future: asyncio.Future[ResultT]) -> ResultT:

@@ -33,6 +33,8 @@ class Worker:
         self._changed = threading.Condition()
         self._is_closed = False
         self._running: tuple[Future[Any], Any] | None = None
+        self._given_up: Future[Any] | None = None
+        """What was given up after it was begun, and before it had its connection."""
         self._ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._work, name=f"namel3ss {name}", daemon=True)
         self._thread.start()
@@ -54,7 +56,9 @@ class Worker:
         if future.cancel():
             return
         with self._changed:
-            if self._running is not None and self._running[0] is future:
+            if self._running is None:
+                self._given_up = future
+            elif self._running[0] is future:
                 interrupt(self._running[1])
 
     async def close(self, grace_s: float) -> None:
@@ -111,6 +115,8 @@ class Worker:
     def _once(self, future: Future[Any], work: Callable[[Connection], Any]) -> Any:
         with self._engine.connect() as connection:
             with self._changed:
+                if self._given_up is future:
+                    raise store_down("it took too long")
                 self._running = (future, connection.connection.driver_connection)
             try:
                 with connection.begin():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sqlite3
 import threading
 import time
@@ -21,6 +22,7 @@ from namel3ss.gateway.store.schema import USERS
 from tests.gateway.store.events import NOON, TODAY, event, holder
 from tests.gateway.store.places import CLASSES, DATABASE, database_file, opened
 from tests.support.clock import ManualClock
+from tests.support.scripted_server import Signal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -151,6 +153,48 @@ async def test_endless_work_is_ended_and_the_next_is_done(tmp_path: Path) -> Non
 
 def read_users(connection: Connection) -> list[object]:
     return list(connection.execute(sa.select(USERS)))
+
+
+async def test_work_that_was_given_up_while_it_waited_for_its_connection_is_not_done(tmp_path: Path) -> None:
+    waits, released = Signal(), threading.Event()
+    done: list[str] = []
+
+    def connect_slowly(*_: object) -> None:
+        waits.set()
+        released.wait(GUARD_S)
+
+    async with opened(tmp_path) as store:
+        sa.event.listen(store._writer._engine, "checkout", connect_slowly)
+        late = store._writer.submit(lambda _: done.append("late"))
+        await waits.reached()
+        store._writer.give_up(late)
+        released.set()
+        await store.write(lambda _: done.append("next"))
+
+    assert done == ["next"]
+
+
+async def test_failure_of_work_whose_caller_has_gone_is_no_complaint(tmp_path: Path) -> None:
+    begun, released = Signal(), threading.Event()
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    def fail(_: Connection) -> None:
+        begun.set()
+        released.wait(GUARD_S)
+        raise Refusal(Reason.conflict, "no")
+
+    async with opened(tmp_path) as store:
+        waiting = asyncio.create_task(store.write_patiently(fail))
+        await begun.reached()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        released.set()
+        await store.write(lambda _: None)
+    del waiting
+    gc.collect()
+
+    assert complaints == []
 
 
 async def test_requests_are_judged_while_the_database_hangs(tmp_path: Path) -> None:
