@@ -29,4 +29,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), "Program", "load"])
+    return sorted({*globals(), "Program", "load"})

@@ -47,8 +47,12 @@ _lock = threading.Lock()
 def register_metric_listener(listener: MetricListener) -> MetricListener:
     """Call `listener` for every metric from now on; returns it, so that it works as a decorator.
 
-    Registering the same object twice has no further effect.
+    Registering the same object twice has no further effect. Raises TypeError for what cannot be called.
     """
+    if not callable(listener):
+        raise TypeError(
+            f"A metric listener must be a function, not a value of type {type(listener).__name__}."
+        )
     global _listeners
     with _lock:
         if listener not in _listeners:

@@ -259,6 +259,10 @@ class ProviderStream(abc.ABC):
     async def cancel(self) -> None:
         """Stop the answer and close its connection. Idempotent; a finished stream is left as it is."""
 
+    async def aclose(self) -> None:
+        """`cancel`, by the name that `contextlib.aclosing` and code written for async generators use."""
+        await self.cancel()
+
     @abc.abstractmethod
     async def result(self) -> ProviderResponse:
         """The whole answer: reads what is left, then returns everything received so far as one response."""

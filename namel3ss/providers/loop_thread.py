@@ -282,6 +282,10 @@ class BlockingStream(Iterator[ItemT], Generic[ItemT, ResultT]):
             if not self._thread.is_closed:  # closing it has cancelled everything
                 self._thread.run(self._stream.cancel())
 
+    def close(self) -> None:
+        """`cancel`, by the name that `contextlib.closing` and code written for generators use."""
+        self.cancel()
+
     def result(self) -> ResultT:
         """The whole answer: reads what is left, then returns everything received so far as one."""
         response = self._thread.run(self._stream.result())

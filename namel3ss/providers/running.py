@@ -32,8 +32,8 @@ PieceT_contra = TypeVar("PieceT_contra", contravariant=True)
 _State: TypeAlias = Literal["new", "open", "told", "done", "failed", "cancelled"]
 
 
-class _OtherLoopError(RuntimeError):
-    """A stream was used outside its event loop. It goes on there, undisturbed."""
+class _MisuseError(RuntimeError):
+    """A stream was used outside its event loop, or by two tasks at once. It goes on where it was begun, undisturbed."""
 
 
 class _Opening:
@@ -129,6 +129,7 @@ class RunningStream(ProviderStream, Generic[PieceT]):
         self._error: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed_by_provider = False
+        self._is_being_read = False
 
     # -- what a provider adds -----------------------------------------------------------------------------------
 
@@ -176,7 +177,7 @@ class RunningStream(ProviderStream, Generic[PieceT]):
                         break
                 else:
                     await self._more()
-        except (StopAsyncIteration, _OtherLoopError):
+        except (StopAsyncIteration, _MisuseError):
             raise
         except BaseException as error:
             known = await self._fail(error)
@@ -198,7 +199,7 @@ class RunningStream(ProviderStream, Generic[PieceT]):
                 await self._end()
         except StopAsyncIteration:
             pass  # cancelled meanwhile: what has arrived is the result
-        except _OtherLoopError:
+        except _MisuseError:
             raise
         except BaseException as error:
             known = await self._fail(error)
@@ -238,34 +239,43 @@ class RunningStream(ProviderStream, Generic[PieceT]):
 
     async def _more(self) -> None:
         """Wait for the next pieces. Raises StopAsyncIteration where no more are to come, ProviderError on trouble."""
-        if self._is("new"):
-            await self._open()
-        self._check_loop()
-        pieces, observation = self._pieces, self._observation
-        if not self._is("open") or pieces is None or observation is None:
-            self._explain_the_end()
-            raise StopAsyncIteration
-        if self._answer.first_token_s is not None:
-            observation.first_token()  # it was in the pieces before
-        observation.reading()
+        if self._is_being_read:
+            self._check_loop()
+            raise _MisuseError(
+                f"The answer of {self.model!r} is being read already; only one task can read it at a time."
+            )
+        self._is_being_read = True
         try:
-            with observation.activate():
-                read = await anext(pieces)
-        except StopAsyncIteration:
-            self._explain_the_end()
-            error = self._answer.interrupted() if self._is("open") else None
-            if error is not None:
-                raise error from None
-            if self._answer.has_ended():
-                return
-            raise
-        except ProviderError:
-            self._explain_the_end()
-            if self._is("cancelled"):
-                raise StopAsyncIteration from None
-            raise
-        observation.received(len(read))
-        self._pending = iter(read)
+            if self._is("new"):
+                await self._open()
+            self._check_loop()
+            pieces, observation = self._pieces, self._observation
+            if not self._is("open") or pieces is None or observation is None:
+                self._explain_the_end()
+                raise StopAsyncIteration
+            if self._answer.first_token_s is not None:
+                observation.first_token()  # it was in the pieces before
+            observation.reading()
+            try:
+                with observation.activate():
+                    read = await anext(pieces)
+            except StopAsyncIteration:
+                self._explain_the_end()
+                error = self._answer.interrupted() if self._is("open") else None
+                if error is not None:
+                    raise error from None
+                if self._answer.has_ended():
+                    return
+                raise
+            except ProviderError:
+                self._explain_the_end()
+                if self._is("cancelled"):
+                    raise StopAsyncIteration from None
+                raise
+            observation.received(len(read))
+            self._pending = iter(read)
+        finally:
+            self._is_being_read = False
 
     def _record(self, error: BaseException | None = None) -> None:
         """The call has ended, as far as its caller and the server are concerned."""
@@ -277,7 +287,7 @@ class RunningStream(ProviderStream, Generic[PieceT]):
 
     def _check_loop(self) -> None:
         if self._loop is not None and self._loop is not asyncio.get_running_loop():
-            raise _OtherLoopError(
+            raise _MisuseError(
                 f"The answer of {self.model!r} belongs to the event loop in which it was begun; read and cancel it"
                 " there."
             )

@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,12 @@ def test_failing_listener_is_logged_and_the_others_still_hear(
     assert len(recorder.calls) == len(late.calls) == 1
     assert "broken" in caplog.text
     assert "ollama.request.duration" in caplog.text
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "print"])
+def test_what_cannot_be_called_is_no_listener(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="metric listener must be a function"):
+        register_metric_listener(wrong)
 
 
 def test_a_listener_registered_twice_hears_once(recorder: Recorder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -266,6 +267,45 @@ async def test_cancelling_the_task_closes_the_connection(server: ScriptedServer)
         with pytest.raises(asyncio.CancelledError):
             await task
         await server.requests[0].aborted.reached()
+
+
+async def test_second_reader_is_told_so_and_the_first_gets_everything(server: ScriptedServer) -> None:
+    gate = Gate()
+    server.on("/api/chat", [gate, *lines(*chat_answer("a", "b"))])
+
+    async with provider(server) as ollama:
+        stream = ollama.stream("x")
+        first = asyncio.create_task(stream.result())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="is being read already"):
+            await anext(stream)
+        gate.open()
+        response = await first
+
+    assert response.output_text == "ab"
+
+
+async def test_stream_is_closed_as_generators_are(server: ScriptedServer) -> None:
+    gate = stall()
+    server.on("/api/chat", two_pieces_then(gate))
+
+    async with provider(server) as ollama, contextlib.aclosing(ollama.stream("hi")) as stream:
+        async for _ in stream:
+            break
+
+        await stream.aclose()
+        await server.requests[0].aborted.reached()
+
+
+def test_blocking_stream_is_closed_as_generators_are(server: ScriptedServer) -> None:
+    gate = stall()
+    server.on("/api/chat", two_pieces_then(gate))
+
+    with provider(server).sync as ollama:
+        with contextlib.closing(ollama.stream("hi")) as stream:
+            next(stream)
+
+        assert len(list(stream)) <= 1  # what had arrived with the first piece; it would stall without the end
 
 
 async def test_cancel_from_another_task_ends_the_loop_and_keeps_what_arrived(server: ScriptedServer) -> None:
