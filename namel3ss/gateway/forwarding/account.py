@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from namel3ss.gateway.errors import Reason
 from namel3ss.gateway.usage import Usage, UsageEvent
 
 if TYPE_CHECKING:
-    from namel3ss.gateway.errors import Reason
     from namel3ss.gateway.forwarding.job import Job, Reader
     from namel3ss.gateway.live import LiveRequest
 
@@ -49,6 +49,11 @@ class Account:
         """Whether the caller has a server's answer, to its end."""
         return self.outcome == "ok" and self.status == 200
 
+    @property
+    def has_last_word(self) -> bool:
+        """Whether the server has said all of an answer in pieces, whatever becomes of its message's end."""
+        return self.reader is not None and self.reader.ended_well
+
     def send(self, now: float) -> None:
         """An attempt is sent."""
         self.used, self.status, self.sent_at = None, 200, now
@@ -63,10 +68,17 @@ class Account:
         return NOTHING if self.sent_at is None else Usage(prompt_tokens, 0, estimated=True)
 
     def end_as(self, reason: Reason, *, is_answered: bool) -> None:
-        """The request was refused, or its caller left. `is_answered`: a status is out already."""
+        """The request was refused. `is_answered`: a status is out already."""
         self.outcome = self.outcome or reason.name
         if not is_answered:
             self.status = reason.status
+
+    def leave(self, *, is_answered: bool) -> None:
+        """The caller left. Many do at the last word, before the end of the message that carries it: they have it all."""
+        if self.has_last_word:
+            self.outcome = self.outcome or "ok"
+        else:
+            self.end_as(Reason.cancelled, is_answered=is_answered)
 
     def event(self, live: LiveRequest, usage: Usage, now: float) -> UsageEvent:
         """The request as the books take it, now that it has ended."""

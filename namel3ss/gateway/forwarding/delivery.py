@@ -127,9 +127,9 @@ class Delivery:
                     self._interruption.end()
                 account.outcome = account.outcome or "ok"
             except CallerLeft:
-                self._end_as(Reason.cancelled)
+                account.leave(is_answered=self._exchange.started)
             except Refusal as refusal:
-                self._end_as(refusal.reason)
+                account.end_as(refusal.reason, is_answered=self._exchange.started)
                 await self._refuse(refusal)
             finally:
                 usage = account.usage()
@@ -251,6 +251,8 @@ class Delivery:
             forwarder.watch.remove(look)
             if answer is not None:
                 answer.close()
+            if account.has_last_word:
+                attempt.ok()
             lease.drain(attempt.left())
             account.used = account.usage()
             if self._trace is not None:
@@ -306,7 +308,12 @@ class Delivery:
                 await send(out)
                 look.limit_s = idle_s
                 look.steps += 1
-            piece = await read()
+            try:
+                piece = await read()
+            except UpstreamError:
+                if not reader.ended_well:
+                    raise
+                break
             if not piece:
                 break
             out = reader.feed(piece)
@@ -389,6 +396,3 @@ class Delivery:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_S):
                 await self._exchange.finish(last)
-
-    def _end_as(self, reason: Reason) -> None:
-        self._account.end_as(reason, is_answered=self._exchange.started)

@@ -77,6 +77,23 @@ async def test_caller_who_leaves_mid_stream_frees_the_slot_and_the_server(
             assert (await gateway.ask("/api/generate", PROMPT)).status == 200
 
 
+@pytest.mark.parametrize("leave", [close, reset])
+async def test_caller_who_leaves_at_the_last_word_has_had_a_whole_answer(
+    leave: Callable[[Client], None],
+) -> None:
+    with ScriptedServer() as server:
+        server.on("/api/generate", [*pieces(token("a"), DONE), stall()])
+        async with open_gateway(server) as gateway, calling(gateway, "/api/generate", PROMPT) as client:
+            await client.until(DONE)
+            leave(client)
+
+            await is_left(server)
+            await eventually(gateway.is_at_rest)
+            assert await free_slots(gateway) == (0, 0, 0)
+            [event] = gateway.books.events
+            assert (event.outcome, event.status, event.usage.estimated) == ("ok", 200, False)
+
+
 @pytest.mark.fault(49)
 async def test_caller_who_leaves_before_the_first_token_leaves_a_slot_that_drains() -> None:
     with ScriptedServer() as server:

@@ -48,6 +48,17 @@ async def test_stream_comes_through_byte_for_byte_and_leaves_nothing_behind() ->
             assert (event.outcome, event.usage.prompt_tokens, event.usage.completion_tokens) == ("ok", 5, 2)
 
 
+async def test_server_that_breaks_off_after_its_last_word_has_answered() -> None:
+    with ScriptedServer() as server:
+        server.on("/api/generate", [*pieces(token("Hello"), DONE), Close()])
+        async with open_gateway(server) as gateway:
+            answer = await gateway.ask("/api/generate", PROMPT)
+
+            assert (answer.status, answer.body) == (200, token("Hello") + DONE)
+            assert await gateway.is_at_rest()
+            assert [event.outcome for event in gateway.books.events] == ["ok"]
+
+
 async def test_each_piece_goes_on_before_the_next_has_come() -> None:
     first, second = Gate(), Gate()
     with ScriptedServer() as server:
