@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from namel3ss.errors import ProgramError, UsageError
 from namel3ss.language.suggest import did_you_mean
 from namel3ss.providers.local.ollama import resolve_address
+from namel3ss.providers.settings import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["BackendPlan", "GatewayPlan", "ServedModel", "plan_gateway"]
 
 _PROVIDER: Final = "ollama"
+_WAITS: Final = ("first_token_timeout", "idle_timeout", "total_timeout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,8 @@ class ServedModel:
     system: str | None
     settings: Mapping[str, Any]
     """The provider's settings as declared, resolved and flat: what a call by `name` fills in."""
+    waits_s: Mapping[str, float | None]
+    """Of the settings those that say how long its server may be silent, in seconds; None: for ever."""
     declared_at: str
 
     @property
@@ -177,13 +181,22 @@ def _declared(program: ProgramFile, name: str, environ: Mapping[str, str]) -> Ba
 
 
 def _served(declaration: ModelDeclaration, environ: Mapping[str, str]) -> ServedModel:
+    settings = declaration.settings(environ)
     return ServedModel(
         name=declaration.name,
         model=declaration.model,
         system=declaration.system,
-        settings=MappingProxyType(declaration.settings(environ)),
+        settings=MappingProxyType(settings),
+        waits_s=MappingProxyType({name: _seconds(settings[name]) for name in _WAITS if name in settings}),
         declared_at=str(declaration.location),
     )
+
+
+def _seconds(limit: str | float | None) -> float | None:
+    """A wait as the file has it, checked before: 30s, 30, none."""
+    if limit is None or limit == "none":
+        return None
+    return parse_duration(limit) if isinstance(limit, str) else float(limit)
 
 
 def _own_addresses(models: tuple[ServedModel, ...], environ: Mapping[str, str]) -> tuple[BackendPlan, ...]:

@@ -67,3 +67,14 @@ def test_a_moved_server_takes_no_key_along() -> None:
     assert plan.backends[0].api_key is not None
     assert (moved.backends[0].base_url, moved.backends[0].api_key) == ("http://127.0.0.1:2", None)
     assert "canary" not in repr(plan)
+
+
+@pytest.mark.fault(64)
+def test_declared_waits_are_seconds_however_they_are_written() -> None:
+    config = "first_token_timeout: 1m30s  idle_timeout: none  total_timeout: env.TOTAL"
+    model = f'ai model chat {{ provider: ollama  model: "tiny"  config: {{ {config} }} }}\n'
+    gateway = 'server gpu1 { base_url: "http://127.0.0.1:11434" }\ngateway team { }\n'
+
+    (served,) = plan_of(model + gateway, {"TOTAL": "20"}).models
+
+    assert served.waits_s == {"first_token_timeout": 90.0, "idle_timeout": None, "total_timeout": 20.0}

@@ -131,9 +131,7 @@ class Job:
         return StreamReader(self.route)
 
     def _declared(self, name: str, usual_s: float) -> float | None:
-        settings = self.called.served.settings
-        declared: float | None = settings.get(name, usual_s)
-        return declared
+        return self.called.served.waits_s.get(name, usual_s)
 
     def whole_answer(self, body: bytes) -> tuple[bytes, Usage | None]:
         """An answer in one piece as it goes to the caller, and what it says that it used."""

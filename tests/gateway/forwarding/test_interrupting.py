@@ -136,9 +136,11 @@ async def test_server_that_falls_silent_or_drips_ends_the_stream_with_an_error(t
 
 
 @pytest.mark.fault(64)
-async def test_times_of_a_models_declaration_hold_for_it() -> None:
+@pytest.mark.parametrize("written", ["0.2", "200ms"])
+async def test_times_of_a_models_declaration_hold_for_it(written: str) -> None:
     declared = (
-        'ai model tiny_model { provider: ollama  model: "tiny"  config: { first_token_timeout: 0.2 } }\n'
+        'ai model tiny_model { provider: ollama  model: "tiny"'
+        f"  config: {{ first_token_timeout: {written}  idle_timeout: none }} }}\n"
     )
     with ScriptedServer() as server:
         server.on("/api/generate", [stall()])
