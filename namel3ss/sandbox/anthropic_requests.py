@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from namel3ss.sandbox.decoding import (
     ANYTHING,
+    AS_WRITTEN,
     BOOLEAN,
     FLOAT,
     INTEGER,
@@ -16,10 +17,12 @@ from namel3ss.sandbox.decoding import (
     ListOf,
     Reader,
     Record,
+    TakesNull,
     wire,
 )
 from namel3ss.sandbox.faces import UnfitError
-from namel3ss.sandbox.gojson import encode
+from namel3ss.sandbox.gojson import encode, quote
+from namel3ss.sandbox.request_kinds import Arguments, Parameters
 from namel3ss.sandbox.requests import (
     ChatRequest,
     Message,
@@ -41,20 +44,52 @@ _EFFORTS: Final = ("high", "medium", "low", "max")
 _MESSAGE: Final = r'struct { Role string "json:\"role\""; Content json.RawMessage "json:\"content\"" }'
 
 
-class _Content:
-    """A text, or blocks."""
+@dataclass
+class _ImageSource:
+    type: str = field(default="", metadata=wire(TEXT))
+    media_type: str = field(default="", metadata=wire(TEXT))
+    data: str = field(default="", metadata=wire(TEXT))
+    url: str = field(default="", metadata=wire(TEXT))
+
+
+@dataclass
+class _Block:
+    """A block of content: checked alone, and read from what is written."""
+
+    type: str = field(default="", metadata=wire(TEXT))
+    text: str | None = field(default=None, metadata=wire(TEXT))
+    source: _ImageSource | None = field(
+        default=None,
+        metadata=wire(Record(_ImageSource, "ImageSource", "anthropic.ImageSource", transparent=True)),
+    )
+    id: str = field(default="", metadata=wire(TEXT))
+    name: str = field(default="", metadata=wire(TEXT))
+    input: object = field(default=None, metadata=wire(Arguments()))
+    tool_use_id: str = field(default="", metadata=wire(TEXT))
+    content: object = field(default=None, metadata=wire(ANYTHING))
+    is_error: bool = field(default=False, metadata=wire(BOOLEAN))
+    thinking: str | None = field(default=None, metadata=wire(TEXT))
+    signature: str = field(default="", metadata=wire(TEXT))
+
+
+_BLOCK: Final = Record(_Block, "ContentBlock", "anthropic.ContentBlock", transparent=True)
+
+
+class _Content(TakesNull):
+    """A text, or blocks; null is an empty text."""
 
     go_type = "[]anthropic.ContentBlock"
 
     def read(self, value: object, reader: Reader) -> object:
-        if isinstance(value, str):
-            return [{"type": "text", "text": value}]
+        if isinstance(value, str | None):
+            return [{"type": "text", "text": value or ""}]
         # The message has a decoder of its own, so its own field is not part of what is told.
         name = reader.path.pop()
         if isinstance(value, list):
             for each in value:
-                if not isinstance(each, dict):
-                    reader.mismatch(each, "anthropic.ContentBlock")
+                if each is not None:
+                    _BLOCK.read(each, reader)
+            value = [{} if each is None else each for each in value]
         else:
             reader.mismatch(value, self.go_type)
         reader.path.append(name)
@@ -75,7 +110,8 @@ class _Tool:
     type: str = field(default="", metadata=wire(TEXT))
     name: str = field(default="", metadata=wire(TEXT))
     description: str = field(default="", metadata=wire(TEXT))
-    input_schema: object = field(default=None, metadata=wire(ANYTHING))
+    input_schema: object = field(default=None, metadata=wire(AS_WRITTEN))
+    max_uses: int = field(default=0, metadata=wire(INTEGER))
 
 
 @dataclass
@@ -208,7 +244,13 @@ def _think(request: MessagesRequest) -> Think | None:
 
 
 def _native_tool(tool: _Tool) -> Tool:
-    parameters = tool.input_schema if isinstance(tool.input_schema, dict) else {}
+    parameters: dict[str, object] = {}
+    if tool.input_schema is not None:
+        reader = Reader()
+        Parameters().read(tool.input_schema, reader)
+        if reader.fault is not None:
+            raise UnfitError(f"invalid input_schema for tool {quote(tool.name)}: {reader.fault}")
+        parameters = tool.input_schema if isinstance(tool.input_schema, dict) else {}
     if tool.type.startswith("web_search"):
         parameters = {
             "type": "object",

@@ -73,6 +73,8 @@ async def _progress(
         base = _from_files(service, request.files, name)
     else:
         raise Failure(400, "neither 'from' or 'files' was specified")
+    if request.adapters is not None and not request.adapters:
+        raise Failure(400, "unknown type")
     model = _created(service, request, name, base)
     known = {layer.digest for layer in base.layers} if request.source else {base.layers[0].digest}
     for layer in model.layers:

@@ -30,15 +30,18 @@ __all__ = [
     "FLOAT",
     "FLOAT32",
     "INTEGER",
+    "INTEGER32",
     "OBJECT",
     "TEXT",
     "BadBase64Error",
     "BadBodyError",
+    "Checked",
     "JsonError",
     "Kind",
     "ListOf",
     "Reader",
     "Record",
+    "TakesNull",
     "decode",
     "decode_base64",
     "fit",
@@ -73,7 +76,7 @@ def parse(body: bytes) -> object:
         value, _ = _PARSER.raw_decode(text)
     except (ValueError, RecursionError):
         # Sound text that Python cannot hold is nested too deeply for it, though not yet for Go.
-        raise find_fault(body) or JsonError("exceeded max depth") from None
+        raise find_fault(body) or JsonError("invalid character '[' exceeded max depth") from None
     return _whole_text(value) if b"\\u" in body else value
 
 
@@ -97,7 +100,7 @@ class Reader:
         self.fault: str | None = None
 
     def mismatch(self, value: object, go_type: str) -> None:
-        of_a_number = go_type in ("int", "float32", "float64") and _is_number(value)
+        of_a_number = go_type in ("int", "int32", "uint8", "float32", "float64") and _is_number(value)
         what = f"number {_written(value)}" if of_a_number else name_of(value)
         if self.struct is not None:
             target = f"Go struct field {self.struct}.{'.'.join(self.path)} of type {go_type}"
@@ -151,6 +154,10 @@ class Kind(Protocol):
     def zero(self) -> object: ...
 
 
+class TakesNull:
+    """A kind for which null is more than a value that is missing."""
+
+
 @dataclass(frozen=True)
 class _Scalar:
     """A value that is taken as it stands when it has one of the Python types."""
@@ -182,7 +189,8 @@ class _Float(_Scalar):
 
 class _Object(_Scalar):
     def read(self, value: object, reader: Reader) -> object:
-        reader.check_numbers(value)
+        if isinstance(value, dict):
+            reader.check_numbers(value)
         return super().read(value, reader)
 
 
@@ -191,6 +199,14 @@ class _Integer(_Scalar):
         if isinstance(value, int) and not isinstance(value, bool):
             return value
         reader.mismatch(value, self.go_type if _is_number(value) else "int")
+        return 0
+
+
+class _Integer32(_Scalar):
+    def read(self, value: object, reader: Reader) -> object:
+        if isinstance(value, int) and not isinstance(value, bool) and -(2**31) <= value < 2**31:
+            return value
+        reader.mismatch(value, self.go_type)
         return 0
 
 
@@ -215,11 +231,13 @@ class _AsWritten(_Anything):
 
 
 class _Bytes:
-    """Base64 text."""
+    """Base64 text, or the bytes as a list of numbers."""
 
     go_type = "api.ImageData"
 
     def read(self, value: object, reader: Reader) -> object:
+        if isinstance(value, list):
+            return bytes(0 if each is None else self._byte(each, reader) for each in value)
         if not isinstance(value, str):
             reader.mismatch(value, self.go_type)
             return b""
@@ -228,6 +246,13 @@ class _Bytes:
         except BadBase64Error as error:
             reader.refuse(str(error))
             return b""
+
+    @staticmethod
+    def _byte(value: object, reader: Reader) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255:
+            return value
+        reader.mismatch(value, "uint8")
+        return 0
 
     def zero(self) -> object:
         return b""
@@ -262,6 +287,7 @@ def decode_base64(text: str) -> bytes:
 TEXT = _Scalar("string", (str,), "")
 BOOLEAN = _Scalar("bool", (bool,), False)
 INTEGER = _Integer("int", (int,), 0)
+INTEGER32 = _Integer32("int32", (int,), 0)
 FLOAT = _Float("float64", (int, float), 0.0, sys.float_info.max)
 FLOAT32 = _Float("float32", (int, float), 0.0, (2 - 2**-23) * 2.0**127)
 OBJECT = _Object("map[string]interface {}", (dict,), None)
@@ -310,7 +336,7 @@ class Record(Generic[T]):
         known = _fields_of(result)
         for key, item in value.items():
             found = known.get(key) or known.get(key.lower())
-            if found is None or item is None:
+            if found is None or (item is None and not isinstance(found.metadata["kind"], TakesNull)):
                 continue
             reader.path.append(found.metadata["name"] or found.name)
             setattr(result, found.name, found.metadata["kind"].read(item, reader))
@@ -320,6 +346,24 @@ class Record(Generic[T]):
 
     def zero(self) -> object:
         return self.made()
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A value that must fit a kind, and is kept as it is written."""
+
+    kind: Kind
+
+    @property
+    def go_type(self) -> str:
+        return self.kind.go_type
+
+    def read(self, value: object, reader: Reader) -> object:
+        self.kind.read(value, reader)
+        return value
+
+    def zero(self) -> object:
+        return {}
 
 
 _known_fields: dict[type, dict[str, Field[object]]] = {}

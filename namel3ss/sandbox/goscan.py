@@ -31,6 +31,20 @@ def find_fault(text: bytes) -> JsonError | None:
     return None
 
 
+def find_fault_of_all(text: bytes) -> JsonError | None:
+    """The same where nothing but blanks may follow the value, as Go says it of a text that it has whole."""
+    scanner = _Scanner(text)
+    try:
+        scanner.value()
+    except JsonError as fault:
+        return JsonError("unexpected end of JSON input") if str(fault) in _CUT_SHORT else fault
+    behind = scanner.next_byte()
+    return None if behind is None else _unexpected(behind, "after top-level value")
+
+
+_CUT_SHORT = ("EOF", "unexpected EOF")
+
+
 class _Scanner:
     def __init__(self, text: bytes) -> None:
         self.text = text
@@ -39,7 +53,7 @@ class _Scanner:
     def value(self) -> None:
         """Reads one value without recursion; `open` holds the closing bracket each container waits for."""
         open_containers: list[bytes] = []
-        if self._peek() is None:
+        if self.next_byte() is None:
             raise JsonError("EOF")
         self._start(open_containers)
         while open_containers:
@@ -48,14 +62,14 @@ class _Scanner:
             else:
                 self._after_element(open_containers)
 
-    def _peek(self) -> int | None:
+    def next_byte(self) -> int | None:
         """The next byte that is no blank, without taking it."""
         while self.position < len(self.text) and self.text[self.position] in _SPACE:
             self.position += 1
         return self.text[self.position] if self.position < len(self.text) else None
 
     def _take(self) -> int:
-        byte = self._peek()
+        byte = self.next_byte()
         if byte is None:
             raise JsonError("unexpected EOF")
         self.position += 1
@@ -66,9 +80,9 @@ class _Scanner:
         byte = self._take()
         while byte in b"{[":
             if len(containers) >= MAX_DEPTH:
-                raise JsonError("exceeded max depth")
+                raise _unexpected(byte, "exceeded max depth")
             closing = b"}" if byte == b"{"[0] else b"]"
-            if self._peek() == closing[0]:
+            if self.next_byte() == closing[0]:
                 self.position += 1
                 return
             containers.append(closing)

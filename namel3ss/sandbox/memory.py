@@ -33,6 +33,10 @@ _NO_RUNNER_TEXT: Final = (
     "/usr/local/bin/dist/linux_amd64/lib/ollama/llama-server). "
     "Run 'cmake -S llama/server --preset cpu && cmake --build --preset cpu' first "
 )
+_NO_BATCH: Final = (
+    "llama runner process has terminated: "
+    "llama_init_from_model: n_batch and n_ubatch cannot both be zero\npanic: unable to create llama context"
+)
 _TOO_LARGE: Final = "model requires more system memory (5.6 GiB) than is available (1.2 GiB)"
 _OLDER_NO_RUNNER_TEXT: Final = "llama runner process has terminated: exit status 2"
 
@@ -103,6 +107,8 @@ class Memory:
         if runner is None or (runner.context, runner.settings) != (context, options.runner):
             self._runners.pop(key, None)
             self._make_room()
+            if options.num_batch == 0 and "embedding" not in model.capabilities:
+                raise Failure(500, _NO_BATCH)
             expires = _later(self._clock.now_ns(), _DEFAULT_KEEP_ALIVE_NS)
             runner = Runner(model, context, options.runner, _DEFAULT_KEEP_ALIVE_NS, expires, asyncio.Event())
             self._runners[key] = runner

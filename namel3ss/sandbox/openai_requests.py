@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -16,11 +15,16 @@ from namel3ss.sandbox.decoding import (
     FLOAT32,
     INTEGER,
     TEXT,
+    BadBodyError,
     ListOf,
+    Reader,
     Record,
+    parse,
     wire,
 )
 from namel3ss.sandbox.faces import UnfitError
+from namel3ss.sandbox.goscan import find_fault_of_all
+from namel3ss.sandbox.request_kinds import Arguments
 from namel3ss.sandbox.requests import (
     TOOL,
     ChatRequest,
@@ -43,17 +47,20 @@ __all__ = [
     "ChatCompletionRequest",
     "CompletionRequest",
     "EmbeddingRequest",
-    "arguments_of",
     "chat_request",
     "embed_request",
     "generate_request",
     "image_bytes",
+    "read_arguments",
     "read_effort",
 ]
 
 _EFFORTS: Final = ("high", "medium", "low", "max", "none")
 _NEWER_EFFORTS: Final = {"minimal": "low", "xhigh": "max", "ultra": "max"}
 _IMAGE_KINDS: Final = ("image/jpeg", "image/jpg", "image/png", "image/webp", "")
+
+# What the server calls the function of a call.
+_CALL_FUNCTION: Final = r'struct { Name string "json:\"name\""; Arguments string "json:\"arguments\"" }'
 
 
 @dataclass
@@ -65,8 +72,10 @@ class _CallFunction:
 @dataclass
 class _Call:
     id: str = field(default="", metadata=wire(TEXT))
+    index: int = field(default=0, metadata=wire(INTEGER))
+    type: str = field(default="", metadata=wire(TEXT))
     function: _CallFunction = field(
-        default_factory=_CallFunction, metadata=wire(Record(_CallFunction, "", "struct"))
+        default_factory=_CallFunction, metadata=wire(Record(_CallFunction, "", _CALL_FUNCTION))
     )
 
 
@@ -136,6 +145,7 @@ class ChatCompletionRequest:
     reasoning_effort: str | None = field(default=None, metadata=wire(TEXT))
     logprobs: bool | None = field(default=None, metadata=wire(BOOLEAN))
     top_logprobs: int = field(default=0, metadata=wire(INTEGER))
+    render_only: bool = field(default=False, metadata=wire(BOOLEAN, name="_debug_render_only"))
 
 
 @dataclass
@@ -156,6 +166,8 @@ class CompletionRequest:
     temperature: float | None = field(default=None, metadata=wire(FLOAT32))
     top_p: float = field(default=0.0, metadata=wire(FLOAT32))
     suffix: str = field(default="", metadata=wire(TEXT))
+    logprobs: int | None = field(default=None, metadata=wire(INTEGER))
+    render_only: bool = field(default=False, metadata=wire(BOOLEAN, name="_debug_render_only"))
 
 
 @dataclass
@@ -321,22 +333,27 @@ def _audio(value: object) -> bytes:
 def _calls(calls: Sequence[_Call]) -> list[ToolCall]:
     made = []
     for call in calls:
-        arguments = arguments_of(call.function.arguments)
-        if arguments is None:
-            raise UnfitError("invalid tool call arguments")
+        try:
+            arguments = read_arguments(call.function.arguments)
+        except BadBodyError:
+            raise UnfitError("invalid tool call arguments") from None
         made.append(
             ToolCall(id=call.id, function=ToolCallFunction(name=call.function.name, arguments=arguments))
         )
     return made
 
 
-def arguments_of(text: str) -> dict[str, object] | None:
-    """The JSON object in `text`; None when it holds none."""
-    try:
-        arguments = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return arguments if isinstance(arguments, dict) else None
+def read_arguments(text: str) -> dict[str, object]:
+    """The arguments of a call, which are JSON of their own; null is none. Raises BadBodyError."""
+    fault = find_fault_of_all(text.encode("utf-8", "replace"))
+    if fault is not None:
+        raise BadBodyError(str(fault))
+    value = parse(text.encode("utf-8", "replace"))
+    reader = Reader()
+    arguments = Arguments().read({} if value is None else value, reader)
+    if reader.fault is not None:
+        raise BadBodyError(reader.fault)
+    return arguments
 
 
 def _called(conversation: Sequence[_Message], call_id: str) -> str:

@@ -12,7 +12,7 @@ from namel3ss.sandbox.library import Blob, model_named
 from namel3ss.sandbox.models import digest_of
 from namel3ss.sandbox.names import ConflictingSourceError, ModelName, ModelReference
 from namel3ss.sandbox.options import Fault
-from namel3ss.sandbox.requests import PULL
+from namel3ss.sandbox.requests import PULL, PUSH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -142,7 +142,7 @@ def _layer_line(layer: Layer, arrived: int) -> dict[str, object]:
 
 async def push_body(service: Service, body: bytes) -> Answer:
     """`POST /api/push`: there is nowhere to push to, which is said in the stream."""
-    request = read_body(PULL, body)
+    request = read_body(PUSH, body)
     sent = request.model or request.name
     if not sent:
         raise Failure(400, "model is required")

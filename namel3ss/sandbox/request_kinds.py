@@ -77,7 +77,7 @@ class Arguments:
 
     go_type = "api.ToolCallFunctionArguments"
 
-    def read(self, value: object, reader: Reader) -> object:
+    def read(self, value: object, reader: Reader) -> dict[str, object]:
         if isinstance(value, dict):
             return value
         reader.refuse(_NO_OBJECT)
@@ -104,13 +104,61 @@ class OneOrMoreTypes:
 _NO_OBJECT: Final = "Value looks like object, but can't find closing '}' symbol"
 """What the server says of a map that is none."""
 _TEXTS: Final = ListOf(TEXT, "[]string")
-_PARAMETER_KINDS: Final[dict[str, Kind]] = {"type": TEXT, "required": _TEXTS}
+
+
+class _Property:
+    """What is said of one parameter."""
+
+    go_type = "api.ToolProperty"
+
+    def read(self, value: object, reader: Reader) -> object:
+        if isinstance(value, dict):
+            _check(value, _PROPERTY_KINDS, reader)
+        else:
+            reader.mismatch(value, self.go_type)
+        return value
+
+    def zero(self) -> object:
+        return {}
+
+
+class _Properties:
+    """What is said of each parameter, by its name."""
+
+    go_type = "api.ToolPropertiesMap"
+
+    def read(self, value: object, reader: Reader) -> object:
+        if isinstance(value, dict):
+            for each in value.values():
+                if each is not None:
+                    _PROPERTY.read(each, reader)
+        else:
+            reader.refuse(_NO_OBJECT)
+        return value
+
+    def zero(self) -> object:
+        return {}
+
+
+_PROPERTY: Final = _Property()
+_PARAMETER_KINDS: Final[dict[str, Kind]] = {"type": TEXT, "required": _TEXTS, "properties": _Properties()}
 _PROPERTY_KINDS: Final[dict[str, Kind]] = {
+    "anyOf": ListOf(_PROPERTY, "[]api.ToolProperty"),
     "type": OneOrMoreTypes(),
     "description": TEXT,
     "enum": ListOf(ANYTHING, "[]interface {}"),
+    "properties": _Properties(),
     "required": _TEXTS,
 }
+
+
+def _check(value: dict[str, object], kinds: dict[str, Kind], reader: Reader) -> None:
+    for name, item in value.items():
+        if item is None or name not in kinds:
+            continue
+        reader.path.append(name)
+        kinds[name].read(item, reader)
+        reader.path.pop()
 
 
 class Parameters:
@@ -123,34 +171,9 @@ class Parameters:
             reader.mismatch(value, self.go_type)
             return {}
         outer, reader.struct = reader.struct, "ToolFunctionParameters"
-        self._check(value, reader)
+        _check(value, _PARAMETER_KINDS, reader)
         reader.struct = outer
         return value
-
-    def _check(self, value: dict[str, object], reader: Reader) -> None:
-        for name, kind in _PARAMETER_KINDS.items():
-            self._inside(name, value.get(name), kind, reader)
-        properties = value.get("properties")
-        if properties is None:
-            return
-        if not isinstance(properties, dict):
-            reader.refuse(_NO_OBJECT)
-            return
-        reader.path.append("properties")
-        for each in properties.values():
-            if not isinstance(each, dict):
-                reader.mismatch(each, "api.ToolProperty")
-                continue
-            for name, kind in _PROPERTY_KINDS.items():
-                self._inside(name, each.get(name), kind, reader)
-        reader.path.pop()
-
-    def _inside(self, name: str, value: object, kind: Kind, reader: Reader) -> None:
-        if value is None:
-            return
-        reader.path.append(name)
-        kind.read(value, reader)
-        reader.path.pop()
 
     def zero(self) -> object:
         return {}

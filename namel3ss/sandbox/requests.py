@@ -10,6 +10,7 @@ from namel3ss.sandbox.decoding import (
     BOOLEAN,
     BYTES,
     INTEGER,
+    INTEGER32,
     OBJECT,
     TEXT,
     ListOf,
@@ -27,6 +28,7 @@ __all__ = [
     "EMBEDDINGS",
     "GENERATE",
     "PULL",
+    "PUSH",
     "SHOW",
     "ChatRequest",
     "CopyRequest",
@@ -134,6 +136,10 @@ class GenerateRequest:
     render_only: bool = field(default=False, metadata=wire(BOOLEAN, name="_debug_render_only"))
     logprobs: bool = field(default=False, metadata=wire(BOOLEAN))
     top_logprobs: int = field(default=0, metadata=wire(INTEGER))
+    # Of images to be made, which no model here can.
+    width: int = field(default=0, metadata=wire(INTEGER32))
+    height: int = field(default=0, metadata=wire(INTEGER32))
+    steps: int = field(default=0, metadata=wire(INTEGER32))
 
 
 @dataclass
@@ -196,6 +202,8 @@ class PullRequest:
     model: str = field(default="", metadata=wire(TEXT))
     name: str = field(default="", metadata=wire(TEXT))
     insecure: bool = field(default=False, metadata=wire(BOOLEAN))
+    username: str = field(default="", metadata=wire(TEXT))
+    password: str = field(default="", metadata=wire(TEXT))
     stream: bool | None = field(default=None, metadata=wire(BOOLEAN))
 
 
@@ -223,7 +231,14 @@ class CreateRequest:
     name: str = field(default="", metadata=wire(TEXT))
     stream: bool | None = field(default=None, metadata=wire(BOOLEAN))
     source: str = field(default="", metadata=wire(TEXT, name="from"))
+    quantize: str = field(default="", metadata=wire(TEXT))
+    quantization: str = field(default="", metadata=wire(TEXT))
+    remote_host: str = field(default="", metadata=wire(TEXT))
     files: dict[str, str] | None = field(default=None, metadata=wire(Files()))
+    adapters: dict[str, str] | None = field(default=None, metadata=wire(Files()))
+    renderer: str = field(default="", metadata=wire(TEXT))
+    parser: str = field(default="", metadata=wire(TEXT))
+    requires: str = field(default="", metadata=wire(TEXT))
     template: str = field(default="", metadata=wire(TEXT))
     license: object = field(default=None, metadata=wire(ANYTHING))
     system: str = field(default="", metadata=wire(TEXT))
@@ -238,6 +253,7 @@ EMBED = Record(EmbedRequest, "EmbedRequest", "api.EmbedRequest")
 EMBEDDINGS = Record(EmbeddingsRequest, "EmbeddingRequest", "api.EmbeddingRequest")
 SHOW = Record(ShowRequest, "ShowRequest", "api.ShowRequest")
 PULL = Record(PullRequest, "PullRequest", "api.PullRequest")
+PUSH = Record(PullRequest, "PushRequest", "api.PushRequest")
 COPY = Record(CopyRequest, "CopyRequest", "api.CopyRequest")
 DELETE = Record(DeleteRequest, "DeleteRequest", "api.DeleteRequest")
 CREATE = Record(CreateRequest, "CreateRequest", "api.CreateRequest")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from namel3ss.sandbox.decoding import (
-    ANYTHING,
+    AS_WRITTEN,
     BOOLEAN,
     FLOAT,
     INTEGER,
+    OBJECT,
     TEXT,
+    BadBodyError,
+    Checked,
     ListOf,
     Reader,
     Record,
@@ -19,11 +22,14 @@ from namel3ss.sandbox.decoding import (
 )
 from namel3ss.sandbox.faces import UnfitError
 from namel3ss.sandbox.gojson import quote
-from namel3ss.sandbox.openai_requests import arguments_of, image_bytes, read_effort
+from namel3ss.sandbox.openai_requests import image_bytes, read_arguments, read_effort
+from namel3ss.sandbox.request_kinds import Parameters
 from namel3ss.sandbox.requests import ChatRequest, Message, Tool, ToolCall, ToolCallFunction, ToolFunction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from namel3ss.sandbox.decoding import Kind
 
 __all__ = ["RESPONSES", "ResponsesRequest", "chat_request"]
 
@@ -49,6 +55,7 @@ class _Input:
 @dataclass
 class _Reasoning:
     effort: str = field(default="", metadata=wire(TEXT))
+    generate_summary: str = field(default="", metadata=wire(TEXT))
     summary: str = field(default="", metadata=wire(TEXT))
 
     def said(self) -> dict[str, object] | None:
@@ -58,8 +65,19 @@ class _Reasoning:
 
 
 @dataclass
+class _TextFormat:
+    type: str = field(default="", metadata=wire(TEXT))
+    name: str = field(default="", metadata=wire(TEXT))
+    schema: object = field(default=None, metadata=wire(AS_WRITTEN))
+    strict: bool | None = field(default=None, metadata=wire(BOOLEAN))
+
+
+@dataclass
 class _Text:
-    format: object = field(default=None, metadata=wire(ANYTHING))
+    format: object = field(
+        default=None,
+        metadata=wire(Checked(Record(_TextFormat, "ResponsesTextFormat", "openai.ResponsesTextFormat"))),
+    )
 
 
 @dataclass
@@ -70,7 +88,7 @@ class ResponsesTool:
     name: str = field(default="", metadata=wire(TEXT))
     description: str | None = field(default=None, metadata=wire(TEXT))
     strict: bool | None = field(default=None, metadata=wire(BOOLEAN))
-    parameters: object = field(default=None, metadata=wire(ANYTHING))
+    parameters: object = field(default=None, metadata=wire(OBJECT))
 
     @property
     def value(self) -> dict[str, object]:
@@ -83,6 +101,7 @@ class ResponsesRequest:
 
     model: str = field(default="", metadata=wire(TEXT))
     background: bool = field(default=False, metadata=wire(BOOLEAN))
+    include: list[str] = field(default_factory=list, metadata=wire(ListOf(TEXT, "[]string")))
     input: str | list[object] = field(default="", metadata=wire(_Input()))
     instructions: str = field(default="", metadata=wire(TEXT))
     max_output_tokens: int | None = field(default=None, metadata=wire(INTEGER))
@@ -108,6 +127,80 @@ class ResponsesRequest:
         wanted = self.text.format if self.text else None
         return wanted if isinstance(wanted, dict) else None
 
+
+@dataclass
+class _ItemHead:
+    type: str = field(default="", metadata=wire(TEXT))
+    role: str = field(default="", metadata=wire(TEXT))
+
+
+@dataclass
+class _PartHead:
+    type: str = field(default="", metadata=wire(TEXT))
+
+
+@dataclass
+class _FunctionCall(_PartHead):
+    id: str = field(default="", metadata=wire(TEXT))
+    call_id: str = field(default="", metadata=wire(TEXT))
+    name: str = field(default="", metadata=wire(TEXT))
+    arguments: str = field(default="", metadata=wire(TEXT))
+
+
+@dataclass
+class _FunctionCallOutput(_PartHead):
+    call_id: str = field(default="", metadata=wire(TEXT))
+
+
+@dataclass
+class _TextPart(_PartHead):
+    text: str = field(default="", metadata=wire(TEXT))
+
+
+@dataclass
+class _ImagePart(_PartHead):
+    detail: str = field(default="", metadata=wire(TEXT))
+    file_id: str = field(default="", metadata=wire(TEXT))
+    image_url: str = field(default="", metadata=wire(TEXT))
+
+
+@dataclass
+class _FilePart(_PartHead):
+    file_data: str = field(default="", metadata=wire(TEXT))
+    file_id: str = field(default="", metadata=wire(TEXT))
+    file_url: str = field(default="", metadata=wire(TEXT))
+    filename: str = field(default="", metadata=wire(TEXT))
+
+
+@dataclass
+class _ReasoningItem(_PartHead):
+    id: str = field(default="", metadata=wire(TEXT))
+    summary: list[_TextPart] = field(
+        default_factory=list,
+        metadata=wire(
+            ListOf(
+                Record(_TextPart, "ResponsesReasoningSummary", "openai.ResponsesReasoningSummary"),
+                "[]openai.ResponsesReasoningSummary",
+            )
+        ),
+    )
+    encrypted_content: str = field(default="", metadata=wire(TEXT))
+
+
+# The parts of the input have decoders of their own on the server, which looks at the type first. Some have no name.
+_ITEM: Final = Record(_ItemHead, "", r'struct { Type string "json:\"type\""; Role string "json:\"role\"" }')
+_PART: Final = Record(_PartHead, "", r'struct { Type string "json:\"type\"" }')
+_ITEMS: Final[Mapping[object, Kind]] = {
+    "function_call": Record(_FunctionCall, "ResponsesFunctionCall", "openai.ResponsesFunctionCall"),
+    "function_call_output": Record(_FunctionCallOutput, "", "openai.ResponsesFunctionCallOutput"),
+    "reasoning": Record(_ReasoningItem, "ResponsesReasoningInput", "openai.ResponsesReasoningInput"),
+}
+_PARTS: Final[Mapping[object, Kind]] = {
+    "input_text": Record(_TextPart, "ResponsesTextContent", "openai.ResponsesTextContent"),
+    "output_text": Record(_TextPart, "ResponsesOutputTextContent", "openai.ResponsesOutputTextContent"),
+    "input_image": Record(_ImagePart, "ResponsesImageContent", "openai.ResponsesImageContent"),
+    "input_file": Record(_FilePart, "ResponsesFileContent", "openai.ResponsesFileContent"),
+}
 
 RESPONSES = Record(ResponsesRequest, "ResponsesRequest", "openai.ResponsesRequest")
 
@@ -137,7 +230,9 @@ def chat_request(request: ResponsesRequest, *, newer: bool) -> ChatRequest:
 
 
 def _native_tool(tool: ResponsesTool) -> Tool:
-    parameters = tool.parameters if isinstance(tool.parameters, dict) else {}
+    parameters: dict[str, object] = {}
+    if tool.parameters is not None:
+        parameters = _fitting(Parameters(), tool.parameters, "failed to unmarshal tool parameters")
     return Tool(type=tool.type, function=ToolFunction(tool.name, tool.description or "", parameters))
 
 
@@ -145,15 +240,12 @@ def _add_items(messages: list[Message], items: list[object]) -> None:
     """Reasoning belongs to the assistant's message that follows it."""
     thinking = ""
     for place, given in enumerate(items):
-        item = {} if given is None else given
-        if not isinstance(item, dict):
-            raise UnfitError(
-                f"input[{place}]: json: cannot unmarshal {name_of(item)} into Go value of type "
-                r'struct { Type string "json:\"type\""; Role string "json:\"role\"" }'
-            )
+        item = _fitting(_ITEM, {} if given is None else given, f"input[{place}]")
         kind = item.get("type") or ("message" if "role" in item else "")
         if not kind:
             raise UnfitError(f"input[{place}]: input item missing required 'type' field")
+        if kind in _ITEMS:
+            _fitting(_ITEMS[kind], item, f"input[{place}]")
         if kind == "reasoning":
             thinking = _text(item.get("encrypted_content"))
             continue
@@ -176,9 +268,10 @@ def _message(kind: object, item: Mapping[str, object], place: int) -> Message:
         return Message(role=_text(item.get("role")).lower(), content=text, images=images)
     if kind == "function_call":
         written = _text(item.get("arguments"))
-        arguments = arguments_of(written) if written else {}
-        if arguments is None:
-            raise UnfitError("failed to parse function call arguments: invalid JSON")
+        try:
+            arguments = read_arguments(written) if written else {}
+        except BadBodyError as fault:
+            raise UnfitError(f"failed to parse function call arguments: {fault}") from None
         function = ToolCallFunction(name=_text(item.get("name")), arguments=arguments)
         call = ToolCall(id=_text(item.get("call_id")), function=function)
         return Message(role="assistant", tool_calls=[call])
@@ -193,11 +286,19 @@ def _text(value: object) -> str:
 
 
 def _content(value: object, where: str) -> tuple[str, list[bytes]]:
-    if isinstance(value, str):
-        return value, []
+    if isinstance(value, str) or value is None:
+        return value or "", []
+    if not isinstance(value, list):
+        raise UnfitError(
+            f"{where} must be a string or array: "
+            f"json: cannot unmarshal {name_of(value)} into Go value of type []json.RawMessage"
+        )
     text, images = "", []
-    for place, part in enumerate(value if isinstance(value, list) else []):
-        kind = part.get("type") if isinstance(part, dict) else None
+    for place, given in enumerate(value):
+        part = _fitting(_PART, {} if given is None else given, f"{where}[{place}]")
+        kind = part.get("type")
+        if kind in _PARTS:
+            _fitting(_PARTS[kind], part, f"{where}[{place}]")
         if kind in ("input_text", "output_text"):
             text += _text(part.get("text"))
         elif kind == "input_image":
@@ -209,3 +310,12 @@ def _content(value: object, where: str) -> tuple[str, list[bytes]]:
         else:
             raise UnfitError(f"{where}[{place}]: unknown content type: {_text(kind)}")
     return text, images
+
+
+def _fitting(kind: Kind, value: object, where: str) -> dict[str, object]:
+    """The value, which has a decoder of its own on the server. Raises UnfitError."""
+    reader = Reader()
+    kind.read(value, reader)
+    if reader.fault is not None or not isinstance(value, dict):
+        raise UnfitError(f"{where}: {reader.fault}")
+    return value

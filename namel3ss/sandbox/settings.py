@@ -41,6 +41,7 @@ class RunOptions:
     num_ctx: int
     num_predict: int = -1
     num_keep: int = 4
+    num_batch: int | None = None
     stop: tuple[str, ...] = ()
     runner: tuple[object, ...] = ()
 
@@ -58,6 +59,7 @@ def read_options(
         num_ctx=_whole(found["num_ctx"]),
         num_predict=_whole(found.get("num_predict", -1)),
         num_keep=_whole(found.get("num_keep", 4)),
+        num_batch=_whole(found["num_batch"]) if "num_batch" in found else None,
         stop=_texts(found.get("stop")),
         runner=tuple(found.get(name) for name in RUNNER_OPTIONS if name != "num_ctx"),
     )

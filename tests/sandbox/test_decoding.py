@@ -43,8 +43,8 @@ from namel3ss.sandbox.requests import CHAT, GENERATE
         ("\ufeff{}", "invalid character 'ï' looking for beginning of value"),
         ('{"a":é}', "invalid character 'Ã' looking for beginning of value"),
         ("NaN", "invalid character 'N' looking for beginning of value"),
-        ("[" * 20_000, "exceeded max depth"),
-        ("[" * 20_000 + "]" * 20_000, "exceeded max depth"),
+        ("[" * 20_000, "invalid character '[' exceeded max depth"),
+        ('{"a":' * 20_000 + "1" + "}" * 20_000, "invalid character '{' exceeded max depth"),
     ],
 )
 def test_broken_json_is_named_as_go_names_it(text: str, message: str) -> None:
