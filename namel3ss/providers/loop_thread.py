@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from types import TracebackType
 
-__all__ = ["BlockingStream", "LoopThread", "SyncStream"]
+__all__ = ["BlockingStream", "LoopThread", "SyncStream", "finish_everything"]
 
 T = TypeVar("T")
 ItemT = TypeVar("ItemT")
@@ -91,7 +91,7 @@ class LoopThread:
         elif threading.current_thread() is self._thread:
             _Call(coroutine).start(self._loop)
         else:
-            self._submit(coroutine)
+            self._submit(coroutine, waits=False)
 
     def close(self) -> None:
         """Cancel what still runs, close the loop and join the thread. Idempotent."""
@@ -107,7 +107,7 @@ class LoopThread:
             if self._is_closed or loop is None:
                 self._is_closed = True
                 return
-            call = self._submit(_finish_everything(), closing=True)
+            call = self._submit(finish_everything(), closing=True)
         call.outcome.result()
         # Without the lock, which the thread takes once more when the last call ends: nobody else gets in any more.
         loop.call_soon_threadsafe(loop.stop)
@@ -142,7 +142,9 @@ class LoopThread:
                 f"{self._name} was called from one of its own coroutines; await the asynchronous form instead."
             )
 
-    def _submit(self, coroutine: Coroutine[Any, Any, T], *, closing: bool = False) -> _Call[T]:
+    def _submit(
+        self, coroutine: Coroutine[Any, Any, T], *, closing: bool = False, waits: bool = True
+    ) -> _Call[T]:
         call = _Call(coroutine)
         with self._lock:
             if self._is_closed:
@@ -152,9 +154,13 @@ class LoopThread:
             loop = self._loop or self._new_loop()
             try:
                 self._wake(loop)
-            except RuntimeError:  # at the very end of a process no thread can be started
-                coroutine.close()
-                raise
+            except RuntimeError:
+                # At the very end of a process no thread can be started. Who waits for the call can serve it himself.
+                if not waits or _is_in_loop():
+                    coroutine.close()
+                    raise
+                call.run(loop)
+                return call
             self._running_calls += 1
             call.outcome.add_done_callback(self._call_ended)
             # Under the lock, so that every call comes before the one that closes, and is ended by it.
@@ -216,6 +222,12 @@ class _Call(Generic[T]):
         self._task = loop.create_task(self._coroutine, context=self._context)
         self._task.add_done_callback(self._settle)
 
+    def run(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start it in a loop that nobody serves, and serve that until it has ended."""
+        self.start(loop)
+        self.outcome.add_done_callback(lambda _outcome: loop.stop())
+        loop.run_forever()
+
     def cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -229,15 +241,27 @@ class _Call(Generic[T]):
             self.outcome.set_result(task.result())
 
 
-async def _finish_everything() -> None:
-    """What `asyncio.run` does at its end: cancel, wait, shut down generators and the executor."""
+def _is_in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def finish_everything() -> None:
+    """What `asyncio.run` does at its end: cancel, wait, shut down generators and the executor.
+
+    Also once the interpreter is ending, when Python begins no thread that could wait for the executor's.
+    """
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
     loop = asyncio.get_running_loop()
     await loop.shutdown_asyncgens()
-    await loop.shutdown_default_executor()
+    with contextlib.suppress(RuntimeError):
+        await loop.shutdown_default_executor()
 
 
 class _Stream(Protocol[ItemT_co, ResultT_co]):

@@ -7,6 +7,8 @@ import os
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
+from namel3ss.providers.loop_thread import finish_everything
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
@@ -96,7 +98,12 @@ class QueueLoop:
         return self._loop
 
     def _serve(self, ready: threading.Event) -> None:
-        asyncio.run(self._until_stopped(ready))
+        loop = asyncio.new_event_loop()
+        try:
+            loop.run_until_complete(self._until_stopped(ready))
+        finally:
+            loop.run_until_complete(finish_everything())
+            loop.close()
 
     async def _until_stopped(self, ready: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()

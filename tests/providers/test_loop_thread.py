@@ -252,7 +252,7 @@ def test_a_stream_may_end_after_its_thread(thread: LoopThread):
 
 
 def _run_program(body: str) -> subprocess.Popen[str]:
-    program = "import asyncio, os, sys\nfrom namel3ss.providers.loop_thread import LoopThread\n"
+    program = "import asyncio, os, sys, threading\nfrom namel3ss.providers.loop_thread import LoopThread\n"
     return subprocess.Popen(
         [sys.executable, "-c", program + textwrap.dedent(body)], stdout=subprocess.PIPE, text=True
     )
@@ -296,6 +296,29 @@ def test_a_program_that_forgets_to_close_still_ends():
         out, _ = process.communicate(timeout=20)
 
     assert (process.returncode, out) == (0, "42\n")
+
+
+def test_calls_and_closing_when_the_process_exits_need_no_thread_that_python_refuses_then():
+    with _run_program(
+        """
+        import atexit
+
+        async def answer():
+            await asyncio.sleep(0)
+            return await asyncio.to_thread(lambda: 42)
+
+        thread = LoopThread()
+        atexit.register(thread.close)
+        atexit.register(lambda: print(thread.run(asyncio.sleep(0, "late"))))
+        print(thread.run(answer()))
+        for each in threading.enumerate():
+            if each.name == "namel3ss-sync":
+                each.join()  # it ends when it is idle
+        """
+    ) as process:
+        out, _ = process.communicate(timeout=20)
+
+    assert (process.returncode, out) == (0, "42\nlate\n")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
