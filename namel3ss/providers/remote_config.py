@@ -74,7 +74,7 @@ class RemoteConfig(ProviderConfig, abc.ABC):
             if name in self.lasting and getattr(config, name) != getattr(self, name):
                 raise UsageError(
                     f"{self.provider_word()} settings: {name} cannot be changed for one call.",
-                    suggestion=f"Make another provider with that {name}.",
+                    suggestion="Make another provider for it.",
                 )
         return config
 

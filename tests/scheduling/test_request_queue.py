@@ -138,6 +138,7 @@ def test_failed_request_gives_its_kind_and_keeps_its_error(sandbox: str) -> None
         assert result["kind"] == "model_not_found"
         assert result["request_id"] == request_id
         assert "missing" in result["error"]
+        assert result["suggestion"] == "Run: ollama pull missing"  # a queue has no setting that pulls
         assert isinstance(queue.failure(request_id), OllamaModelNotFoundError)
         assert queue.get_queue_position(request_id) == {"position": None, "status": "error"}
 

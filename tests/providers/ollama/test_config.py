@@ -345,7 +345,7 @@ def test_what_a_provider_is_made_with_is_not_silently_kept_when_a_call_names_ano
     with pytest.raises(UsageError, match=f"{name} cannot be changed for one call") as caught:
         config.overridden({"temperature": 0, name: value})
 
-    assert caught.value.suggestion == f"Make another provider with that {name}."
+    assert caught.value.suggestion == "Make another provider for it."
     assert config.overridden({"base_url": "http://here:1", "temperature": 0}).temperature == 0
 
 

@@ -186,6 +186,7 @@ async def test_a_model_that_is_missing_names_its_neighbours(models, server, call
 
     assert caught.value.nearest == ("tiny:latest", "tiny-embed:latest")
     assert "tiny:latest" in (caught.value.suggestion or "")
+    assert "auto_pull_model" not in (caught.value.suggestion or "")  # none of these calls ever pulls
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b:c"])

@@ -134,7 +134,7 @@ class OllamaModelManager:
         if await self.cache.look_up(model, lambda: self._check(model)):
             return
         if not auto_pull:
-            raise not_found(model, await self._installed_or_none(), self.base_url)
+            raise not_found(model, await self._installed_or_none(), self.base_url, pulls_if_allowed=True)
         await self.pull_model(model, on_progress=on_progress)
 
     # -- changing -----------------------------------------------------------------------------------------------
@@ -324,13 +324,18 @@ def model_names(models: list[dict[str, Any]]) -> list[str]:
 
 
 def not_found(
-    model: str, installed: list[str], base_url: str, *, can_pull: bool = True
+    model: str, installed: list[str], base_url: str, *, can_pull: bool = True, pulls_if_allowed: bool = False
 ) -> OllamaModelNotFoundError:
-    """The error for a model that is not installed, with its neighbours and, where that helps, how to pull it."""
+    """The error for a model that is not installed, with its neighbours and, where that helps, how to pull it.
+
+    `pulls_if_allowed`: what was asked for would have pulled it, had the settings said so.
+    """
     nearest = nearest_models(model, installed)
     advice = []
     if can_pull:
-        advice += [f"Run: ollama pull {model}", "Or enable auto_pull_model in your configuration."]
+        advice.append(f"Run: ollama pull {model}")
+    if pulls_if_allowed:
+        advice.append("Or enable auto_pull_model in your configuration.")
     if nearest:
         advice.append(f"Installed with a similar name: {', '.join(nearest)}")
     return OllamaModelNotFoundError(

@@ -90,7 +90,7 @@ def _not_found(refusal: _Refusal, match: re.Match[str]) -> OllamaError:
     return refusal.error(
         OllamaModelNotFoundError,
         f"Ollama model '{model}' is not available locally.",
-        f"Run: ollama pull {model}\nOr enable auto_pull_model in your configuration.",
+        f"Run: ollama pull {model}",
         model=model,
     )
 
