@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from namel3ss.gateway.routes import Action
+
 if TYPE_CHECKING:
     from namel3ss.gateway.errors import Refusal
     from namel3ss.gateway.exchange import Exchange
@@ -50,7 +52,9 @@ class Running:
             principal = exchange.principal
             if task is None or exchange in self._interrupted or self._is_live(exchange):
                 continue
-            if key_id is None or (principal is not None and principal.key_id == key_id):
+            if key_id is None or (
+                principal is not None and principal.key_id == key_id and not _ends_its_own(exchange)
+            ):
                 self._interrupted[exchange] = refusal
                 task.cancel()
 
@@ -66,3 +70,8 @@ class Running:
         if refusal is not None and task is not None:
             task.uncancel()
         return refusal
+
+
+def _ends_its_own(exchange: Exchange) -> bool:
+    """Whether it is the request that ends its key, being a session: it may hear of that before it has answered."""
+    return exchange.route is not None and exchange.route.action is Action.LOGOUT

@@ -88,6 +88,18 @@ async def test_a_stream_that_has_begun_ends_with_its_connection_when_its_key_end
     assert held.cancelled == 1
 
 
+async def test_the_end_of_its_own_session_does_not_end_a_logout() -> None:
+    held = Held(starts=False)
+    async with open_door(LOGOUT=held) as door:
+        asking = asyncio.create_task(door.ask("POST", "/auth/logout", body=b"{}"))
+        await held.reached.wait()
+        door.front.interrupt(REVOKED, key_id="key-ann")
+        held.let_go.set()
+
+        assert (await asking).status == 200
+    assert held.cancelled == 0
+
+
 async def test_what_is_in_the_queue_is_told_and_not_cancelled() -> None:
     """It has a stream to end in its protocol's way, and a slot to give back."""
     held, told = Held(starts=False), list[Refusal]()
