@@ -201,6 +201,7 @@ async def test_chunk_that_breaks_the_rules_ends_the_answer_at_once(server, conne
 
 
 @pytest.mark.fault(29, 30, 31)
+@pytest.mark.timeout(30, method="signal")
 @pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "until close"])
 async def test_answer_cut_at_any_byte_is_never_taken_for_a_whole_one(server, connect, chunked):
     whole = b"".join(line(one) for one in chat_answer("Hé", "llo"))
