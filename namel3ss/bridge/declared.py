@@ -149,7 +149,7 @@ class ProgramModels:
             return self.models[name]
         if self._file.broken:
             raise self._unusable()
-        near = closest(name, self.models)
+        near = closest(str(name), self.models)
         raise UsageError(
             f"{self._file.path} declares no ai model `{name}`; it declares: {', '.join(self.models)}.",
             suggestion=f"Did you mean `{near[0]}`?" if near else "Name one of them.",

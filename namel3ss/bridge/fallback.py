@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 # What says that nobody is there.
 _DOWN: Final = (OllamaServerUnreachableError, AnthropicUnreachableError, NoServerError)
 
+
 FallbackReason: TypeAlias = Literal["wait_over", "server_down"]
 
 
@@ -40,8 +41,8 @@ class BridgeFallback:
     server_down: bool = False
 
     def __post_init__(self) -> None:
-        if self.wait_over is not None and not self.wait_over >= 0:
-            raise UsageError(f"wait_over must be a number of seconds, 0 or more, not {self.wait_over!r}.")
+        if self.wait_over is not None and not _is_time(self.wait_over):
+            raise UsageError(f"wait_over must be a number of seconds, 0 or more, not {self.wait_over!r:.40}.")
         if self.wait_over is None and not self.server_down:
             raise UsageError(
                 "A fallback needs a reason.", suggestion="Give it wait_over, server_down=True, or both."
@@ -65,3 +66,7 @@ class BridgeFallback:
         assert not isinstance(response, str)  # there is no rule, and so no reason
         said = {"reason": reason, "from": model, "to": to.model, "provider": to.provider}
         return replace(response, metadata={**response.metadata, "fallback": said})
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0

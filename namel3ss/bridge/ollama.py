@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,9 +19,10 @@ from namel3ss.errors import UsageError
 from namel3ss.providers.local.ollama import resolve_address
 from namel3ss.scheduling import RequestQueue
 from namel3ss.scheduling.queue_arguments import check_servers
+from namel3ss.scheduling.queue_entries import seconds_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from namel3ss.bridge.answers import BridgeResponse
     from namel3ss.bridge.asking import Asked
@@ -72,8 +74,6 @@ class OllamaBridge(Bridge):
         allow_fallback: bool = False,
     ) -> None:
         super().__init__(fallback, allow_fallback=allow_fallback)
-        if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
-            raise UsageError(f"timeout must be a number of seconds, or None, not {timeout!r:.40}.")
         if base_url is not None:
             resolve_address(base_url)  # raises for what is no address, before anybody waits in a queue
         self.base_url = base_url
@@ -82,11 +82,11 @@ class OllamaBridge(Bridge):
         self._servers = tuple(check_servers(servers)) if servers else ()
         self._temperature = temperature
         self._max_tokens = max_tokens
-        self._timeout_s = timeout
+        self._timeout_s = seconds_of(timeout)
         self._system = system
-        self._options = dict(options)
-        self._fields = dict(fields)
-        self._headers = dict(headers)
+        self._options = _map(options, "options")
+        self._fields = _map(fields, "fields")
+        self._headers = _map(headers, "headers")
         self._cache = cache
         if self._servers:
             first = self._servers[0]
@@ -182,6 +182,8 @@ class OllamaBridge(Bridge):
         digest = queue.model_digest(self._request(body, stream=True))
         if digest is None:
             return None
+        if call.user is not None and not isinstance(call.user, str):
+            raise UsageError(f"user must be a text, not {call.user!r:.40}: it tells whose a kept answer is.")
         caller = None if call.shared else call.user or ""
         return cache_key(_PATH, _encoded(body), digest=digest, caller=caller)
 
@@ -190,6 +192,12 @@ def _name(model: object) -> str:
     if not isinstance(model, str) or not model.strip():
         raise UsageError(f"model must be the name of a model, not {model!r:.40}.")
     return model
+
+
+def _map(given: object, name: str) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise UsageError(f"{name} must be a dict, not a value of type {type(given).__name__}.")
+    return dict(given)
 
 
 def _tell_waiting(queue: RequestQueue, asked: Asked, on_waiting: Callable[[str], object] | None) -> None:

@@ -71,10 +71,10 @@ class ResponseCache:
         max_bytes: int = 100_000_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not ttl_s > 0:
-            raise UsageError(f"ttl_s must be more than 0 seconds, not {ttl_s!r}.")
-        if not max_bytes > 0:
-            raise UsageError(f"max_bytes must be more than 0, not {max_bytes!r}.")
+        if not _is_positive(ttl_s):
+            raise UsageError(f"ttl_s must be more than 0 seconds, not {ttl_s!r:.40}.")
+        if not _is_positive(max_bytes):
+            raise UsageError(f"max_bytes must be more than 0, not {max_bytes!r:.40}.")
         self._ttl_s = ttl_s
         self._max_bytes = max_bytes
         self._clock = clock
@@ -88,6 +88,10 @@ class ResponseCache:
     def take_async(self, key: bytes) -> Taken[AsyncSeat]:
         """A coroutine's seat for the answer of that key."""
         return self._take(key, Flight.async_seat)
+
+    def __repr__(self) -> str:
+        now = self.statistics()
+        return f"<ResponseCache {now.entries} answers, {now.size_bytes} bytes>"
 
     def statistics(self) -> CacheStatistics:
         with self._lock:
@@ -159,3 +163,7 @@ def _begin_afresh() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_afresh)
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

@@ -208,7 +208,7 @@ def test_call_without_an_id_gets_one(queue: RequestQueue) -> None:
     assert call["id"].startswith("toolu_")
 
 
-@pytest.mark.parametrize("wrong", ["5", True])
+@pytest.mark.parametrize("wrong", ["5", True, float("nan")])
 def test_timeout_that_is_no_number_is_refused_when_the_bridge_is_made(wrong: Any) -> None:
     with pytest.raises(UsageError, match="timeout must be a number of seconds"):
         OllamaBridge(timeout=wrong)
@@ -235,6 +235,13 @@ def test_wrong_address_or_model_is_refused_when_the_bridge_is_made(
 ) -> None:
     with pytest.raises(UsageError, match=why):
         OllamaBridge(*arguments)
+
+
+@pytest.mark.parametrize("name", ["options", "fields", "headers"])
+def test_what_goes_with_every_request_is_a_dict(name: str) -> None:
+    wrong: Any = {name: 5}
+    with pytest.raises(UsageError, match=f"{name} must be a dict, not a value of type int"):
+        OllamaBridge(model="m", **wrong)
 
 
 def test_servers_of_a_bridge_are_a_list() -> None:

@@ -127,6 +127,12 @@ def test_answer_belongs_to_its_caller_unless_it_is_shared(
     assert asked(server) == 3
 
 
+def test_caller_of_a_kept_answer_has_a_name_that_is_text(bridge: OllamaBridge) -> None:
+    number: Any = 5
+    with pytest.raises(UsageError, match="user must be a text, not 5"):
+        bridge.generate_response(HELLO, user=number)
+
+
 def test_model_that_was_pulled_anew_is_asked_anew(server: ScriptedServer, cache: ResponseCache) -> None:
     server.on("/api/chat", lines(answer()))
     server.on("/api/tags", document(installed()), document(installed("sha256:2")))

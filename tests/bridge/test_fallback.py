@@ -395,7 +395,7 @@ def test_one_who_goes_elsewhere_leaves_a_shared_request_to_the_others(
     assert len(cloud.requests) == 1
 
 
-@pytest.mark.parametrize("wrong", [{}, {"wait_over": -1}, {"wait_over": float("nan")}])
-def test_rule_without_a_reason_is_refused(wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize("wrong", [{}, {"wait_over": -1}, {"wait_over": "5"}, {"wait_over": float("nan")}])
+def test_rule_without_a_reason_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        BridgeFallback(bridge=OllamaBridge(), **wrong)  # type: ignore[arg-type]  # one of them is a number
+        BridgeFallback(bridge=OllamaBridge(), **wrong)

@@ -168,7 +168,9 @@ def test_everything_is_counted_and_told_to_listeners() -> None:
     assert cache.statistics().entries == 0
 
 
-@pytest.mark.parametrize("wrong", [{"ttl_s": 0}, {"ttl_s": float("nan")}, {"max_bytes": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"ttl_s": 0}, {"ttl_s": "5"}, {"ttl_s": float("nan")}, {"max_bytes": 0}, {"max_bytes": True}]
+)
 def test_bounds_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         ResponseCache(**wrong)
