@@ -1,13 +1,14 @@
 """What OpenTelemetry learns of a request that goes through the gateway: three kinds of spans, two durations.
 
 A request is one `SERVER` span from its arrival to its end. In it are the wait in the queue (`INTERNAL`) and each time that
-it was sent to a server (`CLIENT`). The caller's trace is continued where it sends one. Users, keys, addresses, prompts and
-answers are in none of them.
+it was sent to a server (`CLIENT`), or what a provider tells of the model that answered in a server's place. The caller's trace
+is continued where it sends one. Users, keys, addresses, prompts and answers are in none of them.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -16,7 +17,7 @@ from namel3ss.observability.instruments import InstrumentSpec, Measurement
 from namel3ss.observability.propagation import extract_trace_context, inject_trace_context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from opentelemetry.trace import Span, Tracer
 
@@ -108,9 +109,20 @@ def start_gateway_trace(
 
 
 class GatewayTrace:
-    """The spans of one request. `end` it once; what fails here disturbs no request."""
+    """The spans of one request. `end` it once, or `held` as often as something answers; what fails here disturbs no request."""
 
-    __slots__ = ("_had_slot", "_model", "_parent", "_root", "_sent", "_since_ns", "_telemetry", "_tracer")
+    __slots__ = (
+        "_ended",
+        "_had_slot",
+        "_is_held",
+        "_model",
+        "_parent",
+        "_root",
+        "_sent",
+        "_since_ns",
+        "_telemetry",
+        "_tracer",
+    )
 
     def __init__(
         self,
@@ -129,6 +141,8 @@ class GatewayTrace:
         self._since_ns = time.time_ns()
         """Since when it has been waiting."""
         self._had_slot = False
+        self._is_held = False
+        self._ended: Ended | None = None
         self._sent: Span | None = None
         self._root = tracer.start_span(
             f"POST {route}",
@@ -170,12 +184,38 @@ class GatewayTrace:
         """The server has done its part; after `failed` that was said."""
         self._left(None if status < 400 else str(status))
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Somebody else may answer after the servers: the request has ended as was said last, and not before."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+            if self._ended is not None:
+                self.end(self._ended)
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """Spans that are started within belong to the request."""
+        from opentelemetry import context
+
+        token = context.attach(self._parent)
+        try:
+            yield
+        finally:
+            context.detach(token)
+
     def end(self, ended: Ended) -> None:
         """The request has ended."""
         with self._telemetry.guard("end a span"):
             error_type = None if ended.outcome == "ok" and ended.status < 400 else _error_type(ended)
             if not self._had_slot:
+                self._had_slot = True
                 self._wait_ended(error_type)
+            if self._is_held:
+                self._ended = ended
+                return
             self._root.set_attribute("http.response.status_code", ended.status)
             self._root.set_attribute("namel3ss.gateway.outcome", ended.outcome)
             if not ended.usage.estimated:

@@ -90,7 +90,7 @@ class Delivery:
         "_live",
         "_look",
         "_place",
-        "_trace",
+        "trace",
     )
 
     def __init__(self, forwarder: Forwarder, exchange: Exchange, job: Job, arrived_at: float) -> None:
@@ -111,7 +111,7 @@ class Delivery:
         )
         self._account = Account(job)
         self._place: Place | None = None
-        self._trace = forwarder.trace(exchange, job)
+        self.trace = forwarder.trace(exchange, job)
         self._attempts = 0
 
     async def run(self) -> bool:
@@ -135,8 +135,8 @@ class Delivery:
                 usage = account.usage()
                 reserved.settle(usage)
                 event = account.event(self._live, usage, forwarder.now())
-                if self._trace is not None:
-                    self._trace.end(event)
+                if self.trace is not None:
+                    self.trace.end(event)
                 forwarder.record(event)
         finally:
             self._look.end()
@@ -232,7 +232,7 @@ class Delivery:
         answer: UpstreamAnswer | None = None
         try:
             upstream = forwarder.backends.upstream(lease.server)
-            trace = None if self._trace is None else self._trace.sent(lease.server)
+            trace = None if self.trace is None else self.trace.sent(lease.server)
             answer = await upstream.send("POST", job.path, job.body, content_type=JSON_TYPE, trace=trace)
             if answer.status != 200:
                 return await self._take_refusal(answer, attempt)
@@ -240,8 +240,8 @@ class Delivery:
                 return await self._relay(answer, attempt, reserved)
             return await self._take_whole(answer, attempt)
         except UpstreamError as error:
-            if self._trace is not None:
-                self._trace.failed(error_type_of_server(error))
+            if self.trace is not None:
+                self.trace.failed(error_type_of_server(error))
             blame = await attempt.failed(error)
             if not error.may_have_run:
                 account.used = NOTHING
@@ -255,8 +255,8 @@ class Delivery:
                 attempt.ok()
             lease.drain(attempt.left())
             account.used = account.usage()
-            if self._trace is not None:
-                self._trace.left(account.status)
+            if self.trace is not None:
+                self.trace.left(account.status)
             lease.settle(account.used.total_tokens)
 
     def _look_elsewhere(self, blame: Blame, server: str) -> None:

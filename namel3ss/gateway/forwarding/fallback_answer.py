@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from namel3ss.gateway.forwarding.forwarder import Forwarder
     from namel3ss.gateway.forwarding.job import Job
     from namel3ss.gateway.forwarding.parts import Reserved
+    from namel3ss.observability.gateway_spans import GatewayTrace
     from namel3ss.providers.base import ProviderStream
 
 __all__ = ["FallbackAnswer"]
@@ -63,7 +64,7 @@ class FallbackAnswer:
         self._said_bytes = 0
         self._usage: Usage | None = None
 
-    async def give(self, refusal: Refusal, reason: str) -> None:
+    async def give(self, refusal: Refusal, reason: str, trace: GatewayTrace | None) -> None:
         """Answer in the place of `refusal`, which is raised after all where the other model fails at once."""
         forwarder, job, exchange = self._forwarder, self._job, self._exchange
         arrived_at = forwarder.now()
@@ -77,7 +78,8 @@ class FallbackAnswer:
             try:
                 reserved.begin()
                 look.listen()
-                await self._speak(interruption, refusal, reserved)
+                with contextlib.nullcontext() if trace is None else trace.around():
+                    await self._speak(interruption, refusal, reserved)
                 outcome = "ok"
                 forwarder.metrics.event("fallback", reason=reason)
             except CallerLeft:
@@ -89,6 +91,8 @@ class FallbackAnswer:
                 usage = self._used()
                 reserved.settle(usage)
                 event = self._event(outcome, usage, forwarder.now() - arrived_at)
+                if trace is not None:
+                    trace.end(event)
                 forwarder.record(event)
         finally:
             interruption.end()

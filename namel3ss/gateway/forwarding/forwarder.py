@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from namel3ss.gateway.dialects import check_limits, read_request, rewrite
@@ -129,15 +130,17 @@ class Forwarder:
         if fallback is None:
             return await Delivery(self, exchange, job, arrived_at).run()
         fallback.allow(job)
-        try:
-            return await Delivery(self, exchange, job, arrived_at).run()
-        except Refusal as refusal:
-            reason = fallback.reason_in(refusal, job)
-            answer = None if reason is None else fallback.answer_for(self, exchange, job)
-            if reason is None or answer is None:
-                raise
-            await answer.give(refusal, reason)
-            return False
+        delivery = Delivery(self, exchange, job, arrived_at)
+        with nullcontext() if delivery.trace is None else delivery.trace.held():
+            try:
+                return await delivery.run()
+            except Refusal as refusal:
+                reason = fallback.reason_in(refusal, job)
+                answer = None if reason is None else fallback.answer_for(self, exchange, job)
+                if reason is None or answer is None:
+                    raise
+                await answer.give(refusal, reason, delivery.trace)
+                return False
 
     def job_of(self, exchange: Exchange, body: bytes) -> Job:
         """What the request asks for, if it may be asked. Raises Refusal."""

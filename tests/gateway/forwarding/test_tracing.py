@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 import pytest
 
+from namel3ss.gateway.principal import Scope
 from namel3ss.observability.telemetry import use_telemetry
-from tests.gateway.forwarding.play import calling, eventually, open_gateway
-from tests.gateway.forwarding.sayings import DONE, PROMPT, stream, token
+from tests.gateway.forwarding.play import calling, eventually, key_of, open_gateway
+from tests.gateway.forwarding.sayings import DONE, END_OF_CHAT, PROMPT, STOP, delta, stream, token
 from tests.observability.receivers import MemorySdk, total
 from tests.support.scripted_server import Gate, ScriptedServer, document, refusing_url
 
@@ -18,8 +20,15 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+FALLING_BACK = {"yes": key_of("ann", Scope.USE, allows_fallback=True)}
 CALLER = "b7ad6b7169203331"
 SENT = (("traceparent", f"00-{TRACE}-{CALLER}-01"), ("tracestate", "shop=1"), ("baggage", "user=canary"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _imported() -> None:
+    """What the providers import at their first request they import on a thread, which outlives the test."""
+    importlib.import_module("namel3ss.providers.transport.library")
 
 
 @pytest.fixture
@@ -116,3 +125,55 @@ async def test_durations_and_waits_are_measured(sdk: MemorySdk) -> None:
         "gen_ai.request.model": "tiny",
         "namel3ss.gateway.outcome": "ok",
     }
+
+
+def cloud_at(url: str) -> str:
+    config = f'config: {{ base_url: "{url}/v1"  max_retries: 0 }}'
+    return (
+        'ai model local { provider: ollama  model: "tiny" }\n'
+        f'ai model cloud {{ provider: openai_compatible  model: "big"  {config} }}\n'
+    )
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_answer_of_the_fallback_belongs_to_the_callers_request(
+    sdk: MemorySdk, streamed: bool
+) -> None:
+    body = {"model": "local", "messages": [{"role": "user", "content": "hi"}], "stream": streamed}
+    with refusing_url() as nobody, ScriptedServer() as cloud:
+        cloud.on("/v1/chat/completions", stream(delta("Hello"), STOP, END_OF_CHAT, sse=True))
+        async with open_gateway(
+            nobody, settings="fallback: cloud", models=cloud_at(cloud.url), keys=FALLING_BACK
+        ) as gateway:
+            answer = await gateway.ask("/api/chat", body, key="yes", headers=SENT)
+
+    assert answer.status == 200
+    spans = by_name(sdk)
+    root, asked = spans["POST /api/chat"], spans["chat big"]
+    assert f"{root.context.trace_id:032x}" == f"{asked.context.trace_id:032x}" == TRACE
+    assert asked.parent is not None
+    assert asked.parent.span_id == root.context.span_id
+    assert len([span for span in sdk.spans() if span.name == root.name]) == 1
+    assert root.end_time is not None
+    assert asked.end_time is not None
+    assert root.end_time >= asked.end_time
+    told = dict(root.attributes or {})
+    assert (told["http.response.status_code"], told["namel3ss.gateway.outcome"]) == (200, "ok")
+    assert "error.type" not in told
+
+
+async def test_a_request_whose_fallback_fails_too_ends_as_what_its_caller_got(sdk: MemorySdk) -> None:
+    with refusing_url() as nobody, refusing_url() as cloud:
+        async with open_gateway(
+            nobody, settings="fallback: cloud", models=cloud_at(cloud), keys=FALLING_BACK
+        ) as gateway:
+            body = {"model": "local", "messages": [{"role": "user", "content": "hi"}]}
+            answer = await gateway.ask("/api/chat", body, key="yes")
+
+    assert answer.status == 503
+    spans = by_name(sdk)
+    root, asked = spans["POST /api/chat"], spans["chat big"]
+    assert asked.parent is not None
+    assert asked.parent.span_id == root.context.span_id
+    assert dict(root.attributes or {})["namel3ss.gateway.outcome"] == answer.header("x-namel3ss-error")
+    assert len([span for span in sdk.spans() if span.name == "queue"]) == 1
