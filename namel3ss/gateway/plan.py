@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from namel3ss.errors import ProgramError, UsageError
 from namel3ss.language.suggest import did_you_mean
-from namel3ss.providers.local.ollama import resolve_address
+from namel3ss.providers.local.ollama import native_body, resolve_address
 from namel3ss.providers.settings import parse_duration
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class ServedModel:
     system: str | None
     settings: Mapping[str, Any]
     """The provider's settings as declared, resolved and flat: what a call by `name` fills in."""
+    options: Mapping[str, Any]
+    """Of the settings Ollama's options, under Ollama's names."""
     waits_s: Mapping[str, float | None]
     """Of the settings those that say how long its server may be silent, in seconds; None: for ever."""
     declared_at: str
@@ -187,9 +189,17 @@ def _served(declaration: ModelDeclaration, environ: Mapping[str, str]) -> Served
         model=declaration.model,
         system=declaration.system,
         settings=MappingProxyType(settings),
+        options=MappingProxyType(_options(settings)),
         waits_s=MappingProxyType({name: _seconds(settings[name]) for name in _WAITS if name in settings}),
         declared_at=str(declaration.location),
     )
+
+
+def _options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    options: dict[str, Any] = native_body(settings, stream=False).get("options", {})
+    if isinstance(stop := options.get("stop"), str):
+        options["stop"] = [stop]
+    return options
 
 
 def _seconds(limit: str | float | None) -> float | None:

@@ -12,7 +12,6 @@ import msgspec
 
 from namel3ss.gateway.dialects.members import join_members, read_value
 from namel3ss.gateway.routes import Action, Dialect
-from namel3ss.providers.local.ollama import native_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,27 +32,16 @@ def rewrite(route: Route, request: InferenceRequest, served: ServedModel) -> byt
     """The body for the server. A request that only loads a model gets nothing that could be read as a prompt."""
     members = dict(request.members)
     members["model"] = _raw(served.model)
-    options = _declared_options(served.settings)
     if route.dialect is Dialect.OLLAMA:
-        _fill_native(route, request, members, options, served)
+        _fill_native(route, request, members, served)
     elif route.action is not Action.EMBED:
-        _FILLERS[route.path](members, options, served)
+        _FILLERS[route.path](members, served.options, served)
     return join_members(members)
 
 
-def _declared_options(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Ollama's options, under Ollama's names."""
-    options: dict[str, Any] = native_body(settings, stream=False).get("options", {})
-    if isinstance(stop := options.get("stop"), str):
-        options["stop"] = [stop]
-    return options
-
-
-def _fill_native(
-    route: Route, request: InferenceRequest, members: Members, options: dict[str, Any], served: ServedModel
-) -> None:
+def _fill_native(route: Route, request: InferenceRequest, members: Members, served: ServedModel) -> None:
     settings = served.settings
-    _fill_options(request, members, options)
+    _fill_options(request, members, served.options)
     _fill(members, "keep_alive", _keep_alive(settings.get("keep_alive")))
     if "on_context_overflow" in settings and not route.path.endswith("/embeddings"):
         _fill(members, "truncate", settings["on_context_overflow"] != "error")
@@ -68,7 +56,7 @@ def _fill_native(
         _fill(members, "system", served.system)
 
 
-def _fill_options(request: InferenceRequest, members: Members, options: dict[str, Any]) -> None:
+def _fill_options(request: InferenceRequest, members: Members, options: Mapping[str, Any]) -> None:
     """The declared options that a request leaves open. Where it says something else there, the server refuses that."""
     raw = bytes(members.get("options", _NULL))
     if raw != _NULL and not raw.startswith(b"{"):
@@ -84,7 +72,7 @@ def _fill_options(request: InferenceRequest, members: Members, options: dict[str
         members["options"] = msgspec.Raw(join_members(merged))
 
 
-def _fill_chat_completion(members: Members, options: dict[str, Any], served: ServedModel) -> None:
+def _fill_chat_completion(members: Members, options: Mapping[str, Any], served: ServedModel) -> None:
     _fill_completion(members, options, served)
     if "reasoning" not in members:
         _fill(members, "reasoning_effort", _effort(served))
@@ -92,14 +80,14 @@ def _fill_chat_completion(members: Members, options: dict[str, Any], served: Ser
         _put_system_first(members, served.system)
 
 
-def _fill_completion(members: Members, options: dict[str, Any], served: ServedModel) -> None:
+def _fill_completion(members: Members, options: Mapping[str, Any], served: ServedModel) -> None:
     for name in ("temperature", "top_p", "seed", "stop", "frequency_penalty", "presence_penalty"):
         _fill(members, name, options.get(name))
     if "max_completion_tokens" not in members:
         _fill(members, "max_tokens", _length(options))
 
 
-def _fill_response(members: Members, options: dict[str, Any], served: ServedModel) -> None:
+def _fill_response(members: Members, options: Mapping[str, Any], served: ServedModel) -> None:
     for name in ("temperature", "top_p"):
         _fill(members, name, options.get(name))
     _fill(members, "max_output_tokens", _length(options))
@@ -108,7 +96,7 @@ def _fill_response(members: Members, options: dict[str, Any], served: ServedMode
         _fill(members, "reasoning", {"effort": effort})
 
 
-def _fill_message(members: Members, options: dict[str, Any], served: ServedModel) -> None:
+def _fill_message(members: Members, options: Mapping[str, Any], served: ServedModel) -> None:
     for name, option in (("temperature",) * 2, ("top_p",) * 2, ("top_k",) * 2, ("stop_sequences", "stop")):
         _fill(members, name, options.get(option))
     _fill(members, "max_tokens", _length(options))
@@ -120,7 +108,7 @@ def _fill_message(members: Members, options: dict[str, Any], served: ServedModel
         _fill(members, "thinking", {"type": "enabled" if think else "disabled"})
 
 
-_FILLERS: Final[Mapping[str, Callable[[Members, dict[str, Any], ServedModel], None]]] = {
+_FILLERS: Final[Mapping[str, Callable[[Members, Mapping[str, Any], ServedModel], None]]] = {
     "/v1/chat/completions": _fill_chat_completion,
     "/v1/completions": _fill_completion,
     "/v1/responses": _fill_response,
