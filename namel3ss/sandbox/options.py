@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from namel3ss.errors import UsageError
 from namel3ss.sandbox.faults import Fault, FaultRule, parse_fault
 from namel3ss.sandbox.names import ModelName
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 __all__ = ["Fault", "OllamaVersion", "SandboxOptions"]
 
@@ -50,6 +48,7 @@ class SandboxOptions:
     faults: Collection[Fault | FaultRule | str] = ()
 
     def __post_init__(self) -> None:
+        self._check_types()
         self._read_faults()
         self._check_host()
         if not 0 <= self.port <= 65535:
@@ -78,6 +77,24 @@ class SandboxOptions:
         """Those faults that hit requests, in order."""
         return tuple(fault for fault in self.faults if isinstance(fault, FaultRule))
 
+    def _check_types(self) -> None:
+        for name in ("port", "context", "load_delay", "pull_seconds", "tokens_per_second"):
+            value = getattr(self, name)
+            kinds = int if name in ("port", "context") else (int, float)
+            if name == "tokens_per_second" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise UsageError(f"{name} must be a number, not {value!r:.40}.")
+        for name in ("installed", "unknown_models"):
+            names = getattr(self, name)
+            if isinstance(names, str) or not isinstance(names, Collection):
+                raise UsageError(
+                    f"{name} must be a tuple of names, not {names!r:.40}.",
+                    suggestion='Write ("llama3:8b",), also where there is only one.',
+                )
+            if strange := [name for name in names if not isinstance(name, str)]:
+                raise UsageError(f"{strange[0]!r:.40} is not a model name.")
+
     def _read_faults(self) -> None:
         given = [self.faults] if isinstance(self.faults, str) else self.faults
         faults = tuple(
@@ -95,5 +112,5 @@ class SandboxOptions:
         if not loopback:
             raise UsageError(
                 f"The sandbox would be reachable from other machines on {self.host}.",
-                suggestion="Use 127.0.0.1, or allow it explicitly (allow_remote=True).",
+                suggestion="Use 127.0.0.1; from Python, SandboxOptions(allow_remote=True) allows another.",
             )

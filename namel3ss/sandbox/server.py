@@ -39,6 +39,8 @@ class SandboxServer:
     """
 
     def __init__(self, options: SandboxOptions | None = None, *, clock: Clock | None = None) -> None:
+        if options is not None and not isinstance(options, SandboxOptions):
+            raise UsageError(f"options must be SandboxOptions, not a value of type {type(options).__name__}.")
         self.options = options or SandboxOptions()
         self._clock = clock
         self._socket: socket.socket | None = None

@@ -13,8 +13,9 @@ def test_loopback_hosts_are_accepted(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", "", "::"])
 def test_a_host_that_others_could_reach_is_refused_unless_asked_for(host: str) -> None:
-    with pytest.raises(UsageError, match="reachable from other machines"):
+    with pytest.raises(UsageError, match="reachable from other machines") as caught:
         SandboxOptions(host=host)
+    assert "SandboxOptions(allow_remote=True)" in str(caught.value.suggestion)
     assert SandboxOptions(host=host, allow_remote=True).host == host
 
 
@@ -33,6 +34,13 @@ def test_a_host_that_others_could_reach_is_refused_unless_asked_for(host: str) -
         ("ollama_version", "0.1.0", "0.24.0 and 0.33.0-rc2"),
         ("installed", ("a b",), "'a b' is not a model name"),
         ("unknown_models", ("a:",), "'a:' is not a model name"),
+        ("installed", (5,), "5 is not a model name"),
+        ("installed", "ab", "installed must be a tuple of names, not 'ab'"),
+        ("unknown_models", None, "unknown_models must be a tuple of names"),
+        ("port", "80", "port must be a number, not '80'"),
+        ("context", 4096.5, "context must be a number"),
+        ("load_delay", True, "load_delay must be a number"),
+        ("tokens_per_second", "fast", "tokens_per_second must be a number"),
     ],
 )
 def test_a_wrong_option_is_refused_with_its_value(field: str, value: object, message: str) -> None:
