@@ -206,7 +206,8 @@ class ServerConnection(asyncio.Protocol):
                 await self._write_until_answered(transport, answer, body)
             await answer.begun()
         except BaseException:
-            self.abort()
+            # Not the connection itself: the answer may be whole by now, and the connection already another's.
+            answer.close()
             raise
         return answer
 

@@ -424,6 +424,35 @@ def test_a_caller_cancelled_on_any_turn_of_the_loop_while_connecting_holds_up_no
             runner.run(give_up_after(turns))
 
 
+@pytest.mark.parametrize(
+    "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+def test_a_caller_cancelled_at_the_moment_of_its_answer_leaves_the_connection_to_the_next(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], server: ScriptedServer
+) -> None:
+    gate = Gate()
+    server.on(PATH, [gate, *WHOLE], WHOLE)
+
+    async def take_over() -> bytes:
+        connections = Connections(BackendPlan(name="gpu1", base_url=server.url), connect_timeout_s=5.0)
+        asking = asyncio.ensure_future(ask(connections))
+        await gate.arrived.reached()
+        gate.open()
+        while not connections._idle:  # noqa: ASYNC110 - whatever waits for an event runs too late
+            await asyncio.sleep(0)
+        asking.cancel()
+        async with asyncio.timeout(5.0):
+            answer = await ask(connections)
+            text = await answer.read(100)
+            await asyncio.wait([asking])
+            await connections.aclose()
+        return text
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(take_over()) == b"text"
+    assert server.connections_made == 1
+
+
 async def test_a_certificate_of_nobody_we_know_is_refused() -> None:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
