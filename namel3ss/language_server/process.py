@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, BinaryIO
 
-from namel3ss.language_server.server import make_server
+from namel3ss.language_server.handlers import make_server
 from namel3ss.providers.registry import installed_providers
 
 if TYPE_CHECKING:

@@ -19,12 +19,15 @@ import random
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from namel3ss.declarations import check_text
+from namel3ss.language_server.handlers import make_server
 from namel3ss.language_server.process import spare_collections
-from namel3ss.language_server.server import Server, make_server
 from namel3ss.providers.registry import installed_providers
+
+if TYPE_CHECKING:
+    from namel3ss.language_server.server import Server
 
 KEYSTROKES = 400
 TURN = 20  # keystrokes and their undoing before the baseline has its turn
