@@ -98,7 +98,8 @@ def command(
     if not sandbox:
         _warn_of_open_servers(session, plan)
     if only_check:
-        return ExitCode.OK
+        # A model with a mistake would be left out, and the others served: who checks wants to know.
+        return ExitCode.PROGRAM if program.errors else ExitCode.OK
     with contextlib.suppress(KeyboardInterrupt, Terminated), contextlib.ExitStack() as stack:
         if access_log is not None:
             stack.enter_context(_access_log(session, access_log))

@@ -145,6 +145,17 @@ def test_check_shows_what_is_in_force_and_starts_nothing(program: Path) -> None:
     assert not (program.parent / ".namel3ss").exists()
 
 
+def test_check_of_a_file_with_a_mistake_fails_though_the_rest_could_be_served(program: Path) -> None:
+    mistaken = 'ai model other { provider: ollama  model: "tiny"  config: { temprature: 0 } }\n'
+    program.write_text(mistaken + program.read_text(encoding="utf-8"), encoding="utf-8")
+
+    checked = call("serve", program, "--check", environ={})
+
+    assert checked.code == 1
+    assert "unknown setting `temprature`" in checked.stderr
+    assert "# model endless: tiny-endless" in checked.stdout
+
+
 @pytest.mark.security(25)
 def test_check_shows_no_secret(tmp_path: Path) -> None:
     program = tmp_path / "team.ai"
