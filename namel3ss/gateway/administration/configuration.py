@@ -8,8 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from namel3ss.declarations.places import EnvironmentValue
 from namel3ss.declarations.part_provenance import resolve_part
+from namel3ss.declarations.places import EnvironmentValue
 from namel3ss.gateway.administration.activity_shapes import Configuration, ConfigurationValue
 from namel3ss.gateway.administration.calls import AnyOperation, Call, Nothing, Operation
 
