@@ -22,7 +22,7 @@ class ReachedCap(NamedTuple):
 class Caps:
     """The policy's caps. What they are held against is counted where requests come and go."""
 
-    __slots__ = ("_by_level", "_total", "_user")
+    __slots__ = ("_by_level", "_total", "_user", "lowest")
 
     def __init__(self, policy: Policy) -> None:
         self._total = policy.max_waiting
@@ -30,6 +30,8 @@ class Caps:
         self._by_level = [
             policy.max_waiting_per_class.get(priority, policy.max_waiting) for priority in policy.classes
         ]
+        # While fewer wait in all than this, no cap can be reached.
+        self.lowest = min(self._total, self._user, *self._by_level)
 
     def reached(self, line: Line, waiting: int) -> ReachedCap | None:
         """The cap that leaves no place for one more in that line, while `waiting` wait in all."""

@@ -30,7 +30,6 @@ in order and fetched with `take_events`.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NoReturn
 
 from namel3ss.scheduling.errors import (
@@ -83,14 +82,15 @@ class SchedulerCore(CoreState):
         model = line.bucket.model
         if not model.is_offered:
             self._refuse_model(model)
-        reached = self._caps.reached(line, len(self._waiting))
+        waiting = len(self._tickets) - len(self._running)  # `_waiting`, without a call
+        reached = self._caps.reached(line, waiting) if waiting >= self._caps.lowest else None
         if reached is not None and not self._pool.openings:
             self._refuse(reached)
         seq = next(self._sequence)
         request_id = request.id
         if request_id is None:
             request_id = f"request-{seq}"
-        if request_id in self._waiting or request_id in self._running:
+        if request_id in self._tickets:
             raise DuplicateRequestError(request_id)
         cost = request.cost
         if cost is None:
@@ -98,20 +98,14 @@ class SchedulerCore(CoreState):
         wait_s = request.max_wait_s
         if wait_s is None:
             wait_s = self._max_wait_s
-        deadline = now + wait_s
-        ticket = Ticket(seq, request_id, line, cost, now, deadline)
-        self._waiting[request_id] = ticket
-        self._version += 1
+        self._tickets[request_id] = ticket = Ticket(seq, request_id, line, cost, now, now + wait_s)
         self._queue.add(ticket)
         if self._pool.openings and line.bucket.top()[2] is line:
             self._dispatch(now)
-        if ticket.state is _WAITING:
-            if reached is not None:
-                # Something was free, but not for this one.
-                self._withdraw(ticket, TicketState.CLOSED, now)
-                self._refuse(reached)
-            if deadline < math.inf:
-                self._alarms.set(deadline, ticket)
+        if reached is not None and ticket.state is _WAITING:
+            # Something was free, but not for this one.
+            self._withdraw(ticket, TicketState.CLOSED, now)
+            self._refuse(reached)
         self._recent.append(ticket)
         return ticket
 
@@ -130,28 +124,25 @@ class SchedulerCore(CoreState):
         worth learning from. `drain_s` keeps the slot taken that much longer.
         """
         now = self._at(now)
-        ticket = self._holder(lease)
+        ticket = self._running.pop(lease.token, None)
         if ticket is None:
             return False
         if ticket.state is _STOPPING:
-            self._cancelled += 1
+            self._stopped += 1
             ticket.state = TicketState.CANCELLED
         else:
-            self._finished += 1
             ticket.state = _FINISHED
             if completed and ticket.residency is not None:
                 history = ticket.residency.history
-                learn = history.learn_cold if lease.cold else history.learn
-                learn(ticket.cost, now - lease.granted_at, tokens)
+                history.learn(ticket.cost, now - lease.granted_at, tokens, lease.cold)
         self._give_back(ticket, ticket.cost if tokens is None else tokens, now, drain_s)
-        if self._waiting:
-            self._dispatch(now)
+        self._dispatch(now)
         return True
 
     def renew(self, lease: Lease, now: float) -> Lease | None:
         """Extend a lease by the policy's time to live; None if it is lost."""
         now = self._at(now)
-        ticket = self._holder(lease)
+        ticket = self._running.get(lease.token)
         if ticket is None:
             return None
         if self.policy.lease_ttl_s is not None:
@@ -161,7 +152,7 @@ class SchedulerCore(CoreState):
     def cancel(self, request_id: str, now: float) -> bool:
         """End a waiting request, or ask the owner of a running one to stop; False for an unknown id."""
         now = self._at(now)
-        ticket = self._waiting.get(request_id) or self._running.get(request_id)
+        ticket = self._tickets.get(request_id)
         if ticket is None:
             return False
         if ticket.state is _WAITING:
@@ -191,7 +182,7 @@ class SchedulerCore(CoreState):
         """Admit nothing more and end what waits. What runs keeps its leases."""
         now = self._at(now)
         self._closed = True
-        for ticket in list(self._waiting.values()):
+        for ticket in [known for known in self._tickets.values() if known.state is _WAITING]:
             self._withdraw(ticket, TicketState.CLOSED, now)
             self._events.append((ticket.state, ticket))
 
@@ -225,33 +216,35 @@ class SchedulerCore(CoreState):
         """Let happen what is due by now, each thing at its own time, however late this is called."""
         if self._alarms.next_at <= now or self._queue.next_due <= now:
             self._catch_up(now)
-        if now > self.now:
-            self.now = now
-        return self.now
+        if now < self.now:
+            return self.now
+        self.now = now
+        return now
 
     def _catch_up(self, now: float) -> None:
         while (when := self.next_alarm()) <= now:
             self.now = max(self.now, when)
-            self._version += 1
+            self._changes += 1
             while (item := self._alarms.pop_due(self.now)) is not None:
                 self._ring(item, self.now)
+            for ticket in self._queue.overdue(self.now):
+                self._expired += 1
+                self._withdraw(ticket, TicketState.EXPIRED, self.now)
+                self._events.append((ticket.state, ticket))
             self._queue.promote(self.now)
             self._dispatch(self.now)
 
     def _ring(self, item: Ticket | Drain, now: float) -> None:
         if isinstance(item, Drain):
-            self._draining.discard(item)
+            del self._draining[item]
             self._pool.vacate(item.residency, item.level)
-        elif item.state is _WAITING:
-            self._expired += 1
-            self._withdraw(item, TicketState.EXPIRED, now)
-            self._events.append((item.state, item))
-        elif item.id in self._running and item.lease is not None and item.lease.expires_at is not None:
+        elif item.residency is not None and item.lease is not None and item.lease.expires_at is not None:
             if item.lease.expires_at > now:
                 self._alarms.set(item.lease.expires_at, item)
                 return
             self._lost += 1
             item.state = TicketState.LOST
+            del self._running[item.lease.token]
             self._give_back(item, item.cost, now, 0.0)
             self._events.append((item.state, item))
 
@@ -264,7 +257,7 @@ class SchedulerCore(CoreState):
         model = self._pool.model(name)
         if not model.is_offered:
             self._refuse_model(model)
-        return self._queue.roster.enter(key, level, model)
+        return self._queue.roster.enter(key, level, model, self._running.values())
 
     def _refuse_model(self, model: Model) -> NoReturn:
         self._refused += 1
@@ -278,10 +271,11 @@ class SchedulerCore(CoreState):
         """Start whatever can start. Between two events nothing that waits can start."""
         pool, queue = self._pool, self._queue
         while pool.openings and (first := queue.first()) is not None:
-            residency = slot_at_hand(first[0])
+            clock, _, line = first
+            residency = slot_at_hand(line)
             if residency is not None:
                 residency.model.passed_at = None
-                self._start(*first, residency, now)
+                self._start(line, clock, residency, now)
                 continue
             choice = choose(queue.ranks, pool, now, self.policy.batch_wait_s)
             if choice is None:
@@ -294,28 +288,26 @@ class SchedulerCore(CoreState):
 
     def _start(self, line: Line, clock: float, residency: Residency, now: float) -> None:
         ticket = self._queue.take(line, clock, now)
-        self._pool.occupy(residency, line.account.tier.level)
+        self._pool.occupy(residency, line.level)
         waited_s = now - ticket.since
         if waited_s:
             self._pace.learn_start(now)
         ttl_s = self._lease_ttl_s
         expires_at = None if ttl_s is None else now + ttl_s
-        request_id = ticket.id
+        residency.used = token = next(self._tokens)
         ticket.residency = residency
         ticket.lease = Lease(
-            request_id,
+            ticket.id,
             residency.server.spec.name,
             residency.model.name,
-            next(self._tokens),
+            token,
             now,
             waited_s,
             residency.is_cold,
             expires_at,
         )
         residency.is_cold = False
-        del self._waiting[request_id]
-        self._running[request_id] = ticket
-        self._admitted += 1
+        self._running[token] = ticket
         self._events.append((_RUNNING, ticket))
         if expires_at is not None:
             self._alarms.set(expires_at, ticket)
@@ -323,38 +315,30 @@ class SchedulerCore(CoreState):
     def _withdraw(self, ticket: Ticket, state: TicketState, now: float) -> None:
         """End a request that waits."""
         ticket.state = state
-        del self._waiting[ticket.id]
+        del self._tickets[ticket.id]
+        self._withdrawn += 1
         self._queue.withdraw(ticket, now)
         model = ticket.line.bucket.model
         if model.passed_at is not None and not self._queue.wants(model.name):
             model.passed_at = None
-        self._version += 1
 
     def _give_back(self, ticket: Ticket, cost: float, now: float, drain_s: float) -> None:
-        """Take a request that has ended from its slot, and correct its user's account."""
+        """Take a request that runs no more from its slot, and correct its user's account."""
         residency = ticket.residency
         assert residency is not None  # it ran
-        del self._running[ticket.id]
+        del self._tickets[ticket.id]
         ticket.residency = None
-        level = ticket.line.account.tier.level
+        level = ticket.line.level
         if drain_s > 0:
             drain = Drain(residency, level, now + drain_s)
-            self._draining.add(drain)
+            self._draining[drain] = None
             self._alarms.set(drain.until, drain)
         else:
             self._pool.vacate(residency, level)
         self._queue.settle(ticket, cost)
-        self._version += 1
-
-    def _holder(self, lease: Lease) -> Ticket | None:
-        """The running request to which a lease belongs, unless it was lost or released before."""
-        ticket = self._running.get(lease.request_id)
-        if ticket is None or ticket.lease is None or ticket.lease.token != lease.token:
-            return None
-        return ticket
 
     def _servers_changed(self, now: float) -> None:
         self._server_changes += 1
-        self._version += 1
+        self._changes += 1
         self._queue.servers_changed(now)
         self._dispatch(now)

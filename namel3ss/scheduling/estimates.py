@@ -37,9 +37,6 @@ class Usage:
         """Tokens that a request without an estimate is charged at first."""
         self._histories: dict[str, History] = {}
 
-    def learn(self, tokens: float) -> None:
-        self.cost += _SMOOTHING * (tokens - self.cost)
-
     def on(self, server: str) -> History:
         """The history to learn into."""
         history = self._histories.get(server)
@@ -72,17 +69,18 @@ class History:
     def samples(self) -> int:
         return len(self._samples)
 
-    def learn(self, estimated_cost: float, duration_s: float, tokens: float | None) -> None:
-        """Take in one request that ended well."""
-        self._samples.append((estimated_cost, duration_s))
-        self._fitted = self._ratios = None
+    def learn(self, estimated_cost: float, duration_s: float, tokens: float | None, cold: bool) -> None:
+        """Take in one request that ended well; `cold`: for which the model had to be loaded first."""
         if tokens is not None:
-            self._usage.learn(tokens)
+            usage = self._usage
+            usage.cost += _SMOOTHING * (tokens - usage.cost)
+        if cold:
+            self._learn_loading(estimated_cost, duration_s)
+        else:
+            self._samples.append((estimated_cost, duration_s))
+            self._fitted = None
 
-    def learn_cold(self, estimated_cost: float, duration_s: float, tokens: float | None) -> None:
-        """Take in one for which the model had to be loaded first."""
-        if tokens is not None:
-            self._usage.learn(tokens)
+    def _learn_loading(self, estimated_cost: float, duration_s: float) -> None:
         warm = self.duration(estimated_cost)
         load_s = max(0.0, duration_s - warm.mean_s) if warm else duration_s
         self._load_s = load_s if self._load_s is None else self._load_s + 0.3 * (load_s - self._load_s)
@@ -97,7 +95,7 @@ class History:
         if not self._samples:
             return None
         if self._fitted is None:
-            self._fitted = self._fit()
+            self._fitted, self._ratios = self._fit(), None
         base, slope, centre, variance = self._fitted
         expected = base + slope * (estimated_cost - centre)
         return Duration(max(expected, base / 10), variance)

@@ -10,6 +10,7 @@
 * A tier stands in a *rank*, 0 being the best: its class, improved by one for each `ageing_s` that its oldest request has
   waited. A request therefore always stands at least as well as its own time says, and whoever fairly goes before it
   in its class goes along: were it lifted alone, the backlog of one user would age past everybody of its class.
+* Deadlines need no alarms: of the requests of one class and model that may wait equally long, the oldest is due first.
 * Tiers in one rank share it as their users do: when a tier enters, its clock is set to the rank's, by an offset to its
   tags, and what its users owe each other stays as it was.
 """
@@ -18,21 +19,25 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
 from typing import TYPE_CHECKING
 
 from namel3ss.scheduling.roster import Roster
-from namel3ss.scheduling.tickets import Ticket, TicketState
-from namel3ss.scheduling.tiers import Rank, Tier
+from namel3ss.scheduling.tickets import TicketState
+from namel3ss.scheduling.tiers import STALE_KEPT, Rank, Tier
+from namel3ss.scheduling.timers import Timers
 
 if TYPE_CHECKING:
-    from namel3ss.scheduling.tiers import Entry, Line
+    from collections.abc import Iterator
+
+    from namel3ss.scheduling.tickets import Ticket
+    from namel3ss.scheduling.tiers import Account, Bucket, Entry, Line
 
 __all__ = ["FairQueue", "steps_aged"]
 
 # Looked up once: on Python 3.11 finding a member of an enumeration takes longer than a call.
 _WAITING = TicketState.WAITING
 _RUNNING = TicketState.RUNNING
+_NEVER = math.inf
 
 
 class FairQueue:
@@ -40,6 +45,7 @@ class FairQueue:
 
     __slots__ = (
         "_ages",
+        "_early",
         "ageing_s",
         "moved",
         "next_due",
@@ -56,8 +62,10 @@ class FairQueue:
         self.roster = Roster(self.tiers)
         self.ageing_s = ageing_s
         self._ages = ageing_s < math.inf
-        # When a tier may be due to improve; never later than it is.
-        self.next_due = math.inf
+        # When a tier may be due to improve or a request may reach its deadline; never later than it is.
+        self.next_due = _NEVER
+        # Requests that are due before older ones of the same class and model.
+        self._early: Timers[Ticket] = Timers(lambda _, ticket: ticket.state is _WAITING)
         # How often a class has changed its standing; how often an account was corrected, and how many waiting requests
         # stood in those.
         self.promotions = 0
@@ -76,20 +84,27 @@ class FairQueue:
     def add(self, ticket: Ticket) -> None:
         """Let a request wait."""
         line = ticket.line
-        account = line.account
-        tier = account.tier
+        tier = line.tier
+        bucket = line.bucket
+        if not line.waiting:
+            self._open(line, ticket)
         line.waiting.append(ticket)
-        line.live += 1
-        account.user.waiting += 1
+        line.user.waiting += 1
         tier.waiting += 1
         tier.rank.arrivals += 1
-        if tier.level and self._ages:
-            line.bucket.note_arrival(ticket)
-        if line.live == 1:
-            self._open(line, ticket)
+        bucket.arrivals.append(ticket)
+        if len(bucket.arrivals) > bucket.arrivals_limit:
+            bucket.forget_departed()
+        deadline = ticket.deadline
+        if deadline >= bucket.latest:
+            bucket.latest = deadline
+        else:
+            self._early.set(deadline, ticket)
+        if deadline < self.next_due:
+            self.next_due = deadline
 
-    def first(self) -> tuple[Line, float] | None:
-        """The line that is first of all, whether it can start or not, with its tag by its rank's own count."""
+    def first(self) -> Entry | None:
+        """The line that is first of all, whether it can start or not, by its rank's own count."""
         for rank in self.ranks:
             if not rank.tiers:
                 continue
@@ -102,8 +117,7 @@ class FairQueue:
                         entry = (entry[0] + offset, entry[1], entry[2])
                     if best is None or entry < best:
                         best = entry
-            if best is not None:
-                return best[2], best[0]
+            return best
         return None
 
     def take(self, line: Line, clock: float, now: float) -> Ticket:
@@ -113,21 +127,19 @@ class FairQueue:
         """
         ticket = line.waiting.popleft()
         ticket.state = _RUNNING
-        account = line.account
-        tier = account.tier
-        line.live -= 1
-        account.user.waiting -= 1
+        line.account.tag += ticket.cost
+        line.user.waiting -= 1
+        tier = line.tier
         tier.waiting -= 1
-        if tier.rank.clock < clock:
-            tier.rank.clock = clock
-        account.tag += ticket.cost
-        account.running += 1
         tier.running += 1
-        if line.live:
-            _drop_withdrawn(line.waiting)
-        else:
+        rank = tier.rank
+        if rank.clock < clock:
+            rank.clock = clock
+        if len(line.waiting) == line.withdrawn:
             heapq.heappop(line.bucket.heap)
             self._close(line)
+        elif line.withdrawn:
+            line.drop_withdrawn()
         if ticket is tier.oldest:
             self._age(tier, now)
         return ticket
@@ -135,48 +147,59 @@ class FairQueue:
     def withdraw(self, ticket: Ticket, now: float) -> None:
         """Remove a waiting request wherever it stands; its state says already that it no longer waits."""
         line = ticket.line
-        account = line.account
-        tier = account.tier
-        line.live -= 1
-        account.user.waiting -= 1
+        tier = line.tier
+        line.withdrawn += 1
+        line.user.waiting -= 1
         tier.waiting -= 1
-        if not line.live:
-            self._close(line)
+        if line.live:
+            line.drop_withdrawn()
         else:
-            _drop_withdrawn(line.waiting)
-            if len(line.waiting) > 2 * line.live + 32:
-                line.waiting = deque(known for known in line.waiting if known.state is _WAITING)
+            line.bucket.stale += 1
+            self._close(line)
         self.settlements += 1
-        self.moved += sum(known.live for known in account.lines.values())
+        self.moved += sum(known.live for known in line.account.lines.values())
         if ticket is tier.oldest:
             self._age(tier, now)
 
     def settle(self, ticket: Ticket, cost: float) -> None:
         """Replace a running request's estimate by its cost."""
-        account = ticket.line.account
-        tier = account.tier
-        account.running -= 1
+        line = ticket.line
+        tier = line.tier
         tier.running -= 1
         if cost != ticket.cost:
+            account = line.account
             account.tag += cost - ticket.cost
             self.settlements += 1
-            for line in account.lines.values():
-                if line.live:
-                    self.moved += line.live
-                    if cost < ticket.cost:
-                        # An entry may say too little, never too much.
-                        line.entry = entry = (account.tag, line.waiting[0].seq, line)
-                        line.bucket.push(entry)
+            if account.live:
+                self._move(account, is_forward=cost < ticket.cost)
         if not tier.running and not tier.waiting:
             tier.epoch += 1
 
+    def overdue(self, now: float) -> list[Ticket]:
+        """The requests that have waited until their deadlines, in that order."""
+        found: set[Ticket] = set()
+        while (early := self._early.pop_due(now)) is not None:
+            if early.state is _WAITING:
+                found.add(early)
+        for bucket in self._buckets():
+            for ticket in bucket.arrivals:
+                if ticket.deadline > now:
+                    break  # behind it only early ones can be due
+                if ticket.state is _WAITING:
+                    found.add(ticket)
+        return sorted(found, key=lambda ticket: (ticket.deadline, ticket.seq))
+
     def promote(self, now: float) -> None:
-        """Let every class improve that is due."""
+        """Let every class improve that is due, and see when that or a deadline is to be expected next."""
         for tier in self.tiers:
             if tier.due <= now:
                 self._age(tier, now)
-        # A class at rest may have been due first.
-        self.next_due = min(tier.due for tier in self.tiers)
+        oldest = (bucket.oldest() for bucket in self._buckets())
+        self.next_due = min(
+            self._early.next_at,
+            *(tier.due for tier in self.tiers),
+            *(ticket.deadline for ticket in oldest if ticket is not None),
+        )
 
     def servers_changed(self, now: float) -> None:
         """Look again at which models age."""
@@ -186,41 +209,55 @@ class FairQueue:
 
     def _open(self, line: Line, ticket: Ticket) -> None:
         """Give a line in which something waits again its place."""
-        account, bucket = line.account, line.bucket
-        tier = account.tier
+        account, bucket, tier = line.account, line.bucket, line.tier
         if not account.live:
             clock = tier.rank.clock - tier.offset
             if account.tag < clock or account.epoch != tier.epoch:
                 account.tag = clock
                 account.epoch = tier.epoch
         account.live += 1
-        if not bucket.lines:
-            if not tier.buckets:
-                tier.rank.tiers.append(tier)
-            tier.buckets[bucket.model.name] = bucket
-        bucket.lines += 1
+        if not bucket.heap:
+            self._begin(tier, bucket, ticket)
         line.entry = entry = (account.tag, ticket.seq, line)
-        bucket.push(entry)
-        if tier.due == math.inf and tier.rank.index and self._ages:
+        heapq.heappush(bucket.heap, entry)
+        if bucket.stale > STALE_KEPT:
+            bucket.tidy()
+
+    def _begin(self, tier: Tier, bucket: Bucket, ticket: Ticket) -> None:
+        """Let a class wait for a model again, and foresee its ageing."""
+        if not tier.buckets:
+            tier.rank.tiers.append(tier)
+        tier.buckets[bucket.model.name] = bucket
+        if tier.due == _NEVER and tier.rank.index and self._ages:
             tier.due = ticket.since + self.ageing_s
             if tier.due < self.next_due:
                 self.next_due = tier.due
 
     def _close(self, line: Line) -> None:
         """Take a line in which nothing waits any more from its place."""
-        account, bucket = line.account, line.bucket
+        bucket = line.bucket
         line.entry = None
-        account.live -= 1
-        bucket.lines -= 1
-        if line.waiting:
-            line.waiting.clear()  # of withdrawn ones
-        if not bucket.lines:
-            tier = account.tier
+        line.account.live -= 1
+        if line.withdrawn:
+            line.waiting.clear()
+            line.withdrawn = 0
+        if len(bucket.heap) == bucket.stale:
+            bucket.clear()
+            tier = line.tier
             del tier.buckets[bucket.model.name]
-            bucket.heap.clear()
-            bucket.arrivals.clear()
             if not tier.buckets:
                 self._come_to_rest(tier)
+
+    def _move(self, account: Account, *, is_forward: bool) -> None:
+        """Let the lines of a user whose tag was corrected stand where it says."""
+        for line in account.lines.values():
+            if line.waiting:
+                self.moved += line.live
+                if is_forward:
+                    line.bucket.advance(line)
+
+    def _buckets(self) -> Iterator[Bucket]:
+        return (bucket for tier in self.tiers for bucket in tier.buckets.values())
 
     def _come_to_rest(self, tier: Tier) -> None:
         tier.rank.tiers.remove(tier)
@@ -228,7 +265,7 @@ class FairQueue:
         home = self.ranks[tier.level]
         if tier.rank is not home:
             tier.enter(home)
-        tier.due = math.inf
+        tier.due = _NEVER
         if not tier.running:
             tier.epoch += 1
 
@@ -249,14 +286,9 @@ class FairQueue:
             self.promotions += 1  # it keeps its rank, by a younger request than could be foreseen
         tier.oldest = oldest if steps else None
         is_on_top = oldest is None or not rank.index
-        tier.due = math.inf if oldest is None or is_on_top else oldest.since + (steps + 1) * self.ageing_s
-        self.next_due = min(known.due for known in self.tiers)
-
-
-def _drop_withdrawn(waiting: deque[Ticket]) -> None:
-    """Let a line in which something waits begin with such as waits."""
-    while waiting[0].state is not _WAITING:
-        waiting.popleft()
+        tier.due = _NEVER if oldest is None or is_on_top else oldest.since + (steps + 1) * self.ageing_s
+        if tier.due < self.next_due:
+            self.next_due = tier.due
 
 
 def steps_aged(since: float, now: float, ageing_s: float) -> int:

@@ -309,6 +309,7 @@ class Schedule:
             if end is None:
                 return
             residency = pool.servers[slot.server].residencies[slot.model]
+            pool.touch(residency)
             pool.occupy(residency, slot.level)
             heapq.heappush(ends, (end.at_s, next(numbers), end.variance, residency, slot.level))
         arrivals = self._repeat(self._recent)
@@ -325,6 +326,7 @@ class Schedule:
                 cold = choice.residency is None
                 residency = settle_in(choice, pool, now)
                 ticket = queue.take(choice.line, choice.clock, now)
+                pool.touch(residency)
                 pool.occupy(residency, ticket.level)
                 if ticket.id:
                     left -= 1

@@ -31,7 +31,7 @@ __all__ = [
 
 
 class Residency:
-    """One model on one server. `used` orders residencies by their last lease."""
+    """One model on one server. `used` orders residencies by their last lease: it is its token."""
 
     __slots__ = ("busy", "history", "is_cold", "model", "server", "slots", "used")
 
@@ -143,6 +143,7 @@ class Pool:
         # A copy shares what is learnt with its original, and leaves it alone.
         self._is_copy = False
         self._order = 0
+        # By a copy, which gives no leases.
         self._uses = 0
         self._tidy_at = 1024
         # Slots that are free and places for one more model, on servers that accept work. Where there are none,
@@ -191,13 +192,12 @@ class Pool:
         return before != set(state.residencies)
 
     def touch(self, residency: Residency) -> None:
+        """Let a copy's residency be the last that was used."""
         self._uses += 1
         residency.used = self._uses
 
     def occupy(self, residency: Residency, level: int) -> None:
         """Take a slot for a request of that class."""
-        self._uses += 1
-        residency.used = self._uses
         residency.busy += 1
         residency.server.busy += 1
         self.openings -= 1
@@ -207,12 +207,12 @@ class Pool:
     def vacate(self, residency: Residency, level: int) -> None:
         """Give back a slot that a request of that class held."""
         server = residency.server
-        residency.busy -= 1
+        residency.busy = busy = residency.busy - 1
         server.busy -= 1
         if level:
             residency.model.ordinary_busy -= 1
         if server.is_open:
-            if residency.busy < residency.slots:
+            if busy < residency.slots:
                 self.openings += 1
         elif server.dropped and not server.busy:
             self._forget_server(server.spec.name)
@@ -237,7 +237,7 @@ class Pool:
         """The same servers and models with every slot free, to play on."""
         copy = Pool(self._reserve)
         copy._is_copy = True
-        copy._order, copy._uses = self._order, self._uses
+        copy._order = self._order
         for name, model in self.models.items():
             twin = copy.models[name] = Model(name, model.usage)
             twin.passed_at = model.passed_at
@@ -246,6 +246,7 @@ class Pool:
             for held, residency in state.residencies.items():
                 same = server.residencies[held] = Residency(server, copy.models[held])
                 same.used = residency.used
+                copy._uses = max(copy._uses, residency.used)
             server.dropped, server.is_open = state.dropped, state.is_open
         copy._relate_all()
         return copy

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from namel3ss.scheduling.tiers import Account, Bucket, Line, User
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from namel3ss.scheduling.placement import Model
+    from namel3ss.scheduling.tickets import Ticket
     from namel3ss.scheduling.tiers import Tier
 
 __all__ = ["LineKey", "Roster"]
@@ -33,10 +35,10 @@ class Roster:
         self._count = 0
         self._tidy_at = _IDLE_KEPT
 
-    def enter(self, key: LineKey, level: int, model: Model) -> Line:
-        """The line that is found under `key` from now on."""
+    def enter(self, key: LineKey, level: int, model: Model, running: Iterable[Ticket]) -> Line:
+        """The line that is found under `key` from now on. What runs is not forgotten."""
         if self._count >= self._tidy_at:
-            self._forget_idle()
+            self._forget_idle({ticket.account for ticket in running})
         account = self._account(key[0], self._tiers[level])
         line = account.lines.get(model.name)
         if line is None:
@@ -58,7 +60,7 @@ class Roster:
             account = tier.accounts[name] = Account(tier, user)
         return account
 
-    def _forget_idle(self) -> None:
+    def _forget_idle(self, running: AbstractSet[Account]) -> None:
         for line in {line for line in self.lines.values() if not line.live}:
             del line.account.lines[line.bucket.model.name]
             line.bucket.model.lines -= 1
@@ -68,21 +70,21 @@ class Roster:
             (tier.level, name): bucket for tier in self._tiers for name, bucket in tier.buckets.items()
         }
         for tier in self._tiers:
-            tier.accounts = _worth_keeping(tier)
+            tier.accounts = _worth_keeping(tier, running)
         accounts = [account for tier in self._tiers for account in tier.accounts.values()]
         self._users = {account.user.name: account.user for account in accounts}
         self._tidy_at = _IDLE_KEPT + self._count + len(accounts)
 
 
-def _worth_keeping(tier: Tier) -> dict[str, Account]:
+def _worth_keeping(tier: Tier, running: AbstractSet[Account]) -> dict[str, Account]:
     # An idle account at or below the clock says the same as no account. Of the others those that are furthest ahead are
     # kept: forgetting one forgives what it was charged.
     clock, epoch = tier.clock, tier.epoch
-    busy = {name: known for name, known in tier.accounts.items() if known.live or known.running}
+    busy = {name: known for name, known in tier.accounts.items() if known.live or known in running}
     ahead = [
         known
         for known in tier.accounts.values()
-        if not (known.live or known.running) and known.epoch == epoch and known.tag > clock
+        if known.user.name not in busy and known.epoch == epoch and known.tag > clock
     ]
     ahead.sort(key=lambda known: known.tag)
     return busy | {known.user.name: known for known in ahead[-_AHEAD_KEPT:]}

@@ -115,7 +115,7 @@ def choose(ranks: Sequence[RankView], pool: Pool, now: float, batch_wait_s: floa
 def slot_at_hand(first: Line) -> Residency | None:
     """The slot for the first line of all, where its model is loaded and free: the usual case of `choose`."""
     model = first.bucket.model
-    if model.ordinary_busy >= model.ordinary_limit and first.account.tier.level:
+    if model.ordinary_busy >= model.ordinary_limit and first.level:
         return None
     residencies = model.residencies
     if len(residencies) == 1:

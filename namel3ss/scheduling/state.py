@@ -44,16 +44,15 @@ class CoreState:
     """Who waits, who runs, on which servers, and the sums of what has happened."""
 
     __slots__ = (
-        "_admitted",
         "_alarms",
         "_calibration",
         "_cancelled",
         "_caps",
+        "_changes",
         "_closed",
         "_draining",
         "_events",
         "_expired",
-        "_finished",
         "_lease_ttl_s",
         "_levels",
         "_loads",
@@ -70,10 +69,11 @@ class CoreState:
         "_schedule",
         "_sequence",
         "_server_changes",
+        "_stopped",
         "_swaps",
+        "_tickets",
         "_tokens",
-        "_version",
-        "_waiting",
+        "_withdrawn",
         "now",
         "policy",
     )
@@ -95,26 +95,26 @@ class CoreState:
         self._tokens = tokens if tokens is not None else itertools.count(1)
         self._levels: dict[int | None, int] = {None: len(policy.classes) - 1}
         self._levels.update((priority, level) for level, priority in enumerate(policy.classes))
-        self._waiting: dict[str, Ticket] = {}
-        self._running: dict[str, Ticket] = {}
-        self._draining: set[Drain] = set()
+        # All that wait or run, by id, and those that run, by their lease's token.
+        self._tickets: dict[str, Ticket] = {}
+        self._running: dict[int, Ticket] = {}
+        self._draining: dict[Drain, None] = {}
         self._events: list[Event] = []
         self._alarms: Timers[Ticket | Drain] = Timers(_is_wanted)
         self.now = -math.inf
         self._max_wait_s = math.inf if policy.max_wait_s is None else policy.max_wait_s
         self._lease_ttl_s = policy.lease_ttl_s
         self._closed = False
-        # Grows with everything that may move somebody's position.
-        self._version = 0
         self._order: Order | None = None
         self._schedule: Schedule | None = None
         self._calibration = Calibration()
         # Enough that one user's burst does not hide how often the others come.
         self._recent: deque[Ticket] = deque(maxlen=1024)
-        # Sums for the statistics and for the reasons of moves.
-        self._overtakings = self._server_changes = 0
-        self._admitted = self._finished = self._cancelled = self._expired = 0
-        self._lost = self._refused = self._loads = self._swaps = 0
+        # Sums for the statistics and for the reasons of moves. What usually becomes of a request is not counted: how many
+        # came (`arrivals` of the ranks) and how many left in another way says how many started and finished.
+        self._overtakings = self._server_changes = self._changes = 0
+        self._withdrawn = self._cancelled = self._expired = 0
+        self._stopped = self._lost = self._refused = self._loads = self._swaps = 0
         for server in servers:
             self._pool.put(server)
 
@@ -122,13 +122,35 @@ class CoreState:
 
     def state(self, request_id: str) -> TicketState | None:
         """Whether a request waits, runs or is asked to stop; None once it has ended."""
-        ticket = self._waiting.get(request_id) or self._running.get(request_id)
+        ticket = self._tickets.get(request_id)
         return None if ticket is None else ticket.state
+
+    @property
+    def _waiting(self) -> int:
+        """How many wait."""
+        return len(self._tickets) - len(self._running)
+
+    @property
+    def _arrived(self) -> int:
+        """How many have waited, were it for no time."""
+        return sum(rank.arrivals for rank in self._queue.ranks)
+
+    @property
+    def _admitted(self) -> int:
+        """How many have started."""
+        return self._arrived - self._waiting - self._withdrawn
+
+    @property
+    def _version(self) -> int:
+        """Grows with everything that may move somebody's position: who comes, who leaves, and other changes."""
+        arrived = self._arrived
+        left = arrived - len(self._tickets)
+        return arrived + left + self._changes
 
     def statistics(self) -> Statistics:
         servers = self._pool.servers
         return Statistics(
-            waiting=len(self._waiting),
+            waiting=self._waiting,
             running=len(self._running),
             draining=len(self._draining),
             waiting_by_class={
@@ -138,8 +160,8 @@ class CoreState:
             busy_by_server={name: state.busy for name, state in servers.items()},
             loaded={name: tuple(state.residencies) for name, state in servers.items()},
             admitted=self._admitted,
-            finished=self._finished,
-            cancelled=self._cancelled,
+            finished=self._admitted - len(self._running) - self._lost - self._stopped,
+            cancelled=self._cancelled + self._stopped,
             expired=self._expired,
             lost=self._lost,
             refused=self._refused,
@@ -148,15 +170,13 @@ class CoreState:
         )
 
     def _position(self, request_id: str, now: float) -> Position | None:
-        ticket = self._waiting.get(request_id)
-        if ticket is None:
+        ticket = self._tickets.get(request_id)
+        if ticket is None or ticket.state is not _WAITING:
             return None
-        order, waiting = self._order, len(self._waiting)
+        order, waiting = self._order, self._waiting
         if order is None or not order.holds(now, self._version):
             outlook, sums = self._outlook(now), self._sums(now)
-            happenings = Happenings(
-                sums.arrivals[-1], self._admitted + self._cancelled + self._expired, self._queue.moved
-            )
+            happenings = Happenings(self._arrived, self._arrived - waiting, self._queue.moved)
             if order is not None and order.may_stand_in(outlook, sums):
                 place = order.recent_place(ticket, waiting, happenings)
                 return Position(
@@ -175,7 +195,7 @@ class CoreState:
                 self._outlook(now),
                 busy,
                 tuple(self._recent),
-                len(self._waiting),
+                self._waiting,
                 self._version,
                 self._admitted,
             )
@@ -214,9 +234,5 @@ class CoreState:
         return model.passed_at is not None and model.passed_at <= now - self.policy.batch_wait_s
 
 
-def _is_wanted(when: float, item: Ticket | Drain) -> bool:
-    if isinstance(item, Drain):
-        return True
-    if item.state is _WAITING:
-        return item.deadline == when
-    return item.residency is not None and item.lease is not None and item.lease.expires_at is not None
+def _is_wanted(_: float, item: Ticket | Drain) -> bool:
+    return isinstance(item, Drain) or item.residency is not None

@@ -12,7 +12,7 @@ from namel3ss.scheduling.tickets import Ticket, TicketState
 if TYPE_CHECKING:
     from namel3ss.scheduling.placement import Model
 
-__all__ = ["Account", "Bucket", "Entry", "Line", "Rank", "Tier", "User"]
+__all__ = ["STALE_KEPT", "Account", "Bucket", "Entry", "Line", "Rank", "Tier", "User"]
 
 # A line's place: the user's tag, the arrival of its first request, the line. Tags and arrivals only grow while a line
 # waits, but for corrections, so an entry may say too little: it is brought up to date when it comes to the top. It
@@ -21,24 +21,41 @@ Entry: TypeAlias = "tuple[float, int, Line]"
 
 # Looked up once: on Python 3.11 finding a member of an enumeration takes longer than a call.
 _WAITING = TicketState.WAITING
+# A bucket may keep so many entries that count no more, and so many arrivals, before it is looked which can go.
+STALE_KEPT = 64
+_ARRIVALS_KEPT = 256
 
 
 class Line:
     """Requests of one user, class and model, in order of arrival. Kept for a while when none is left: users come again."""
 
-    __slots__ = ("account", "bucket", "entry", "live", "waiting")
+    __slots__ = ("account", "bucket", "entry", "level", "tier", "user", "waiting", "withdrawn")
 
     def __init__(self, account: Account, bucket: Bucket) -> None:
         self.account = account
+        self.user = account.user
+        self.tier = account.tier
+        self.level = account.tier.level
         self.bucket = bucket
-        # May hold withdrawn tickets behind the first; `live` counts the others.
+        # May hold withdrawn tickets, so many, behind the first, which waits.
         self.waiting: deque[Ticket] = deque()
-        self.live = 0
+        self.withdrawn = 0
         self.entry: Entry | None = None
 
     @property
-    def level(self) -> int:
-        return self.account.tier.level
+    def live(self) -> int:
+        """How many wait."""
+        return len(self.waiting) - self.withdrawn
+
+    def drop_withdrawn(self) -> None:
+        """Let the line begin with a request that waits again; there is one. Those behind it may take their time."""
+        waiting = self.waiting
+        while waiting[0].state is not _WAITING:
+            waiting.popleft()
+            self.withdrawn -= 1
+        if self.withdrawn > len(waiting) // 2 + 16:
+            self.waiting = deque(known for known in waiting if known.state is _WAITING)
+            self.withdrawn = 0
 
 
 class User:
@@ -54,7 +71,7 @@ class User:
 class Account:
     """One user's virtual time in one class."""
 
-    __slots__ = ("epoch", "lines", "live", "running", "tag", "tier", "user")
+    __slots__ = ("epoch", "lines", "live", "tag", "tier", "user")
 
     def __init__(self, tier: Tier, user: User) -> None:
         self.tier = tier
@@ -63,30 +80,51 @@ class Account:
         # All its lines by model, and how many of them wait.
         self.lines: dict[str, Line] = {}
         self.live = 0
-        self.running = 0
         # The tag counts only while this is the tier's.
         self.epoch = -1
 
 
 class Bucket:
-    """The lines of one class that wait for one model. `lines` counts them."""
+    """The lines of one class that wait for one model."""
 
-    __slots__ = ("_arrivals_limit", "arrivals", "heap", "lines", "model")
+    __slots__ = ("arrivals", "arrivals_limit", "heap", "latest", "model", "stale")
 
     def __init__(self, model: Model) -> None:
         self.model = model
+        # An entry for each line, and so many that count no more.
         self.heap: list[Entry] = []
-        self.lines = 0
-        # The requests in order of arrival, for ageing; may hold such as wait no more.
+        self.stale = 0
+        # The requests in order of arrival, for ageing and deadlines; may hold such as wait no more.
         self.arrivals: deque[Ticket] = deque()
-        self._arrivals_limit = 256
+        self.arrivals_limit = _ARRIVALS_KEPT
+        # The latest deadline among them.
+        self.latest = -math.inf
 
-    def push(self, entry: Entry) -> None:
+    @property
+    def lines(self) -> int:
+        """How many wait."""
+        return len(self.heap) - self.stale
+
+    def advance(self, line: Line) -> None:
+        """Give a line whose tag has become smaller a new place: an entry may say too little, never too much."""
+        line.entry = entry = (line.account.tag, line.waiting[0].seq, line)
+        self.stale += 1
+        heapq.heappush(self.heap, entry)
+
+    def tidy(self) -> None:
+        """Drop what counts no more, once that is the greater part."""
         heap = self.heap
-        heapq.heappush(heap, entry)
-        if len(heap) > 2 * self.lines + 64:
+        if 2 * self.stale > len(heap):
             heap[:] = [known for known in heap if known[2].entry is known]
             heapq.heapify(heap)
+            self.stale = 0
+
+    def clear(self) -> None:
+        """Forget everything; nothing waits any more."""
+        self.heap.clear()
+        self.stale = 0
+        self.arrivals.clear()
+        self.latest = -math.inf
 
     def top(self) -> Entry:
         """The first line's entry. A bucket that exists is never without one."""
@@ -98,15 +136,14 @@ class Bucket:
                 heapq.heapreplace(heap, entry)
             else:
                 heapq.heappop(heap)
+                self.stale -= 1
             tag, seq, line = entry = heap[0]
         return entry
 
-    def note_arrival(self, ticket: Ticket) -> None:
-        arrivals = self.arrivals
-        arrivals.append(ticket)
-        if len(arrivals) > self._arrivals_limit:
-            self.arrivals = arrivals = deque(known for known in arrivals if known.state is _WAITING)
-            self._arrivals_limit = max(256, 2 * len(arrivals))
+    def forget_departed(self) -> None:
+        """Keep of the arrivals those that wait, and say when to do that again."""
+        self.arrivals = kept = deque([known for known in self.arrivals if known.state is _WAITING])
+        self.arrivals_limit = max(_ARRIVALS_KEPT, 2 * len(kept))
 
     def oldest(self) -> Ticket | None:
         arrivals = self.arrivals

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import math
 import random
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -463,6 +464,34 @@ class EngineConformance(abc.ABC):
         await harness.submit("a")
 
         assert harness.started() == ["a", "a"]
+        await self.close(harness)
+
+    async def test_earlier_user_of_an_id_cannot_cost_the_later_one_its_lease(self) -> None:
+        harness = await self.open(Policy(lease_ttl_s=10.0), ONE_SLOT)
+        await harness.submit("a")
+        await harness.finish("a")
+        await harness.advance(6.0)
+        await harness.submit("a")
+
+        await harness.advance(5.0)
+
+        assert harness.states("a") == [TicketState.RUNNING, TicketState.RUNNING]
+        await harness.finish("a")
+        await self.close(harness)
+
+    async def test_each_may_have_a_deadline_of_its_own(self) -> None:
+        harness = await self.open(Policy(max_wait_s=20.0), ONE_SLOT)
+        waits = {"for ever": math.inf, "usual": None, "short": 5.0, "long": 30.0, "shorter": 4.0}
+        await harness.submit("a")
+        for name, max_wait_s in waits.items():
+            await harness.submit(name, max_wait_s=max_wait_s)
+
+        ended = []
+        for _ in range(40):
+            await harness.advance(1.0)
+            ended += [name for name in waits if harness.states(name) and name not in ended]
+
+        assert ended == ["shorter", "short", "usual", "long"]
         await self.close(harness)
 
     async def test_deadline_ends_waiting(self) -> None:

@@ -82,9 +82,10 @@ class Reference:
         full = self.full(request.user, level)
         self.seq += 1
         assert request.cost is not None
-        wait = request.max_wait_s if request.max_wait_s is not None else math.inf
+        wait = request.max_wait_s if request.max_wait_s is not None else self.policy.max_wait_s
+        deadline = math.inf if wait is None else now + wait
         ticket = RefTicket(
-            self.seq, request_id, request.user, level, request.model, request.cost, now, now + wait
+            self.seq, request_id, request.user, level, request.model, request.cost, now, deadline
         )
         before = self.copy() if full else self
         self.enter_account(ticket)

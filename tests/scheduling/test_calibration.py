@@ -13,7 +13,7 @@ from namel3ss.scheduling.tickets import Ticket, TicketState
 from namel3ss.scheduling.values import Lease, WaitEstimate
 
 FORECAST = WaitEstimate(9.0, 10.0, 11.0)
-LINE = FairQueue(1, math.inf).roster.enter(("ada", None, "m"), 0, Pool(0).model("m"))
+LINE = FairQueue(1, math.inf).roster.enter(("ada", None, "m"), 0, Pool(0).model("m"), ())
 
 
 def _ticket(number: int) -> Ticket:

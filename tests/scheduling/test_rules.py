@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -39,7 +40,7 @@ requests = st.builds(
     priority=st.sampled_from((*CLASSES, None)),
     model=st.sampled_from(MODELS),
     cost=st.integers(1, 40).map(float),
-    max_wait_s=st.sampled_from([None, None, None, 0.0, 10.0, 40.0]),
+    max_wait_s=st.sampled_from([None, None, None, 0.0, 10.0, 40.0, math.inf]),
 )
 policies = st.builds(
     Policy,
@@ -50,7 +51,7 @@ policies = st.builds(
     max_waiting=st.sampled_from([6, 100, 100]),
     max_waiting_per_user=st.sampled_from([4, 100, 100]),
     max_waiting_per_class=st.sampled_from([{}, {9: 3}]),
-    max_wait_s=st.none(),
+    max_wait_s=st.sampled_from([None, 15.0]),
     lease_ttl_s=st.sampled_from([None, None, 25.0]),
 )
 

@@ -2,6 +2,7 @@
 
 python -m tests.benchmarks.scheduling             everything, about ten minutes
 python -m tests.benchmarks.scheduling --print     the same, nothing written
+python -m tests.benchmarks.scheduling --cost      only what admitting and releasing costs, a few seconds
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.scheduling import oracle
+from tests.benchmarks.scheduling.census import Census, take_census
 from tests.benchmarks.scheduling.cost import Cost, bytes_per_waiting, measure
 from tests.benchmarks.scheduling.disciplines import DISCIPLINES, Fair
 from tests.benchmarks.scheduling.loads import CLASSES, GREEDY, LOADS, Load
@@ -111,17 +113,32 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def cost_table(costs: list[Cost], kept_bytes: float) -> str:
+def cost_table(costs: list[Cost], counted: list[Census], kept_bytes: float) -> str:
     lines = [
-        "| waiting | admit + release | times a heap's push + pop | asyncio.PriorityQueue |",
-        "|---|---|---|---|",
+        "| waiting | admit + release | times a heap's push + pop | asyncio.PriorityQueue | instructions | calls |",
+        "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {cost.waiting:,} | {cost.core_us:.1f} µs | {cost.times_heap:.0f} × | {cost.asyncio_us:.1f} µs |"
-        for cost in costs
+        f"| {cost.waiting:,} | {cost.core_us:.1f} µs | {cost.times_heap:.0f} × | {cost.asyncio_us:.1f} µs "
+        f"| {census.instructions:,.0f} | {census.calls:.0f} |"
+        for cost, census in zip(costs, counted, strict=True)
     ]
-    lines += ["", f"A waiting request keeps {kept_bytes:.0f} bytes."]
+    shares = [f"`{module}` {count:.0f}" for module, count in counted[0].by_module.items()]
+    lines += [
+        "",
+        f"While {counted[0].waiting} wait, the instructions are spread over {', '.join(shares)}. "
+        f"A waiting request keeps {kept_bytes:.0f} bytes.",
+    ]
     return "\n".join(lines)
+
+
+def measure_cost() -> str:
+    numbers = (10, 1_000, 100_000)
+    return cost_table(
+        [measure(waiting) for waiting in numbers],
+        [take_census(waiting) for waiting in numbers],
+        bytes_per_waiting(),
+    )
 
 
 def write(name: str, text: str) -> None:
@@ -133,13 +150,17 @@ def write(name: str, text: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
+    if "--cost" in arguments:
+        prices = measure_cost()
+        print(prices)
+        write("cost", prices)
+        return 0
     rows = []
     for make in LOADS:
         loads = [make(seed) for seed in SEEDS]
         rows += [row(loads[0].name, discipline, loads) for discipline in DISCIPLINES]
         print(table(rows[-len(DISCIPLINES) :]), flush=True)
-    costs = [measure(waiting) for waiting in (10, 1_000, 100_000)]
-    figures, prices = table(rows), cost_table(costs, bytes_per_waiting())
+    figures, prices = table(rows), measure_cost()
     print(prices)
     if "--print" in arguments:
         return 0

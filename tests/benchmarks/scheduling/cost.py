@@ -6,6 +6,7 @@ import asyncio
 import gc
 import heapq
 import itertools
+import math
 import time
 import tracemalloc
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 USERS = 50
 CYCLES = 2000
-REPEATS = 7
+ROUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,15 @@ class Cost:
 
 
 def measure(waiting: int) -> Cost:
-    return Cost(waiting, _core(waiting), _heap(waiting), _asyncio(waiting))
+    """Microseconds of processor time; the best of many short rounds, in turn, because other programs can only add."""
+    cycles = (_core(waiting), _heap(waiting), _asyncio(waiting))
+    best = [math.inf] * len(cycles)
+    for _ in range(ROUNDS):
+        for number, cycle in enumerate(cycles):
+            started = time.thread_time()
+            cycle()
+            best[number] = min(best[number], time.thread_time() - started)
+    return Cost(waiting, *(seconds / CYCLES * 1e6 for seconds in best))
 
 
 def bytes_per_waiting(waiting: int = 20_000) -> float:
@@ -65,25 +74,32 @@ def _filled(waiting: int) -> SchedulerCore:
     return core
 
 
-def _core(waiting: int) -> float:
-    core = _filled(waiting)
-    lease = core.take_events()[0][1].lease
-    requests = itertools.cycle([_request(number) for number in range(USERS)])
-    now = 0.0
+class Turnover:
+    """A core in which so many wait; for each request that comes one ends, and another starts."""
 
-    def cycle() -> None:
-        nonlocal lease, now
-        for _ in range(CYCLES):
+    def __init__(self, waiting: int) -> None:
+        self._core = _filled(waiting)
+        self._lease = self._core.take_events()[0][1].lease
+        self._requests = itertools.cycle([_request(number) for number in range(USERS)])
+        self._now = 0.0
+
+    def play(self, cycles: int) -> None:
+        core, requests, lease, now = self._core, self._requests, self._lease, self._now
+        for _ in range(cycles):
             now += 0.0005
             core.submit(next(requests), now)
             assert lease is not None
             core.release(lease, now, tokens=320.0)
             lease = core.take_events()[0][1].lease
+        self._lease, self._now = lease, now
 
-    return _best(cycle)
+
+def _core(waiting: int) -> Callable[[], None]:
+    turnover = Turnover(waiting)
+    return lambda: turnover.play(CYCLES)
 
 
-def _heap(waiting: int) -> float:
+def _heap(waiting: int) -> Callable[[], None]:
     numbers = itertools.count()
     item = object()
     heap = [(number % 2, 300.0 * number, next(numbers), item) for number in range(waiting)]
@@ -97,10 +113,10 @@ def _heap(waiting: int) -> float:
             heapq.heappush(heap, (number % 2, tag, next(numbers), item))
             heapq.heappop(heap)
 
-    return _best(cycle)
+    return cycle
 
 
-def _asyncio(waiting: int) -> float:
+def _asyncio(waiting: int) -> Callable[[], None]:
     numbers = itertools.count()
     item = object()
     queue: asyncio.PriorityQueue[tuple[int, int, object]] = asyncio.PriorityQueue()
@@ -112,14 +128,4 @@ def _asyncio(waiting: int) -> float:
             queue.put_nowait((number % 2, next(numbers), item))
             queue.get_nowait()
 
-    return _best(cycle)
-
-
-def _best(cycle: Callable[[], None]) -> float:
-    """Microseconds of processor time a cycle; the best of several rounds, because other programs can only add."""
-    best = float("inf")
-    for _ in range(REPEATS):
-        started = time.thread_time()
-        cycle()
-        best = min(best, time.thread_time() - started)
-    return best / CYCLES * 1e6
+    return cycle
