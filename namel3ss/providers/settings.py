@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 __all__ = [
-    "MACHINE_BOUND",
     "Advice",
     "Limit",
     "Place",

@@ -114,5 +114,8 @@ class Watch:
         loop = asyncio.get_running_loop()
         now = loop.time()
         for look in self._looks:
-            look.look(now)
+            try:
+                look.look(now)
+            except Exception as error:  # noqa: BLE001  # it ends its request, and takes no limit from the others
+                look.interruption.interrupt(error)
         self._timer = loop.call_later(_INTERVAL_S, self._look_around) if self._looks else None

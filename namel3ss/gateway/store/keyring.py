@@ -149,6 +149,11 @@ class Keyring:
                 if not self._is_failing:
                     _logger.warning("Keys are not read anew: %s", refusal.message)
                 self._is_failing = True
+            except Exception:
+                # A row that nobody foresaw. Whoever stops following leaves a gateway that refuses everybody for good.
+                if not self._is_failing:
+                    _logger.exception("Keys are not read anew")
+                self._is_failing = True
             else:
                 if self._is_failing:
                     _logger.warning("Keys are read again.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,9 @@ from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.plan import BackendPlan
 from namel3ss.gateway.store import KeyAdministration, KeyGrant, Keyring, StoredServer
 from namel3ss.gateway.store.servers import check_server_url
+from tests.gateway.forwarding.play import eventually
 from tests.gateway.plans import ONE_MODEL, plan_of
-from tests.gateway.store.places import CLASSES, opened
+from tests.gateway.store.places import CLASSES, database_file, opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -197,3 +199,22 @@ async def test_numbers_of_a_server_are_bounded(tmp_path: Path, option: str, valu
             Reason.invalid,
         )
     assert option in message
+
+
+async def test_a_row_that_cannot_be_read_is_logged_and_ends_nobodys_following(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def write(statement: str) -> None:
+        with contextlib.closing(sqlite3.connect(database_file(tmp_path))) as database, database:
+            database.execute(statement)
+            database.execute("UPDATE state SET revision = revision + 1")
+
+    async with opened(tmp_path) as store, Keyring(store, CLASSES) as keyring:
+        before = keyring.snapshot
+        write("INSERT INTO whitelist VALUES ('chat', 'nowhere', '', 0, 'somebody')")
+        await eventually(lambda: "'nowhere' does not appear to be" in caplog.text)
+        assert keyring.snapshot is before
+        write("DELETE FROM whitelist")
+        await eventually(lambda: keyring.snapshot is not before)
+
+    assert "Keys are read again" in caplog.text
