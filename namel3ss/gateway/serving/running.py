@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["serve_until_stopped"]
 
 _NOTICE_S: Final = 1.0
+# Ctrl-C, and the end of the terminal itself.
+_FROM_TERMINAL: Final = (signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(slots=True)
@@ -46,7 +48,7 @@ class _Signals:
         elif self.stopping.is_set():
             self.gateway.course.hurry.set()
         else:
-            self.is_from_terminal = number is signal.SIGINT
+            self.is_from_terminal = number in _FROM_TERMINAL
             self.stopping.set()
 
 
@@ -59,7 +61,7 @@ def serve_until_stopped(
     on_ready: Callable[[Gateway], None],
     environ: Mapping[str, str],
 ) -> None:
-    """Serve until SIGTERM or SIGINT. The first administrator's key is shown on `terminal`, if that is one.
+    """Serve until SIGTERM, SIGINT or SIGHUP. The first administrator's key is shown on `terminal`, if that is one.
 
     Raises UsageError where an address is taken, StoreError where the database cannot be used.
     """
@@ -95,12 +97,14 @@ async def _serve(opening: AbstractAsyncContextManager[Gateway], on_ready: Callab
     assert task is not None
     signals = _Signals(task, asyncio.Event())
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signals.hear, number)
+    for number in (signal.SIGTERM, *_FROM_TERMINAL):
+        # Started with `nohup`, it outlives its terminal.
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, signals.hear, number)
     async with opening as gateway:
         signals.gateway = gateway
         _spare_collections()
         on_ready(gateway)
         await signals.stopping.wait()
-        # Who presses Ctrl-C has no balancer that must hear of it first.
+        # Whoever sits at a terminal has no balancer that must hear of it first.
         await gateway.stop(notice_s=0.0 if signals.is_from_terminal else _NOTICE_S)

@@ -116,6 +116,28 @@ def test_sandbox_stands_in_for_every_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_the_end_of_its_terminal_ends_it_in_order_unless_it_is_to_outlive_it(
+    tmp_path: Path, server: SandboxServer
+) -> None:
+    program = write_gateway(tmp_path, {"gpu1": server.url}, models=MODELS, settings="shutdown_grace: 0s")
+    with served(program) as gateway:
+        running = Caller(gateway, "/api/chat", ENDLESS)
+        assert running.begun.wait(PATIENCE_S)
+        assert gateway.stop(signal.SIGHUP) == 0
+        running.join()
+    assert "being stopped" in json.loads(running.text.strip().splitlines()[-1])["error"]
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    try:
+        with served(program) as gateway:
+            gateway.process.send_signal(signal.SIGHUP)
+            assert httpx.get(f"{gateway.url}/health/live", trust_env=False).status_code == 200
+            assert gateway.stop(signal.SIGTERM) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.long
 def test_a_taken_address_is_named_before_anything_else_happens(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
