@@ -5,6 +5,7 @@ Where there is nothing of the kind, and that is the rule, the bytes stay as they
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
 
@@ -24,25 +25,45 @@ _HIDDEN: Final = re.compile(
       )
     | (?P<host> (?<![\w.\-])[A-Za-z0-9][A-Za-z0-9.\-]*+:\d{2,5}\b )           # gpu.internal:11434
     | (?P<path>
-        (?: (?<![\w<./~]) | (?<=\\[nrt]) ) (?:~|\.{1,2})?/[\w.@+\-:/]*+       # /root/.ollama/models/blobs
-      | (?<!\w)[A-Za-z]:\\{1,2}(?:[^\\"\r\n:]++\\{1,2})*+[^\\"\s:]*+          # C:\\Users and so on, as JSON has it
+        (?<![\w<./~])(?:~|\.{1,2})?/[\w.@+\-:/]*+                             # /root/.ollama/models/blobs
+      | (?<!\w)[A-Za-z]:\\{1,2}(?:[^\\"\r\n:]++\\{1,2})*+[^\\"\s:]*+          # C:\Users and so on
       )
     """,
     re.VERBOSE,
 )
+_BEGINNINGS_OF_JSON: Final = (b"{", b"[", b'"', b"data:", b"event:")
+# Strings, and what stands between them; one that never ends goes on to the end.
+_STRINGS: Final = re.compile(rb'("(?:[^"\\]++|\\.)*+"?)', re.DOTALL)
 _HOST_NAME: Final = re.compile(rb"localhost|.*\.[A-Za-z]{2,}")
 _STAND_INS: Final = {"trace": b"(trace)", "key": b"(key)", "path": b"(path)"}
 _PUNCTUATION: Final = b".,:;"
 
 
 def clean_error(body: bytes) -> bytes:
-    """A server's error, JSON or not. It stays JSON: no quote and no lone backslash is ever taken away."""
-    return _HIDDEN.sub(_stand_in, body)
+    """A server's error: JSON (a document, lines or events), which it stays, or a text."""
+    if not body.lstrip().startswith(_BEGINNINGS_OF_JSON):
+        return _HIDDEN.sub(_stand_in, body)
+    # What is looked for is looked for in the texts that the strings stand for: escapes have letters and backslashes, too.
+    return b"".join(
+        _clean_string(part) if part.startswith(b'"') else _HIDDEN.sub(_stand_in, part)
+        for part in _STRINGS.split(body)
+    )
 
 
 def clean_words(text: str) -> str:
     """The same for a text."""
-    return clean_error(text.encode("utf-8", "replace")).decode("utf-8", "replace")
+    return _HIDDEN.sub(_stand_in, text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+
+def _clean_string(literal: bytes) -> bytes:
+    if b"\\" not in literal:
+        return _HIDDEN.sub(_stand_in, literal)
+    try:
+        text: str = json.loads(literal.decode("utf-8", "replace"), strict=False)
+    except ValueError:  # it is cut off, or only looks like JSON
+        return _HIDDEN.sub(_stand_in, literal)
+    cleaned = clean_words(text)
+    return literal if cleaned == text else json.dumps(cleaned).encode()
 
 
 def _stand_in(match: re.Match[bytes]) -> bytes:

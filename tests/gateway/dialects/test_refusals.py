@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from namel3ss.gateway.dialects import clean_error, clean_words, error_body, error_content_type
@@ -94,6 +94,7 @@ CANARIES = {
     "key sk-ant-0123456789abcdef is bad": "key (key) is bad",
     "checked: /usr/bin/llama-server, /opt/x).": "checked: (path), (path)).",
     "failed:\n/root/x\nfor good": "failed:\n(path)\nfor good",
+    "failed:\ngpu1.internal:11434\tsk-ant-0123456789abcdef\rC:\\temp": "failed:\n(address)\t(key)\r(path)",
     "panic: oops\n\ngoroutine 7 [running]:\nmain.run(0x1)\n\t/src/main.go:9": "panic: oops\n\n(trace)",
 }
 
@@ -140,6 +141,11 @@ def test_words_that_only_look_like_it_stay(words: str) -> None:
 
 
 @given(st.text(max_size=200))
+@example('C:"')
+@example("\r:\x1f")
+@example("\ngpu.internal:11434")
+@example("\nhttp://gpu1/")
+@example("\n3-0123456789abcdef")
 def test_json_stays_json(words: str) -> None:
     for text in (json.dumps({"error": words}), json.dumps({"error": words}, ensure_ascii=False)):
         json.loads(clean_error(text.encode("utf-8", "replace")))
