@@ -34,6 +34,7 @@ _HIDDEN: Final = re.compile(
 _BEGINNINGS_OF_JSON: Final = (b"{", b"[", b'"', b"data:", b"event:")
 # Strings, and what stands between them; one that never ends goes on to the end.
 _STRINGS: Final = re.compile(rb'("(?:[^"\\]++|\\.)*+"?)', re.DOTALL)
+_ESCAPES_OF_GO: Final = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"})
 _HOST_NAME: Final = re.compile(rb"localhost|.*\.[A-Za-z]{2,}")
 _STAND_INS: Final = {"trace": b"(trace)", "key": b"(key)", "path": b"(path)"}
 _PUNCTUATION: Final = b".,:;"
@@ -63,7 +64,12 @@ def _clean_string(literal: bytes) -> bytes:
     except ValueError:  # it is cut off, or only looks like JSON
         return _HIDDEN.sub(_stand_in, literal)
     cleaned = clean_words(text)
-    return literal if cleaned == text else json.dumps(cleaned).encode()
+    return literal if cleaned == text else _as_go_writes(cleaned)
+
+
+def _as_go_writes(text: str) -> bytes:
+    """A string of JSON with the escapes of Ollama's own encoder, so that nothing else changes in it."""
+    return json.dumps(text, ensure_ascii=False).translate(_ESCAPES_OF_GO).encode("utf-8", "replace")
 
 
 def _stand_in(match: re.Match[bytes]) -> bytes:
