@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 # What says that nobody is there.
 _DOWN: Final = (OllamaServerUnreachableError, AnthropicUnreachableError, NoServerError)
 
-
 FallbackReason: TypeAlias = Literal["wait_over", "server_down"]
 
 

@@ -151,6 +151,10 @@ class ResponseCache:
         self._counts = dict.fromkeys(Outcome, 0)
 
 
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
 # Every cache of this process, for the moment after a fork: another thread of the parent may have held a lock, and what
 # was on its way arrives there.
 _caches: weakref.WeakSet[ResponseCache] = weakref.WeakSet()
@@ -163,7 +167,3 @@ def _begin_afresh() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_afresh)
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

@@ -328,9 +328,7 @@ class Delivery:
             # Said in the server's own last line or event, which has gone out or is the rest.
             self._account.outcome = INTERRUPTED
             await attempt.broke_off(reader.error.decode("utf-8", "replace"))
-        elif reader.ended_well:
-            attempt.ok()
-        else:
+        elif not reader.ended_well:
             raise UpstreamError(attempt.server, Failure.DISCONNECTED, "the end is missing", is_answering=True)
         return rest
 

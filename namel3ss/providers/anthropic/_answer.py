@@ -29,7 +29,7 @@ from namel3ss.providers.anthropic._wire import (
     decode_kind,
 )
 from namel3ss.providers.base import ProviderChunk, ProviderResponse, Timings, ToolCall
-from namel3ss.providers.transport.secrets import Secrets
+from namel3ss.providers.transport.secrets import NO_SECRETS
 from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Answer:
         self._stop_sequence: str | None = None
         self._stop_details: dict[str, Any] | None = None
         self.base_url: str | None = None
-        self.secrets = Secrets({})
+        self.secrets = NO_SECRETS
         self.request_id: str | None = None
         self.chunks = 0
         self.first_token_s: float | None = None

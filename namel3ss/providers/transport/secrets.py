@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from namel3ss.errors import N3Error
 
-__all__ = ["Secrets"]
+__all__ = ["NO_SECRETS", "Secrets"]
 
 ErrorT = TypeVar("ErrorT", bound="N3Error")
 
@@ -70,6 +70,9 @@ class Secrets:
             error.message = hidden
             error.args = (hidden, *error.args[1:])
         return error
+
+
+NO_SECRETS: Final = Secrets({})
 
 
 def _spellings(word: str) -> str:

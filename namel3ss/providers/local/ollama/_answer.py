@@ -27,7 +27,7 @@ from namel3ss.providers.local.ollama._wire import (
     decode_totals,
     tool_call,
 )
-from namel3ss.providers.transport.secrets import Secrets
+from namel3ss.providers.transport.secrets import NO_SECRETS
 from namel3ss.providers.transport.wording import quote
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Answer:
         self._timings: Timings | None = None
         self.usage = Usage()
         self.base_url: str | None = None
-        self.secrets = Secrets({})
+        self.secrets = NO_SECRETS
         self.context: dict[str, Any] = {}
         self.chunks = 0
         self.first_token_s: float | None = None
