@@ -3,7 +3,7 @@
 N3Error
 └── SchedulingError              a request could not be admitted, or lost its place
     ├── QueueFullError           a cap is reached: come back after `retry_after_s`
-    ├── QueueMemoryError         the waiting requests would take more memory than they may
+    │   └── QueueMemoryError     the requests that wait or run take all the memory that they may
     ├── NoServerError            no server that accepts work offers the model
     ├── WaitTimeoutError         it waited as long as it may (also a TimeoutError)
     ├── RequestCancelledError    somebody cancelled it by its id
@@ -52,20 +52,23 @@ class QueueFullError(SchedulingError):
             f"The queue is full: {limit} of {limit} places for {_WHOSE[scope]} are taken.",
             suggestion=f"Try again in {retry_after_s:g} s.",
         )
-        self.scope = scope
+        self.scope: CapScope = scope
         self.limit = limit
         self.retry_after_s = retry_after_s
 
 
-class QueueMemoryError(SchedulingError):
-    """The bodies of all requests that wait or run would take more memory than they may."""
+class QueueMemoryError(QueueFullError):
+    """The bodies of all requests that wait or run would take more memory than they may. `limit` is in bytes."""
 
-    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
-        super().__init__(
+    def __init__(self, size_bytes: int, limit_bytes: int, retry_after_s: float) -> None:
+        SchedulingError.__init__(
+            self,
             f"The queue is full: a request of {size_bytes} bytes would take it beyond {limit_bytes} bytes.",
-            suggestion="Try again when others have ended, or send smaller requests.",
+            suggestion=f"Try again in {retry_after_s:g} s.",
         )
-        self.limit_bytes = limit_bytes
+        self.scope = "total"
+        self.limit = limit_bytes
+        self.retry_after_s = retry_after_s
 
 
 class NoServerError(SchedulingError):

@@ -5,19 +5,20 @@
     processing → pending, when its server turned it away or was not there, and another one may be asked
 
 A request ends once: whoever comes first decides how, everybody else changes nothing. The pieces of a streamed answer
-are kept until they are read; once somebody waits for the whole answer instead, no more of them are kept.
+are kept until they are read. When too many are, the request fails, unless somebody has asked for the whole answer: then the
+pieces are lost, and whoever wants to read them is told.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from namel3ss.errors import UsageError
+from namel3ss.scheduling.queue_pieces import UnreadPieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,12 +27,11 @@ if TYPE_CHECKING:
     from namel3ss.scheduling.queue_loop import Started
     from namel3ss.scheduling.queue_requests import Outgoing
 
-__all__ = ["Entry", "Failure", "Status", "seconds_of"]
+__all__ = ["Entry", "Failure", "PiecesLostError", "Status", "seconds_of"]
 
 Status: TypeAlias = Literal["pending", "processing", "completed", "error", "cancelled", "timeout"]
 
 _LIVE: Final = ("pending", "processing")
-_MAX_UNREAD_PIECES: Final = 10_000
 _YEAR_S: Final = 366 * 86400.0
 
 
@@ -47,6 +47,10 @@ class Failure:
     def as_result(self, request_id: str) -> dict[str, Any]:
         """What the caller gets in place of an answer."""
         return {"error": self.message, "kind": self.kind, "request_id": request_id, **self.details}
+
+
+class PiecesLostError(Exception):
+    """The pieces of an answer are not kept any more; the whole answer is."""
 
 
 class Entry:
@@ -78,8 +82,9 @@ class Entry:
         self.attempts = 0
         self.has_pieces = False
         self._answer: bytes | None = None
-        self._pieces: deque[dict[str, Any]] = deque()
-        self._are_pieces_kept = request.is_streamed and callback is None
+        self.is_read_in_pieces = request.is_streamed and callback is None
+        self._unread = UnreadPieces()
+        self._is_whole_wanted = False
         # A plain lock inside: nobody who holds it calls anything that takes it.
         self._changed = threading.Condition(threading.Lock())
 
@@ -89,8 +94,9 @@ class Entry:
 
     @property
     def size_bytes(self) -> int:
-        """What its answer takes in memory."""
-        return len(self._answer) if self._answer is not None else 0
+        """What its answer takes in memory, once it has ended."""
+        with self._changed:
+            return self._unread.size_bytes + (len(self._answer) if self._answer is not None else 0)
 
     def begin(self) -> bool:
         """It is being sent now; False if it has ended already."""
@@ -131,19 +137,20 @@ class Entry:
         self.request = self.request.without_body()
 
     def add_piece(self, piece: dict[str, Any]) -> bool:
-        """Keep a piece for `iter_pieces`; False when too many are waiting to be read."""
+        """Keep a piece for `next_piece`; False when too many wait to be read, and nobody wants anything else."""
         with self._changed:
-            if self._are_pieces_kept:
-                if len(self._pieces) >= _MAX_UNREAD_PIECES:
-                    return False
-                self._pieces.append(piece)
-                self._changed.notify_all()
-            return True
+            if not self.is_read_in_pieces or self._unread.are_lost:
+                return True
+            is_kept = self._unread.add(piece)
+            if not is_kept and self._is_whole_wanted:
+                self._unread.lose()
+            self._changed.notify_all()
+            return is_kept or self._is_whole_wanted
 
     def wait(self, timeout_s: float | None) -> bool:
         """Wait until it has ended; False if it has not within that time."""
         with self._changed:
-            self._are_pieces_kept = False
+            self._is_whole_wanted = True
             return self._changed.wait_for(lambda: self.has_ended, timeout_s)
 
     def wait_for_turn(self, timeout_s: float | None) -> bool:
@@ -161,10 +168,13 @@ class Entry:
 
     def next_piece(self, timeout_s: float | None) -> dict[str, Any] | None:
         """The next piece of a streamed answer; None at its end. TimeoutError if none comes in time."""
+        unread = self._unread
         with self._changed:
-            if not self._changed.wait_for(lambda: self._pieces or self.has_ended, timeout_s):
+            if not self._changed.wait_for(lambda: unread or unread.are_lost or self.has_ended, timeout_s):
                 raise TimeoutError
-            return self._pieces.popleft() if self._pieces else None
+            if unread.are_lost:
+                raise PiecesLostError
+            return unread.take() if unread else None
 
 
 def seconds_of(timeout: object) -> float | None:

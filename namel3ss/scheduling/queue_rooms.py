@@ -133,11 +133,17 @@ class Room:
     def admit(self, entry: Entry) -> Pool:
         """Let a new request in; the servers that it is to wait for."""
         size_bytes = entry.body_bytes
+        if size_bytes > self._max_waiting_bytes:
+            raise UsageError(
+                f"The body has {size_bytes} bytes, more than the queue may keep: {self._max_waiting_bytes}.",
+                suggestion="Send a smaller request, or give the queue more max_waiting_bytes.",
+            )
         with self._lock:
             if self.is_closing:
                 raise SchedulerClosedError
             if self._living_bytes + size_bytes > self._max_waiting_bytes:
-                raise QueueMemoryError(size_bytes, self._max_waiting_bytes)
+                _, mean_s = self._completions.count_and_mean(self._clock())
+                raise QueueMemoryError(size_bytes, self._max_waiting_bytes, max(1.0, mean_s or 0.0))
             self._shelf.clean(self._clock())
             self._living[entry.id] = entry
             self._living_bytes += size_bytes

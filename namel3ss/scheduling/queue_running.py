@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from namel3ss.scheduling.queue_rooms import Room
     from namel3ss.scheduling.values import Lease
 
-__all__ = ["Runner", "cancelled", "queue_closed"]
+__all__ = ["Runner", "cancelled", "not_read", "queue_closed"]
 
 # Where applications look for it, whichever file it is written in.
 logger = logging.getLogger(__name__)
@@ -188,7 +188,7 @@ def _failure_of(error: BaseException, entry: Entry) -> Failure:
         kind = getattr(error, "error_type", "bad_request" if isinstance(error, UsageError) else "error")
         return Failure(error.message, str(kind), error, details)
     if isinstance(error, _NotReadError):
-        return Failure("Too many pieces of the answer were waiting to be read.", "not_read")
+        return not_read()
     if isinstance(error, _CallbackError):
         cause = error.__cause__
         logger.error("The callback of request %s failed.", entry.id, exc_info=cause)
@@ -200,6 +200,11 @@ def _failure_of(error: BaseException, entry: Entry) -> Failure:
 def cancelled() -> Failure:
     """What a cancelled request has in place of an answer."""
     return Failure("The request was cancelled.", "cancelled")
+
+
+def not_read() -> Failure:
+    """What stands in place of pieces that nobody has read in time."""
+    return Failure("Too many pieces of the answer were waiting to be read.", "not_read")
 
 
 def queue_closed(request_id: str | None = None) -> Failure:

@@ -31,7 +31,8 @@ class Shelf:
 
     def __init__(self, limits: ShelfLimits) -> None:
         self._limits = limits
-        self._ended: OrderedDict[str, tuple[float, Entry]] = OrderedDict()
+        # When it ended, and what it took in memory then; what is read of it later only makes it less.
+        self._ended: OrderedDict[str, tuple[float, Entry, int]] = OrderedDict()
         self._delivered: OrderedDict[str, float] = OrderedDict()
         self._bytes = 0
 
@@ -40,8 +41,9 @@ class Shelf:
 
     def put(self, entry: Entry, now: float) -> None:
         """Keep an ended request, and drop what is too old or too much."""
-        self._ended[entry.id] = (now, entry)
-        self._bytes += entry.size_bytes
+        size_bytes = entry.size_bytes
+        self._ended[entry.id] = (now, entry, size_bytes)
+        self._bytes += size_bytes
         self.clean(now)
 
     def get(self, request_id: str) -> Entry | None:
@@ -64,9 +66,9 @@ class Shelf:
             self._drop(next(iter(self._delivered or self._ended)))
 
     def _drop(self, request_id: str) -> None:
-        _, entry = self._ended.pop(request_id)
+        _, _, size_bytes = self._ended.pop(request_id)
         self._delivered.pop(request_id, None)
-        self._bytes -= entry.size_bytes
+        self._bytes -= size_bytes
 
 
 class Completions:

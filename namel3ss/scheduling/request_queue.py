@@ -29,10 +29,10 @@ from namel3ss.errors import N3Error, UsageError
 from namel3ss.providers.call_parts import check_callable
 from namel3ss.providers.local.ollama import resolve_address
 from namel3ss.scheduling.queue_arguments import check_limits, check_servers, check_slots, instance_or_default
-from namel3ss.scheduling.queue_entries import Entry, Failure, seconds_of
+from namel3ss.scheduling.queue_entries import Entry, Failure, PiecesLostError, seconds_of
 from namel3ss.scheduling.queue_requests import ChatRequest, is_foreign, nothing, outgoing
 from namel3ss.scheduling.queue_rooms import Room
-from namel3ss.scheduling.queue_running import Runner, cancelled, queue_closed
+from namel3ss.scheduling.queue_running import Runner, cancelled, not_read, queue_closed
 from namel3ss.scheduling.queue_sending import OllamaSender, Sender
 from namel3ss.scheduling.queue_shelf import ShelfLimits
 from namel3ss.scheduling.values import Policy, Request, Server
@@ -107,6 +107,7 @@ class RequestQueue:
         with RequestQueue._instance_lock:
             if RequestQueue._instance is None or RequestQueue._instance.is_closed:
                 RequestQueue._instance = RequestQueue()
+            RequestQueue._instance._here()  # says so if this process has forked
             return RequestQueue._instance
 
     @classmethod
@@ -186,7 +187,8 @@ class RequestQueue:
     def iter_result(
         self, request_id: str, timeout: float | None = 120.0, *, keep: bool = False
     ) -> Iterator[dict[str, Any]]:
-        """The pieces of a streamed request as they come, each handed out once; one whole answer for any other request.
+        """The pieces of a streamed request as they come, each handed out once; the whole answer in one where there are no
+        pieces to hand out: the request is not streamed, or has a callback.
 
         `timeout` bounds the wait for each piece. A failure is the last piece, as `get_result` returns it. Leaving early
         (closing the generator) cancels the request, unless `keep`.
@@ -198,22 +200,32 @@ class RequestQueue:
         if entry is None:
             yield _unknown(request_id)
             return
-        is_left = True
+        is_left = not keep
         try:
-            while (piece := entry.next_piece(wait_s)) is not None:
+            while True:
+                try:
+                    piece = entry.next_piece(wait_s)
+                except TimeoutError:
+                    late = self._too_late(entry)
+                    if keep:
+                        yield late.as_result(request_id)
+                        return
+                    if runner.end_early(entry, late, timed_out=True):
+                        break
+                    continue  # it ended at this very moment, and what came of it is here
+                if piece is None:
+                    break
                 yield piece
             is_left = False
-        except TimeoutError:
-            late = self._too_late(entry)
-            if keep:
-                yield late.as_result(request_id)
-                return
-            runner.end_early(entry, late, timed_out=True)
+        except PiecesLostError:
+            is_left = False  # somebody else waits for the whole
+            yield not_read().as_result(request_id)
+            return
         finally:
-            if is_left and not keep:
+            if is_left:
                 runner.end_early(entry, cancelled())
         room.delivered(entry)
-        if entry.failure is not None or not entry.request.is_streamed:
+        if entry.failure is not None or not entry.is_read_in_pieces:
             yield entry.result()
 
     def cancel_request(self, request_id: str, *, only_waiting: bool = False) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from namel3ss.scheduling import ShelfLimits
-from namel3ss.scheduling.queue_entries import Entry, Failure
+from namel3ss.scheduling.queue_entries import Entry, Failure, PiecesLostError
 from namel3ss.scheduling.queue_requests import Outgoing
 from namel3ss.scheduling.queue_shelf import Completions, Shelf
 
@@ -72,13 +74,45 @@ def test_request_ends_once() -> None:
     assert entry.result() == {"error": "gone", "kind": "cancelled", "request_id": "a"}
 
 
-def test_unread_pieces_are_bounded_and_no_more_are_kept_for_who_waits_for_the_whole() -> None:
-    streamed = Outgoing("http://s", None, "/api/chat", "m", b"{}", is_streamed=True)
-    unread, waited_for = Entry("a", streamed, None), Entry("b", streamed, None)
-    assert not waited_for.wait(0)
+def streamed(name: str) -> Entry:
+    entry = Entry(name, Outgoing("http://s", None, "/api/chat", "m", b"{}", is_streamed=True))
+    assert entry.begin()
+    return entry
 
-    assert [unread.add_piece({}) for _ in range(10_001)][-2:] == [True, False]
-    assert all(waited_for.add_piece({}) for _ in range(10_001))
+
+def test_unread_pieces_are_bounded_in_number_and_bytes() -> None:
+    many, large = streamed("a"), streamed("b")
+
+    assert [many.add_piece({}) for _ in range(10_001)][-2:] == [True, False]
+    megabytes = {"x": "x" * 25_000_000}
+    assert [large.add_piece(megabytes) for _ in range(3)] == [True, True, False]
+
+
+def test_pieces_are_lost_and_not_the_answer_when_too_many_wait_beside_one_who_wants_the_whole() -> None:
+    entry = streamed("a")
+    assert not entry.wait(0)
+
+    assert all(entry.add_piece({"n": n}) for n in range(10_002))
+    with pytest.raises(PiecesLostError):
+        entry.next_piece(0)
+    assert entry.complete({})
+
+
+def test_unread_pieces_count_as_memory_of_the_results() -> None:
+    shelf = Shelf(ShelfLimits(max_bytes=250))
+    for name in ("a", "b", "c"):
+        entry = streamed(name)
+        assert entry.add_piece({"x": "x" * 90})
+        assert entry.complete({"x": ""})
+        shelf.put(entry, 0.0)
+    assert kept(shelf, "a", "b", "c") == ["b", "c"]
+
+    read = shelf.get("b")
+    assert read is not None
+    assert read.next_piece(0) == {"x": "x" * 90}
+    for name in ("d", "e"):  # what was read since is counted until it is dropped, and then taken off
+        shelf.put(ended(name, size_bytes=90), 0.0)
+    assert kept(shelf, "b", "c", "d", "e") == ["d", "e"]
 
 
 def test_ended_request_keeps_no_body() -> None:

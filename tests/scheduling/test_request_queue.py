@@ -366,8 +366,21 @@ def test_full_queue_refuses_with_a_hint(gated: tuple[ScriptedServer, Gate]) -> N
             queue.add_request(request(server.url))
 
     assert refused.value.retry_after_s > 0
-    with RequestQueue(max_waiting_bytes=20) as queue, pytest.raises(QueueMemoryError):
-        queue.add_request(request(server.url))
+
+
+def test_bodies_that_fill_the_memory_make_the_queue_full_and_one_too_large_for_it_is_a_mistake(
+    gated: tuple[ScriptedServer, Gate],
+) -> None:
+    server, _ = gated
+    with RequestQueue(max_waiting_bytes=200) as queue:
+        queue.add_request(request(server.url, prompt="x" * 60))
+        with pytest.raises(QueueFullError) as refused:
+            queue.add_request(request(server.url, prompt="x" * 60))
+        assert isinstance(refused.value, QueueMemoryError)
+        assert refused.value.retry_after_s >= 1
+
+        with pytest.raises(UsageError, match="max_waiting_bytes"):
+            queue.add_request(request(server.url, prompt="x" * 300))
 
 
 def test_request_that_waited_as_long_as_it_may_ends(gated: tuple[ScriptedServer, Gate]) -> None:
