@@ -33,6 +33,23 @@ class QueueLoop:
         self._tasks: set[asyncio.Task[object]] = set()
         self._is_stopped = False
         self._process_id = os.getpid()
+        self._mine = threading.local()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the calling thread is the loop's own, or one of those on which the loop calls other people's functions."""
+        return getattr(self._mine, "is_here", False)
+
+    async def call(self, function: Callable[[T], object], argument: T) -> None:
+        """Call a function that may block, on another thread."""
+        await asyncio.to_thread(self._call, function, argument)
+
+    def _call(self, function: Callable[[T], object], argument: T) -> None:
+        self._mine.is_here = True
+        try:
+            function(argument)
+        finally:
+            self._mine.is_here = False
 
     def start(
         self,
@@ -70,12 +87,13 @@ class QueueLoop:
                 self._loop.call_soon_threadsafe(end)
 
     def stop(self) -> None:
-        """Cancel everything, close the loop and join its thread. Idempotent; from the loop itself it does not join.
+        """Cancel everything, close the loop and join its thread. Idempotent; whom the loop waits for does not join.
 
         Does nothing in a forked child: the thread and its connections are the parent's.
         """
         if self._process_id != os.getpid():
             return
+        is_here = self.is_here
         with self._lock:
             self._is_stopped = True
             thread, loop, end = self._thread, self._loop, self._end
@@ -83,7 +101,7 @@ class QueueLoop:
         if thread is None or loop is None or end is None:
             return
         loop.call_soon_threadsafe(end.set)
-        if thread is not threading.current_thread():
+        if not is_here:
             thread.join()
 
     def _begin(self) -> asyncio.AbstractEventLoop:
@@ -98,6 +116,7 @@ class QueueLoop:
         return self._loop
 
     def _serve(self, ready: threading.Event) -> None:
+        self._mine.is_here = True
         loop = asyncio.new_event_loop()
         try:
             loop.run_until_complete(self._until_stopped(ready))

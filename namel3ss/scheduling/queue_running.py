@@ -111,8 +111,17 @@ class Runner:
                     pool.answered(server)
                     entry.has_pieces = True
                 gathered.add(last)
-                await _hand_out(entry, last)
+                await self._hand_out(entry, last)
         return gathered.answer(last), self._clock() - started_at
+
+    async def _hand_out(self, entry: Entry, piece: dict[str, Any]) -> None:
+        if entry.callback is not None:
+            try:
+                await self.room.loop.call(entry.callback, piece)
+            except Exception as error:
+                raise _CallbackError from error
+        elif not entry.add_piece(piece):
+            raise _NotReadError
 
     def _sent(
         self, entry: Entry, pool: Pool, lease: Lease, task: asyncio.Task[tuple[dict[str, Any], float]]
@@ -153,16 +162,6 @@ class Runner:
         if entry.has_ended:  # cancelled while it was nowhere
             pool.scheduler.cancel(entry.id)
         return True
-
-
-async def _hand_out(entry: Entry, piece: dict[str, Any]) -> None:
-    if entry.callback is not None:
-        try:
-            await asyncio.to_thread(entry.callback, piece)
-        except Exception as error:
-            raise _CallbackError from error
-    elif not entry.add_piece(piece):
-        raise _NotReadError
 
 
 class _CallbackError(Exception):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 
 from namel3ss.providers.local.ollama import OllamaConnection
+from namel3ss.providers.transport.client import import_libraries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -49,6 +50,7 @@ class OllamaSender:
         self._total_timeout_s = total_timeout_s
         self._first_timeout_s = first_timeout_s
         self._idle_timeout_s = idle_timeout_s
+        import_libraries()  # where the queue is made: the process may be forked as soon as the first request is on its way
         self._connections: dict[tuple[str | None, tuple[tuple[str, str], ...]], OllamaConnection] = {}
 
     async def fetch(self, request: Outgoing) -> dict[str, Any]:

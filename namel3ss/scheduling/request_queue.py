@@ -332,11 +332,17 @@ class RequestQueue:
     def shutdown(self, drain: bool = False, timeout: float | None = None) -> None:
         """Take nothing more. With `drain` wait until all requests have ended, at most `timeout` seconds; cancel the rest.
 
-        Answers can still be fetched afterwards. Idempotent. Not to be called from a `callback`.
+        Answers can still be fetched afterwards. Idempotent. From a `callback` or an `on_end` it cannot `drain`: their own
+        request is among those that have to end.
         """
         wait_s = seconds_of(timeout)
         runner = self._here()
         room = runner.room
+        if drain and room.loop.is_here:
+            raise UsageError(
+                "A callback of the queue cannot wait until the queue has drained: its own request would never end.",
+                suggestion="Call shutdown(drain=True) from another thread, or shutdown() here.",
+            )
         room.close()
         if drain:
             room.wait_until_idle(wait_s)

@@ -522,6 +522,55 @@ def test_forked_child_has_an_empty_queue_and_says_so(sandbox: str) -> None:
     assert done.stdout.splitlines() == ["This process was forked from o", "parent 0"]
 
 
+FORKING_AT_ONCE = """
+import os, sys
+from namel3ss.scheduling import RequestQueue
+request = {"base_url": sys.argv[1], "body": {"model": "m", "messages": [{"role": "user", "content": "hi"}]}}
+queue = RequestQueue()
+first = queue.add_request(request)
+child = os.fork()
+assert queue.get_result(queue.add_request(request), timeout=10).get("done")
+queue.shutdown()
+if not child:
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+assert queue.get_result(first)["done"]
+print("parent", status)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_child_forked_while_the_first_request_is_on_its_way_can_use_the_queue(sandbox: str) -> None:
+    """What that request needs was imported before: a module that is half imported in another thread stays so in a child."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING_AT_ONCE, sandbox],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "parent 0\n")
+
+
+def test_shutdown_in_a_callback_ends_the_queue_and_refuses_to_wait_for_itself(sandbox: str) -> None:
+    refused: list[UsageError] = []
+
+    def end(piece: dict[str, Any]) -> None:
+        with pytest.raises(UsageError) as error:
+            queue.shutdown(drain=True)
+        refused.append(error.value)
+        queue.shutdown()
+
+    queue = RequestQueue()
+    ended = threading.Event()
+    request_id = queue.add_request(request(sandbox), callback=end, on_end=lambda _: ended.set())
+
+    assert queue.get_result(request_id)["kind"] in ("cancelled", "queue_closed")
+    assert ended.wait(5)
+    assert len(refused) == 1
+
+
 def test_many_threads_get_one_answer_each(sandbox: str) -> None:
     statistics = ask_together(sandbox, threads=30, each=5)
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from namel3ss.providers.transport.library import AnswerStream, HttpLibrary, Pool
     from namel3ss.providers.transport.limits import LimitPassedError
 
-__all__ = ["EVENTS", "JSON", "HttpClient"]
+__all__ = ["EVENTS", "JSON", "HttpClient", "import_libraries"]
 
 JSON: Final = "json"
 EVENTS: Final = "event-stream"
@@ -52,6 +52,14 @@ _ERROR_TEXT_S = 1.0
 
 # Pools of a parent process, seen from a forked child: kept for ever, because closing them would disturb the parent.
 _of_the_parent: list[object] = []
+
+
+def import_libraries() -> None:
+    """Import the HTTP libraries here and now, rather than at the first request and in another thread.
+
+    For whoever may be forked then: a module that another thread is importing is one that the child waits for for ever.
+    """
+    importlib.import_module(_LIBRARY_MODULE)
 
 
 class HttpClient(abc.ABC):
