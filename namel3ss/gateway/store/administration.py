@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from namel3ss.gateway.store.acts import Acts
 from namel3ss.gateway.store.classes import Classes
-from namel3ss.gateway.store.first_key import make_first_key
+from namel3ss.gateway.store.first_key import first_class, make_first_key
 from namel3ss.gateway.store.keys import Keys
 from namel3ss.gateway.store.passwords import Passwords
 from namel3ss.gateway.store.servers import Servers
@@ -43,6 +43,9 @@ class KeyAdministration:
     ) -> None:
         classes = None if plan is None else Classes.of(plan.settings.priorities)
         self.store = store
+        self._first_class = (
+            None if plan is None or classes is None else first_class(classes, plan.settings.whitelist)
+        )
         self._acts = Acts(store, applied=applied, clock=clock)
         passwords = Passwords()
         self.users = Users(self._acts, passwords, classes)
@@ -54,4 +57,4 @@ class KeyAdministration:
 
     async def make_first_key(self, deliver: Callable[[NewKey], None]) -> bool:
         """See `make_first_key`."""
-        return await make_first_key(self._acts, deliver)
+        return await make_first_key(self._acts, self._first_class, deliver)

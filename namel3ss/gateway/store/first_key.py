@@ -16,22 +16,34 @@ from namel3ss.gateway.store.schema import KEYS, STATE, USERS
 from namel3ss.gateway.store.users import insert_user
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from sqlalchemy.engine import Connection
 
     from namel3ss.gateway.store.acts import Acts
+    from namel3ss.gateway.store.classes import Classes
 
-__all__ = ["FIRST_USER", "hand_over", "make_first_key"]
+__all__ = ["FIRST_USER", "first_class", "hand_over", "make_first_key"]
 
 FIRST_USER: Final = "admin"
 _SCOPES: Final = frozenset({Scope.ADMIN, Scope.OPERATOR, Scope.USE})
 _ACTOR: Final = "gateway"
 
 
-async def make_first_key(acts: Acts, deliver: Callable[[NewKey], None]) -> bool:
-    """Make the key of the first administrator, unless this store had one before; whether it did.
+def first_class(classes: Classes, whitelisted: Collection[str]) -> str | None:
+    """The class of the first administrator: None, the default, unless that works from listed addresses alone.
+
+    Then it is the one that is served last of those that work from anywhere, where there is one.
+    """
+    if classes.default not in whitelisted:
+        return None
+    anywhere = classes.priorities.keys() - set(whitelisted)
+    return max(anywhere, key=lambda name: (classes.priorities[name], name), default=None)
+
+
+async def make_first_key(acts: Acts, class_name: str | None, deliver: Callable[[NewKey], None]) -> bool:
+    """Make the key of the first administrator, of that class, unless this store had one before; whether it did.
 
     `deliver` is called with it on another thread, before it is stored: what raises there leaves no key behind that
     nobody has. Of processes that start at once, one makes it.
@@ -43,12 +55,12 @@ async def make_first_key(acts: Acts, deliver: Callable[[NewKey], None]) -> bool:
         if state["first_key_id"] is not None or _has_administrator(connection):
             return None
         now = acts.clock()
-        made = new_key(FIRST_USER, KeyGrant(scopes=_SCOPES, note="the first key"), now)
+        made = new_key(FIRST_USER, KeyGrant(scopes=_SCOPES, class_name=class_name, note="the first key"), now)
         if not connection.execute(sa.select(USERS.c.name).where(USERS.c.name == FIRST_USER)).first():
             user = User(
                 name=FIRST_USER,
                 scopes=_SCOPES,
-                class_name=None,
+                class_name=class_name,
                 has_password=False,
                 created_at=now,
                 disabled_at=None,

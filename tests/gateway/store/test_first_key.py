@@ -11,8 +11,9 @@ import pytest
 
 from namel3ss.gateway.errors import Refusal
 from namel3ss.gateway.principal import Scope
-from namel3ss.gateway.store import KeyGrant, StoreError, hand_over
+from namel3ss.gateway.store import KeyAdministration, KeyGrant, StoreError, hand_over
 from namel3ss.gateway.store.keys import insert_key, new_key
+from tests.gateway.plans import plan_with
 from tests.gateway.store.places import keys_of, opened
 
 if TYPE_CHECKING:
@@ -77,6 +78,29 @@ async def test_first_administrator_that_is_removed_does_not_come_back(tmp_path: 
 
         assert not await administration.make_first_key(lambda _: None)
         assert await administration.keys.list() == ()
+
+
+@pytest.mark.parametrize(
+    ("whitelisted", "expected"),
+    [
+        ("", None),
+        ("coding", None),
+        ("batch", "chat"),
+        ("batch, chat", "coding"),
+        ("batch, chat, coding", None),
+    ],
+)
+async def test_first_key_has_a_class_that_works_from_anywhere(
+    tmp_path: Path, whitelisted: str, expected: str | None
+) -> None:
+    entries = " ".join(f'{name}: ["10.1.0.0/16"]' for name in whitelisted.split(", ") if name)
+    plan = plan_with(f"priorities: {{ coding: 0 chat: 5 batch: 9 }} whitelist: {{ {entries} }}")
+    async with opened(tmp_path) as store:
+        administration = KeyAdministration(store, plan)
+        assert await administration.make_first_key(lambda _: None)
+        [key], [user] = await administration.keys.list(), await administration.users.list()
+
+    assert (key.grant.class_name, user.class_name) == (expected, expected)
 
 
 @pytest.mark.security(25)
