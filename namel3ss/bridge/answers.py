@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import msgspec
+
+from namel3ss.providers.local.ollama import OllamaBadResponseError
+
 if TYPE_CHECKING:
     from namel3ss.providers.base import ProviderResponse
 
@@ -20,7 +24,7 @@ __all__ = [
     "part_of",
 ]
 
-_REASONS: Final[Mapping[object, str]] = {"length": "max_tokens"}
+_REASONS: Final[Mapping[str, str]] = {"length": "max_tokens"}
 
 
 class ContentBlock(dict[str, Any]):
@@ -68,13 +72,28 @@ class BridgeResponse:
 
 
 def from_ollama(answer: Mapping[str, Any], model: str, metadata: dict[str, Any]) -> BridgeResponse:
-    """The message that a whole answer of ``/api/chat`` is. A call keeps its id; one without gets a new one."""
-    message = answer.get("message") or {}
-    calls = [_with_id(call) for call in message.get("tool_calls") or ()]
+    """The message that a whole answer of ``/api/chat`` is. A call keeps its id; one without gets a new one.
+
+    Raises OllamaBadResponseError for a message that is none, with the text that it has all the same.
+    """
+    written = answer.get("message") or {}
+    try:
+        message = msgspec.convert(written, _Message)
+        calls = [_call(call) for call in message.tool_calls or ()]
+    except (ValueError, RecursionError) as error:
+        bad = OllamaBadResponseError(
+            f"The answer holds a message that cannot be read: {error}",
+            model=model,
+            base_url=metadata.get("server"),
+            suggestion="Ask again. If it happens again, the model may be too small for its tools.",
+        )
+        text = part_of(written, "content")
+        bad.partial_text = text if isinstance(text, str) else ""
+        raise bad from error
     blocks = []
-    if thinking := message.get("thinking"):
-        blocks.append(ContentBlock(type="thinking", thinking=thinking, signature=""))
-    text = message.get("content") or ""
+    if message.thinking:
+        blocks.append(ContentBlock(type="thinking", thinking=message.thinking, signature=""))
+    text = message.content or ""
     if text or not calls:
         blocks.append(ContentBlock(type="text", text=text))
     for call in calls:
@@ -83,15 +102,15 @@ def from_ollama(answer: Mapping[str, Any], model: str, metadata: dict[str, Any])
             ContentBlock(
                 type="tool_use",
                 id=call["id"],
-                name=function.get("name", ""),
-                input=function.get("arguments") or {},
+                name=function["name"],
+                input=function["arguments"],
             )
         )
     return BridgeResponse(
         content=blocks,
         tool_calls=calls,
         usage=Usage(_count(answer, "prompt_eval_count"), _count(answer, "eval_count")),
-        stop_reason="tool_use" if calls else _REASONS.get(answer.get("done_reason"), "end_turn"),
+        stop_reason="tool_use" if calls else _REASONS.get(str(answer.get("done_reason")), "end_turn"),
         model=str(answer.get("model", model)),
         metadata=metadata,
     )
@@ -138,12 +157,30 @@ def part_of(block: object, name: str) -> Any:
     return block.get(name) if isinstance(block, Mapping) else getattr(block, name, None)
 
 
-def _with_id(call: Mapping[str, Any]) -> dict[str, Any]:
-    function = call.get("function")
+class _Function(msgspec.Struct):
+    name: str
+    arguments: dict[str, Any] | str | None = None
+
+
+class _Call(msgspec.Struct):
+    function: _Function
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+def _call(call: dict[str, Any]) -> dict[str, Any]:
+    """The call with an id, and with its arguments as an object, which some servers write as text. Raises ValueError."""
+    arguments = msgspec.convert(call, _Call).function.arguments
+    if isinstance(arguments, str):
+        arguments = msgspec.json.decode(arguments, type=dict[str, Any]) if arguments.strip() else {}
     return {
         **call,
         "id": call.get("id") or f"toolu_{uuid.uuid4().hex[:24]}",
-        "function": function if isinstance(function, dict) else {},
+        "function": {**call["function"], "arguments": arguments or {}},
     }
 
 

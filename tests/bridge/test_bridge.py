@@ -9,7 +9,11 @@ import pytest
 
 from namel3ss.bridge import BridgeTimeoutError, OllamaBridge, waiting_message
 from namel3ss.errors import UsageError
-from namel3ss.providers.local.ollama import OllamaModelNotFoundError, OllamaStreamInterruptedError
+from namel3ss.providers.local.ollama import (
+    OllamaBadResponseError,
+    OllamaModelNotFoundError,
+    OllamaStreamInterruptedError,
+)
 from namel3ss.sandbox import SandboxServer
 from namel3ss.scheduling import RequestQueue, SchedulerClosedError
 from tests.bridge.answers import HELLO, answer, part
@@ -72,6 +76,42 @@ def test_tool_calls_keep_their_ids_and_one_without_gets_one(
     assert [block.type for block in response.content] == ["tool_use", "tool_use"]
     assert [call["id"] for call in response.tool_calls] == ["call_1", second["id"]]
     assert [tool["function"]["name"] for tool in server.requests[0].json["tools"]] == ["weather"]
+
+
+def test_arguments_written_as_text_are_read(server: ScriptedServer, queue: RequestQueue) -> None:
+    calls = [
+        {"id": name, "function": {"name": "weather", "arguments": text}}
+        for name, text in (("a", '{"city": "Paris"}'), ("b", " "))
+    ]
+    server.on("/api/chat", document(answer("", tool_calls=calls)))
+
+    response = OllamaBridge(server.url, "m", queue).generate_response(HELLO)
+
+    assert [block.input for block in response.content] == [{"city": "Paris"}, {}]
+    assert [call["function"]["arguments"] for call in response.tool_calls] == [{"city": "Paris"}, {}]
+
+
+@pytest.mark.fault(41)
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"tool_calls": ["weather"]},
+        {"tool_calls": {"name": "weather"}},
+        {"tool_calls": [{}]},
+        {"tool_calls": [{"function": {"name": "weather", "arguments": "{city"}}]},
+        {"thinking": 1},
+    ],
+)
+def test_message_that_cannot_be_read_is_an_error_that_keeps_the_text(
+    message: dict[str, Any], server: ScriptedServer, queue: RequestQueue
+) -> None:
+    server.on("/api/chat", document(answer("Let me look.", **message)))
+
+    with pytest.raises(OllamaBadResponseError) as failed:
+        OllamaBridge(server.url, "m", queue).generate_response(HELLO)
+
+    assert failed.value.partial_text == "Let me look."
+    assert failed.value.base_url == server.url
 
 
 def test_answer_that_was_cut_by_its_limit_says_so(server: ScriptedServer, queue: RequestQueue) -> None:
