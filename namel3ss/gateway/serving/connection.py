@@ -131,7 +131,9 @@ class Connection(HttpToolsProtocol):
         self._room.is_empty.clear()
         limits = self._room.limits
         self._head_deadline = self.loop.call_later(limits.head_s, self._give_up_on_head)
-        if len(self.connections) > limits.connections:
+        if self._room.is_closed:
+            transport.abort()
+        elif len(self.connections) > limits.connections:
             self._found_no_room = not self._room.make_place()
 
     def connection_lost(self, exc: Exception | None) -> None:

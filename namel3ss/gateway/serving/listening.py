@@ -140,6 +140,7 @@ class Endpoint:
     async def aclose(self) -> None:
         """Cut what is left, and wait until each request has noticed: for a while, since a process must be able to end."""
         self.stop_accepting()
+        self._room.is_closed = True
         try:
             async with asyncio.timeout(_CLOSING_S):
                 await self._cut()

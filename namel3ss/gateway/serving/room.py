@@ -17,6 +17,8 @@ class Room:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
+        self.is_closed = False
+        """Whoever comes now shook hands for TLS while the address was closed, and is cut."""
         self.fixed_headers = b""
         """The lines that every answer has."""
         self.local: dict[tuple[str, int | None], tuple[str, int | None]] = {}

@@ -115,6 +115,9 @@ class RunningEndpoint:
     def stop_accepting(self) -> None:
         self._loop.call_soon_threadsafe(self.endpoint.stop_accepting)
 
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self.endpoint.aclose(), self._loop).result(PATIENCE_S)
+
     def unsent_bytes(self) -> int:
         """What the endpoint has written and its clients have not taken yet, beyond the kernel's buffers."""
         connections = list(self.endpoint._state.connections)

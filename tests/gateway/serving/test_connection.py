@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
 from namel3ss.gateway.serving.limits import ConnectionLimits
 from tests.gateway.serving.endpoints import Application, read_all, read_answer, running_endpoint
@@ -374,3 +376,22 @@ def test_running_answers_are_finished_after_the_last_connection_was_accepted(
         application.released.set()
         answer = read_all(busy)
         assert (status_of(answer), b"connection: close" in answer) == (200, True)
+
+
+def test_a_client_that_shakes_hands_after_the_address_was_closed_is_cut(application: Application) -> None:
+    authority = trustme.CA()
+    ours, theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(ours)
+    authority.configure_trust(theirs)
+    with running_endpoint(application, tls=ours) as server, server.connect() as late:
+        # Accepted after it, so that it is known to be accepted as well.
+        with server.connect() as plain, theirs.wrap_socket(plain, server_hostname="127.0.0.1"):
+            server.close()
+        with (
+            contextlib.suppress(ssl.SSLError, ConnectionResetError),
+            theirs.wrap_socket(late, server_hostname="127.0.0.1") as connection,
+        ):
+            connection.sendall(GET)
+            assert connection.recv(1) == b""
+
+    assert application.calls == []
