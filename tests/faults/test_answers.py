@@ -422,8 +422,70 @@ async def test_odd_json_is_an_answer_or_a_typed_error_that_quotes_it(server, con
         return
     with pytest.raises(OllamaBadResponseError) as raised:
         await provider.generate("Hi")
-    assert raised.value.message.startswith("The answer holds a line that is not Ollama's: '")
+    assert raised.value.message.startswith("The answer holds a line that is not Ollama's (")
     assert len(raised.value.message) < 400
+
+
+@pytest.mark.fault(22)
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            b'{"message":{"content":5},"done":true}',
+            "Expected `str | null`, got `int` - at `$.message.content`",
+        ),
+        (b'{"message":[],"done":true}', "Expected `object | null`, got `array` - at `$.message`"),
+        (b'{"done":"yes"}', "Expected `bool`, got `str` - at `$.done`"),
+        (b'{"message":{"content":"a\xff"},"done":"yes"}', "Expected `bool`, got `str` - at `$.done`"),
+        (b'{"done":NaN}', "NaN is not JSON"),
+        (deep(100_000), "nested too deeply"),
+    ],
+)
+async def test_answer_of_a_wrong_shape_says_where_it_is_wrong(server, connect, body, said):
+    server.on("/api/chat", [Send(head(length=len(body)) + body)])
+
+    with pytest.raises(OllamaBadResponseError) as raised:
+        await connect(server, wire="plain").generate("Hi")
+
+    assert raised.value.message.startswith(f"The answer holds a line that is not Ollama's ({said}): '")
+
+
+@pytest.mark.fault(41)
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [{"function": {"name": "f", "arguments": [1]}}],
+        [{"function": {"name": "f", "arguments": "{a"}}],
+        [{"function": {"name": None}}],
+        [{"function": {"arguments": {}}}],
+        [{}],
+        [5],
+        {"function": {"name": "f"}},
+        "f()",
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("wire", ["stream", "plain"])
+async def test_broken_tool_call_leaves_the_text_that_stands_beside_it(server, connect, calls, wire):
+    message = {"role": "assistant", "content": "Let me see.", "tool_calls": calls}
+    server.on("/api/chat", document({"message": message, "done": True}))
+
+    with pytest.raises(OllamaBadResponseError, match=r"^A tool call of the model is broken \(") as raised:
+        await connect(server, wire=wire).generate("Hi")
+
+    assert raised.value.partial_text == "Let me see."
+
+
+@pytest.mark.fault(30)
+async def test_plain_answer_that_is_cut_is_interrupted_also_where_no_length_was_promised(server, connect):
+    whole = line({"message": {"role": "assistant", "content": "Hello"}, "done": True}).rstrip()
+    halves = [half for size in range(1, len(whole)) if not (half := whole[:size]).endswith(b"}")]
+    server.on("/api/chat", *([Send(head() + half), Close()] for half in halves))
+    provider = connect(server, wire="plain")
+
+    for _ in halves:
+        with pytest.raises(OllamaStreamInterruptedError, match=r"^The answer was cut off in the middle"):
+            await provider.generate("Hi")
 
 
 @pytest.mark.fault(23)

@@ -17,8 +17,10 @@ from namel3ss.providers.local.ollama import (
     OllamaInterTokenTimeoutError,
     OllamaOutOfMemoryError,
     OllamaProvider,
+    OllamaRequestError,
     OllamaRequestTimeoutError,
     OllamaRunnerError,
+    OllamaServerBusyError,
     OllamaServerError,
     OllamaStreamInterruptedError,
 )
@@ -321,6 +323,32 @@ async def test_error_of_the_server_is_the_same_typed_error_wherever_it_stands(
     assert len(server.requests) == 1
 
 
+@pytest.mark.fault(32, 33)
+@pytest.mark.parametrize("place", ["first", "middle"])
+@pytest.mark.parametrize(
+    ("beside", "cls", "status"),
+    [
+        ({"status": 503}, OllamaServerBusyError, 503),
+        ({"status": 422}, OllamaRequestError, 422),
+        ({"status": 500}, OllamaServerError, 500),
+        ({"status": "success"}, OllamaServerError, None),
+        ({"status": True}, OllamaServerError, None),
+        ({"status": 10**30}, OllamaServerError, None),
+        ({}, OllamaServerError, None),
+    ],
+)
+async def test_status_beside_an_error_in_a_stream_is_the_errors_status(
+    server, connect, ask, place, beside, cls, status
+):
+    server.on("/api/chat", lines(*(PIECES if place == "middle" else []), {"error": "no luck", **beside}))
+
+    asked = await ask(connect(server, max_retries=5))
+
+    assert (type(asked.failure), asked.failure.status) == (cls, status)
+    assert asked.failure.partial_text == ("Hello" if place == "middle" else "")
+    assert len(server.requests) == 1
+
+
 @pytest.mark.fault(65)
 async def test_crash_of_one_models_runner_is_not_held_against_the_server(connect, ask):
     crash = document({"error": "llama runner process has terminated: signal: killed"}, 500)
@@ -468,7 +496,9 @@ async def test_tool_call_that_is_no_json_is_an_error_that_keeps_the_text(server,
     asked = await ask(connect(server))
 
     assert type(asked.failure) is OllamaBadResponseError
-    assert asked.failure.message.startswith("A tool call of the model is broken: '")
+    assert asked.failure.message.startswith(
+        "A tool call of the model is broken (Input data was truncated): '"
+    )
     assert asked.text == "Hello"
 
 

@@ -25,8 +25,8 @@ from namel3ss.gateway.forwarding.account import INTERRUPTED, NOTHING, Account
 from namel3ss.gateway.forwarding.interruption import Interruption
 from namel3ss.gateway.forwarding.place import Place
 from namel3ss.gateway.forwarding.refusals import (
-    BROKEN_OFF,
     LATER_S,
+    broken_off,
     error_type_of_server,
     error_words,
     refusal_of_queue,
@@ -164,7 +164,7 @@ class Delivery:
             if self._account.first_token_s is None:
                 raise refusal_of_server(error) from error
             self._account.outcome = INTERRUPTED
-            raise Refusal(Reason.bad_upstream, BROKEN_OFF) from error
+            raise broken_off(is_silent=error.kind is Failure.TIMEOUT) from error
         finally:
             self._interruption.end()
 

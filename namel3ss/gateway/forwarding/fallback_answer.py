@@ -16,7 +16,7 @@ from namel3ss.gateway.dialects import error_event
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.exchange import JSON_TYPE, CallerLeft
 from namel3ss.gateway.forwarding.interruption import Interruption
-from namel3ss.gateway.forwarding.refusals import BROKEN_OFF
+from namel3ss.gateway.forwarding.refusals import broken_off
 from namel3ss.gateway.forwarding.waiting import STREAM_HEADERS
 from namel3ss.gateway.forwarding.watching import Look
 from namel3ss.gateway.live import LiveRequest, Stage
@@ -117,7 +117,7 @@ class FallbackAnswer:
                 raise
             logger.warning("The fallback %s failed: %s.", self._declaration.name, type(error).__name__)
             if self._exchange.started:
-                raise Refusal(Reason.bad_upstream, BROKEN_OFF) from error
+                raise broken_off(is_silent=isinstance(error, TimeoutError)) from error
             raise refusal from error
 
     async def _speak_in_pieces(self, reserved: Reserved) -> None:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from namel3ss.scheduling.errors import SchedulingError
 
 __all__ = [
-    "BROKEN_OFF",
     "LATER_S",
     "STOPPED",
+    "broken_off",
     "error_type_of_server",
     "error_words",
     "refusal_of_queue",
@@ -32,7 +32,6 @@ __all__ = [
     "too_long",
 ]
 
-BROKEN_OFF: Final = "The server ended its answer before it was complete."
 LATER_S: Final = 5.0
 """When to come again, where nothing better is known."""
 STOPPED: Final = Refusal(
@@ -111,6 +110,19 @@ def refusal_of_server(error: UpstreamError) -> Refusal:
         suggestion="Try again later.",
         retry_after_s=LATER_S,
     )
+
+
+def broken_off(*, is_silent: bool) -> Refusal:
+    """For a stream that has begun and does not come to its end; its status is out, so only the words are read.
+
+    `is_silent`: its server is still there, and has sent nothing for longer than it may.
+    """
+    if is_silent:
+        return Refusal(
+            Reason.upstream_timeout,
+            "The server fell silent, and its answer was ended before it was complete.",
+        )
+    return Refusal(Reason.bad_upstream, "The server ended its answer before it was complete.")
 
 
 def error_type_of_server(error: UpstreamError) -> str:

@@ -161,18 +161,18 @@ async def test_plain_wire_asks_for_one_object(server: ScriptedServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "cls"),
+    ("script", "cls", "partial_text"),
     [
-        (document(chat_line("Hello")), OllamaStreamInterruptedError),
-        (document({"error": "an error was encountered while running the model: EOF"}), OllamaRunnerError),
-        (document(b"[]"), OllamaBadResponseError),
-        (document(b'{"message'), OllamaBadResponseError),
-        ([stall()], OllamaRequestTimeoutError),
+        (document(chat_line("Hello")), OllamaStreamInterruptedError, "Hello"),
+        (document({"error": "an error was encountered while running the model: EOF"}), OllamaRunnerError, ""),
+        (document(b"[]"), OllamaBadResponseError, ""),
+        (document(b'{"message'), OllamaStreamInterruptedError, ""),
+        ([stall()], OllamaRequestTimeoutError, ""),
     ],
     ids=["not done", "error in a 200", "no object", "cut", "silence"],
 )
 async def test_plain_wire_fails_with_the_same_types(
-    server: ScriptedServer, script: Any, cls: type[OllamaError]
+    server: ScriptedServer, script: Any, cls: type[OllamaError], partial_text: str
 ) -> None:
     server.on("/api/chat", script)
 
@@ -180,7 +180,7 @@ async def test_plain_wire_fails_with_the_same_types(
         with pytest.raises(cls) as raised:
             await ollama.generate("hi")
 
-    assert raised.value.partial_text == ("Hello" if cls is OllamaStreamInterruptedError else "")
+    assert raised.value.partial_text == partial_text
 
 
 async def test_raw_prompt_goes_to_generate(server: ScriptedServer) -> None:

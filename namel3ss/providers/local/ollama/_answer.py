@@ -25,7 +25,7 @@ from namel3ss.providers.local.ollama._wire import (
     decode_generate_line,
     decode_leniently,
     decode_totals,
-    tool_call,
+    read_tool_calls,
 )
 from namel3ss.providers.transport.secrets import NO_SECRETS
 from namel3ss.providers.transport.wording import quote
@@ -132,9 +132,9 @@ class Answer:
         if not message.tool_calls:
             return ProviderChunk(output_text=text, thinking=thinking)
         try:
-            calls = tuple(tool_call(call) for call in message.tool_calls)
+            calls = read_tool_calls(message.tool_calls)
         except ValueError as problem:
-            raise self._bad("A tool call of the model is broken", line) from problem
+            raise self._bad(f"A tool call of the model is broken ({problem})", line) from problem
         self._tool_calls += calls
         return ProviderChunk(output_text=text, thinking=thinking, tool_calls=calls)
 
@@ -143,7 +143,7 @@ class Answer:
         if piece.error is not None:
             raise error_from_text(
                 self.secrets.hide_in_text(text_of_error(piece.error)),
-                status=None,
+                status=_status_beside_an_error(line),
                 model=self._model,
                 base_url=self.base_url or "",
             )
@@ -161,9 +161,13 @@ class Answer:
     def _decode_anyway(self, line: bytes, problem: Exception) -> ChatLine | GenerateLine:
         shape: type[ChatLine | GenerateLine] = ChatLine if self._is_chat else GenerateLine
         try:
-            return decode_leniently(line, shape)
-        except (ValueError, RecursionError):
-            raise self._bad("The answer holds a line that is not Ollama's", line) from problem
+            return decode_leniently(line, shape) if line.strip() else shape()
+        except RecursionError:
+            raise self._bad(
+                "The answer holds a line that is not Ollama's (nested too deeply)", line
+            ) from problem
+        except ValueError as what:
+            raise self._bad(f"The answer holds a line that is not Ollama's ({what})", line) from problem
 
     def _bad(self, what: str, line: bytes) -> OllamaBadResponseError:
         return OllamaBadResponseError(
@@ -281,6 +285,13 @@ class Answer:
         if self._logprobs:
             metadata["logprobs"] = self._logprobs
         return metadata
+
+
+def _status_beside_an_error(line: bytes) -> int | None:
+    try:
+        return decode_totals(line).error_status()
+    except (ValueError, RecursionError):
+        return None
 
 
 def _join(pieces: list[str], before: list[str]) -> None:

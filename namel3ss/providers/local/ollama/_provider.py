@@ -13,7 +13,11 @@ from namel3ss.providers.local.ollama._attempts import Attempts
 from namel3ss.providers.local.ollama._availability import ModelAvailabilityCache
 from namel3ss.providers.local.ollama._context import PromptSize, WindowFinder
 from namel3ss.providers.local.ollama._embedding import read_embeddings
-from namel3ss.providers.local.ollama._errors import OllamaError, OllamaServerUnreachableError
+from namel3ss.providers.local.ollama._errors import (
+    OllamaBadResponseError,
+    OllamaError,
+    OllamaServerUnreachableError,
+)
 from namel3ss.providers.local.ollama._exchange import Exchange
 from namel3ss.providers.local.ollama._healing import heal
 from namel3ss.providers.local.ollama._health import HealthMonitor
@@ -299,8 +303,14 @@ class OllamaProvider(RemoteProvider):
         try:
             with observation.activate():
                 body, answer.base_url = await self._exchange.fetch(call, timeout_s=call.config.total_timeout)
-            answer.secrets = self._exchange.attempts.host_at(answer.base_url).http.secrets
-            answer.take(body)
+            http = self._exchange.attempts.host_at(answer.base_url).http
+            answer.secrets = http.secrets
+            try:
+                answer.take(body)
+            except OllamaBadResponseError as problem:
+                if not _was_cut(body):
+                    raise
+                raise http.cut_off(model=call.model) from problem
             answer.first_token_s = None  # nobody saw it
             if not answer.is_complete:
                 raise answer.interrupted()
@@ -324,3 +334,9 @@ class OllamaProvider(RemoteProvider):
 
 async def _installed_names(models: OllamaModelManager) -> list[str]:
     return model_names(await models.list_models())
+
+
+def _was_cut(body: bytes) -> bool:
+    """Whether a JSON object begins and does not end. HTTP tells of that only where a length or chunks were promised."""
+    body = body.strip()
+    return body.startswith(b"{") and not body.endswith(b"}")

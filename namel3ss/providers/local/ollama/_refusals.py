@@ -39,7 +39,7 @@ __all__ = ["error_from_answer", "error_from_text", "text_of_error"]
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """One refusal: the server's text (bounded), the status (None inside a stream), the model, the address."""
+    """One refusal: the server's text (bounded), the status (None inside a stream that names none), the model, the address."""
 
     text: str
     status: int | None
@@ -225,7 +225,7 @@ _TABLE: tuple[tuple[re.Pattern[str], _Maker], ...] = tuple(
 
 
 def error_from_text(text: str, *, status: int | None, model: str | None, base_url: str) -> OllamaError:
-    """The error for what a server wrote under ``error``. `status` is None for a line inside a stream."""
+    """The error for what a server wrote under ``error``. `status` is None for a line inside a stream that names none."""
     refusal = _Refusal(_inner_message(text), status, model, base_url)
     for pattern, make in _TABLE:
         if match := pattern.search(refusal.text):

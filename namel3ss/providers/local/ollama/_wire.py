@@ -23,7 +23,7 @@ __all__ = [
     "decode_generate_line",
     "decode_leniently",
     "decode_totals",
-    "tool_call",
+    "read_tool_calls",
 ]
 
 _NANOSECONDS: Final = 1e-9
@@ -43,11 +43,11 @@ class WireToolCall(msgspec.Struct):
 
 
 class ChatMessage(msgspec.Struct):
-    """The ``message`` of a chat line."""
+    """The ``message`` of a chat line. `tool_calls` are read by `read_tool_calls`: broken ones do not take the text along."""
 
     content: str | None = ""
     thinking: str | None = ""
-    tool_calls: list[WireToolCall] | None = None
+    tool_calls: Any = None
 
 
 class ChatLine(msgspec.Struct):
@@ -64,7 +64,7 @@ class GenerateLine(msgspec.Struct):
 
     content: str | None = msgspec.field(default="", name="response")
     thinking: str | None = ""
-    tool_calls: list[WireToolCall] | None = None
+    tool_calls: Any = None
     done: bool = False
     error: Any = None
     logprobs: list[dict[str, Any]] | None = None
@@ -75,7 +75,10 @@ class GenerateLine(msgspec.Struct):
 
 
 class Totals(msgspec.Struct):
-    """The last line's other fields. Any of them may be missing or nonsense: read them through the methods."""
+    """The last line's other fields. Any of them may be missing or nonsense: read them through the methods.
+
+    `status` stands beside an error, where a server or a proxy before it gives one.
+    """
 
     model: Any = None
     created_at: Any = None
@@ -88,6 +91,7 @@ class Totals(msgspec.Struct):
     prompt_eval_duration: Any = None
     eval_count: Any = None
     eval_duration: Any = None
+    status: Any = None
 
     def usage(self) -> Usage:
         return Usage(_count(self.prompt_eval_count), _count(self.eval_count))
@@ -106,6 +110,10 @@ class Totals(msgspec.Struct):
         """How fast the answer was made, by the server's own clock."""
         count, seconds = _count(self.eval_count), _seconds(self.eval_duration)
         return count / seconds if count and seconds else None
+
+    def error_status(self) -> int | None:
+        status = _count(self.status)
+        return status if status is not None and 400 <= status < 600 else None
 
     def text(self, field: str) -> str | None:
         value = getattr(self, field)
@@ -141,8 +149,14 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def tool_call(call: WireToolCall) -> ToolCall:
-    """A call with its arguments as an object. Raises ValueError where they are neither an object nor JSON text of one."""
+def read_tool_calls(calls: object) -> tuple[ToolCall, ...]:
+    """The calls with their arguments as objects. Raises ValueError for what is no list of calls, and for arguments that are
+    neither an object nor JSON text of one.
+    """
+    return tuple(_tool_call(call) for call in msgspec.convert(calls, list[WireToolCall]))
+
+
+def _tool_call(call: WireToolCall) -> ToolCall:
     arguments = call.function.arguments
     if isinstance(arguments, str):
         arguments = msgspec.json.decode(arguments, type=dict[str, Any]) if arguments.strip() else {}
