@@ -28,7 +28,7 @@ class Caller:
     def __init__(self, path: str, body: bytes, *headers: tuple[bytes, bytes]) -> None:
         self.sent: list[MutableMapping[str, Any]] = []
         self._messages = [{"type": "http.request", "body": body, "more_body": False}]
-        self._left = asyncio.Event()
+        self.left = asyncio.Event()
         scope = {"type": "http", "method": "POST", "path": path, "headers": list(headers)}
         self.exchange = Exchange(scope, self._receive, self._send, request_id="stepped", client="127.0.0.1")
         self.exchange.principal = key_of()
@@ -36,7 +36,7 @@ class Caller:
 
     async def _receive(self) -> MutableMapping[str, Any]:
         if not self._messages:
-            await self._left.wait()
+            await self.left.wait()
             return {"type": "http.disconnect"}
         await asyncio.sleep(0)
         return self._messages.pop()
