@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from namel3ss.bridge.answers import BridgeResponse, blocks_of, part_of
 from namel3ss.errors import UsageError
-from namel3ss.providers.call_parts import check_callable
+from namel3ss.providers.call_parts import check_callable, check_switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +56,7 @@ class Bridge(abc.ABC):
     model: str
 
     def __init__(self, fallback: BridgeFallback | None, *, allow_fallback: bool) -> None:
+        check_switch(allow_fallback, "allow_fallback")
         self.fallback = fallback
         self._allow_fallback = allow_fallback
 
@@ -91,6 +92,10 @@ class Bridge(abc.ABC):
         """
         check_callable(callback, "callback")
         check_callable(on_waiting, "on_waiting")
+        check_switch(shared, "shared")
+        for switch, name in ((cached, "cached"), (allow_fallback, "allow_fallback")):
+            if switch is not None:
+                check_switch(switch, name)
         if isinstance(tools, str | Mapping) or not isinstance(tools, Sequence | None):
             raise UsageError(f"tools must be a list, not a value of type {type(tools).__name__}.")
         call = Call(

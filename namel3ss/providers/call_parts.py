@@ -20,6 +20,7 @@ __all__ = [
     "check_count",
     "check_finite",
     "check_seconds",
+    "check_switch",
     "check_texts",
     "set_system",
     "tool_definitions",
@@ -160,6 +161,12 @@ def check_callable(value: object, name: str) -> None:
     """Raises UsageError unless `value` can be called, or is None."""
     if value is not None and not callable(value):
         raise UsageError(f"{name} must be a function, not a value of type {type(value).__name__}.")
+
+
+def check_switch(value: object, name: str) -> None:
+    """A switch that guards something is True or False: the text "false" of a configuration would mean yes."""
+    if not isinstance(value, bool):
+        raise UsageError(f"{name} must be True or False, not {value!r:.40}.")
 
 
 def check_finite(value: object, place: str, *, depth: int = 0) -> None:

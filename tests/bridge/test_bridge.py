@@ -290,6 +290,12 @@ def test_servers_of_a_bridge_are_a_list() -> None:
         OllamaBridge(model="m", servers=servers)
 
 
+def test_permission_to_ask_elsewhere_is_no_text() -> None:
+    permission: Any = "false"
+    with pytest.raises(UsageError, match="allow_fallback must be True or False, not 'false'"):
+        OllamaBridge(model="m", allow_fallback=permission)
+
+
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
@@ -299,6 +305,9 @@ def test_servers_of_a_bridge_are_a_list() -> None:
         ({"tools": TOOL}, "tools must be a list, not a value of type dict"),
         ({"system_prompt": 5}, "system_prompt holds 5, which Ollama cannot read"),
         ({"temperature": float("nan")}, "body.options holds nan"),
+        ({"allow_fallback": "false"}, "allow_fallback must be True or False, not 'false'"),
+        ({"shared": "no"}, "shared must be True or False"),
+        ({"cached": 0}, "cached must be True or False"),
     ],
 )
 def test_wrong_call_is_refused_before_anything_waits(
