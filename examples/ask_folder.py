@@ -1,6 +1,6 @@
 """Ask a folder of texts a question: finds the passages nearest in meaning, and answers from them, with sources.
 
-python ask_folder.py docs "How are missing models pulled?"
+python examples/ask_folder.py docs "How are missing models pulled?"
 
 Vectors are kept in FOLDER/.ask_folder.db by the hash of their passage, so only what changed is embedded again.
 """

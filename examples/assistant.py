@@ -1,7 +1,7 @@
 """An assistant that looks into the files of a folder to answer.
 
-python assistant.py --folder docs "Which exit codes are there?"
-python assistant.py --folder docs          asks for questions until the input ends
+python examples/assistant.py --folder docs "Which exit codes are there?"
+python examples/assistant.py --folder docs          asks for questions until the input ends
 """
 
 import argparse

@@ -11,6 +11,7 @@ With Flask each branch of `respond` becomes a route, and the rest stays.
 import json
 import os
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
@@ -78,7 +79,9 @@ def respond(method: str, path: str, sent: dict[str, Any]) -> tuple[str, dict[str
             return "202 Accepted", start_chat(sent["message"], sent.get("user", ""))
         if method == "GET" and path.startswith("/api/chat/"):
             return "200 OK", look_up(path.removeprefix("/api/chat/"))
-    except (KeyError, UsageError) as error:
+    except KeyError as error:
+        return "400 Bad Request", {"error": f"{error} is missing."}
+    except UsageError as error:
         return "400 Bad Request", {"error": str(error)}
     except QueueFullError as error:
         return "503 Service Unavailable", {"error": error.message, "retry_after": error.retry_after_s}
@@ -90,8 +93,12 @@ def respond(method: str, path: str, sent: dict[str, Any]) -> tuple[str, dict[str
 def application(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
     """The service as WSGI: any server for Python runs it."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
-    sent = json.loads(environ["wsgi.input"].read(length) or "{}")
-    code, answer = respond(environ["REQUEST_METHOD"], environ["PATH_INFO"], sent)
+    try:
+        sent = dict(json.loads(environ["wsgi.input"].read(length) or "{}"))
+    except (ValueError, TypeError):
+        code, answer = "400 Bad Request", {"error": "The body is not an object in JSON."}
+    else:
+        code, answer = respond(environ["REQUEST_METHOD"], environ["PATH_INFO"], sent)
     start_response(code, [("Content-Type", "application/json")])
     return [json.dumps(answer).encode()]
 
@@ -110,8 +117,12 @@ class QuietHandler(WSGIRequestHandler):
 def ask(url: str, sent: dict[str, Any] | None = None) -> dict[str, Any]:
     """What a user's browser does."""
     data = None if sent is None else json.dumps(sent).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data)) as answer:  # http://127.0.0.1 only
-        body: dict[str, Any] = json.load(answer)
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data)) as answer:  # http://127.0.0.1 only
+            body: dict[str, Any] = json.load(answer)
+    except urllib.error.HTTPError as refused:  # its body says why
+        with refused:
+            body = json.load(refused)
     return body
 
 
@@ -121,13 +132,15 @@ def main() -> None:
         url = f"http://127.0.0.1:{server.server_port}"
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
-        started = ask(f"{url}/api/chat/start", {"message": "Why is the sky blue?", "user": "ada"})
-        print("Ada's question stands at", started["position"])
-        print("Grace reads:", ask(f"{url}/api/chat", {"message": "Say hello.", "user": "grace"})["answer"])
-        print("Ada reads:", ask(f"{url}/api/chat/{started['request_id']}"))
-        print(ask(f"{url}/api/status"))
-        server.shutdown()
-        serving.join()
+        try:
+            started = ask(f"{url}/api/chat/start", {"message": "Why is the sky blue?", "user": "ada"})
+            print("Ada's question stands at", started["position"])
+            print("Grace reads:", ask(f"{url}/api/chat", {"message": "Say hello.", "user": "grace"}))
+            print("Ada reads:", ask(f"{url}/api/chat/{started['request_id']}"))
+            print(ask(f"{url}/api/status"))
+        finally:
+            server.shutdown()
+            serving.join()
     RequestQueue.get_instance().shutdown()
 
 

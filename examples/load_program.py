@@ -1,19 +1,19 @@
 """Run the models of a `.ai` file from Python: once without asyncio, once streamed."""
 
 import asyncio
+import sys
 from pathlib import Path
 
 import namel3ss
+from namel3ss.errors import N3Error
 
 PROGRAM = Path(__file__).with_name("two_models.ai")
 
 
 def ask_once() -> None:
     """One answer, for code that does not use asyncio."""
-    program = namel3ss.load(PROGRAM)
-    answer = program.sync.run("Is a tomato a fruit?", model="careful")
-    print(answer.output_text)
-    program.sync.close()
+    with namel3ss.load(PROGRAM).sync as program:
+        print(program.run("Is a tomato a fruit?", model="careful").output_text)
 
 
 async def ask_streamed() -> None:
@@ -26,5 +26,8 @@ async def ask_streamed() -> None:
 
 
 if __name__ == "__main__":
-    ask_once()
-    asyncio.run(ask_streamed())
+    try:
+        ask_once()
+        asyncio.run(ask_streamed())
+    except N3Error as error:
+        sys.exit(str(error))

@@ -1,6 +1,7 @@
 """Use a model without a `.ai` file: health, a conversation, a batch, and the models on the server."""
 
 import asyncio
+import sys
 
 from namel3ss.providers.local.ollama import OllamaError, OllamaProvider
 
@@ -32,4 +33,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except OllamaError as error:
+        sys.exit(str(error))

@@ -1,6 +1,6 @@
 """Call a prompt and a chain of `.ai` files from Python, with typed answers.
 
-python typed_answers.py article.txt
+python examples/typed_answers.py article.txt
 """
 
 import asyncio

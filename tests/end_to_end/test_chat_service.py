@@ -78,7 +78,8 @@ def test_plain_chat_answers_and_mistakes_have_their_codes(server: ScriptedServer
     server.on("/api/chat", document(ANSWER), document({"error": "model 'x' not found"}, 404))
 
     assert call(service, "POST", "/api/chat", {"message": "a"}) == ("200 OK", {"answer": "Hi"})
-    assert call(service, "POST", "/api/chat", {})[0] == "400 Bad Request"
+    assert call(service, "POST", "/api/chat", {}) == ("400 Bad Request", {"error": "'message' is missing."})
+    assert call(service, "POST", "/api/chat", "a")[0] == "400 Bad Request"
     assert call(service, "POST", "/api/chat", {"message": "a"})[0] == "502 Bad Gateway"
     assert call(service, "GET", "/elsewhere")[0] == "404 Not Found"
     assert "error" in call(service, "GET", "/api/chat/nobody")[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -115,10 +116,12 @@ def run_script(server: SandboxServer, tmp_path: Path) -> RunScript:
     """Runs an example as its users do, in a folder with one text."""
     (tmp_path / "sky.txt").write_text("The sky is blue.\n", encoding="utf-8")
 
-    def run(name: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        name: str, *arguments: str, stdin: str = "", url: str = server.url
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *arguments],
-            env={**os.environ, "NAMEL3SS_OLLAMA_BASE_URL": server.url},
+            env={**os.environ, "NAMEL3SS_OLLAMA_BASE_URL": url},
             cwd=tmp_path,
             input=stdin,
             capture_output=True,
@@ -137,6 +140,18 @@ def test_script_runs_to_its_end(script: Path, run_script: RunScript) -> None:
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "made-up" in done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_script_without_a_server_ends_and_says_so(script: Path, run_script: RunScript) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        done = run_script(script.stem, *ARGUMENTS.get(script.stem, ()), url=url)
+
+    assert "Could not reach Ollama server" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Unclosed" not in done.stderr
 
 
 # -- ask_folder -----------------------------------------------------------------------------------------------
