@@ -26,7 +26,7 @@ def keys() -> None:
     """
 
 
-@keys.command("create")
+@keys.command("create", short_help="Make a key for a user and print it, this once.")
 @click.argument("user", metavar="USER")
 @click.option(
     "--class", "class_name", metavar="NAME", help="The class, and so the priority, of its requests."
@@ -161,7 +161,7 @@ async def revoke_keys(work: StoreWork, key_ids: tuple[str, ...]) -> None:
         work.show_json({"revoked": [_public(key_id) for key_id in key_ids]})
 
 
-@keys.command("rotate")
+@keys.command("rotate", short_help="Make a key that is good for the same, and revoke the old one.")
 @click.argument("key_id", metavar="ID")
 @click.option(
     "--overlap",

@@ -87,7 +87,7 @@ async def list_users(work: StoreWork) -> None:
         show_table(work.session.output, columns, [_listed(user, now) for user in found])
 
 
-@users.command("disable")
+@users.command("disable", short_help="Let nothing of the user's work any more.")
 @click.argument("name", metavar="NAME")
 @on_store()
 async def disable_user(work: StoreWork, name: str) -> None:

@@ -45,6 +45,18 @@ def test_every_command_explains_itself_and_every_option_says_what_it_does(name: 
         assert "--debug" in each.get_help(click.Context(each, info_name=name, parent=context))
 
 
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_no_list_of_commands_breaks_a_sentence_off(name: str) -> None:
+    context = application.make_context("namel3ss", [], resilient_parsing=True)
+    waiting = [application.get_command(context, name)]
+    while waiting:
+        command = waiting.pop()
+        if isinstance(command, click.Group):
+            told = command.get_help(click.Context(command, info_name=name, parent=context))
+            assert "..." not in told.partition("Commands:")[2]
+            waiting += command.commands.values()
+
+
 def test_version_is_shown_without_loading_the_rest() -> None:
     code = (
         "import sys; sys.argv = ['namel3ss', '--version']; from namel3ss.cli import main; main();"

@@ -126,7 +126,7 @@ def _listed(model: dict[str, Any], now: datetime) -> tuple[str, ...]:
     )
 
 
-@command.command("ps")
+@command.command("ps", short_help="List the models that are loaded.")
 @_on_server
 async def list_running(work: Work) -> None:
     """List the models that are loaded, with the window and the memory they have."""
