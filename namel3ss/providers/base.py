@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import abc
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, overload
 
 import msgspec
 
@@ -93,68 +93,44 @@ Messages: TypeAlias = (
 )
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Usage(Mapping[str, int]):
     """Token counts as the server reported them: a read-only mapping without the counts it did not send.
 
     Keys: ``prompt_tokens``, ``completion_tokens``, ``total_tokens`` when both are known, and, where a provider
     keeps prompts, ``cache_read_tokens`` and ``cache_creation_tokens``: those of the prompt that were read from its
-    cache or written into it. The attributes of the same names answer None for an absent count.
+    cache or written into it. The attributes of the same names answer None for an absent count, and so does what
+    `dataclasses.asdict` makes of it.
     """
 
-    __slots__ = ("_counts",)
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = field(init=False)
+    cache_read_tokens: int | None = field(default=None, kw_only=True)
+    cache_creation_tokens: int | None = field(default=None, kw_only=True)
 
-    def __init__(
-        self,
-        prompt_tokens: int | None = None,
-        completion_tokens: int | None = None,
-        *,
-        cache_read_tokens: int | None = None,
-        cache_creation_tokens: int | None = None,
-    ) -> None:
-        counts: dict[str, int] = {}
-        if prompt_tokens is not None:
-            counts["prompt_tokens"] = prompt_tokens
-        if completion_tokens is not None:
-            counts["completion_tokens"] = completion_tokens
-        if len(counts) == 2:
-            counts["total_tokens"] = counts["prompt_tokens"] + counts["completion_tokens"]
-        if cache_read_tokens is not None:
-            counts["cache_read_tokens"] = cache_read_tokens
-        if cache_creation_tokens is not None:
-            counts["cache_creation_tokens"] = cache_creation_tokens
-        self._counts = counts
-
-    @property
-    def prompt_tokens(self) -> int | None:
-        return self._counts.get("prompt_tokens")
-
-    @property
-    def completion_tokens(self) -> int | None:
-        return self._counts.get("completion_tokens")
-
-    @property
-    def total_tokens(self) -> int | None:
-        return self._counts.get("total_tokens")
-
-    @property
-    def cache_read_tokens(self) -> int | None:
-        return self._counts.get("cache_read_tokens")
-
-    @property
-    def cache_creation_tokens(self) -> int | None:
-        return self._counts.get("cache_creation_tokens")
+    def __post_init__(self) -> None:
+        prompt, completion = self.prompt_tokens, self.completion_tokens
+        total = None if prompt is None or completion is None else prompt + completion
+        object.__setattr__(self, "total_tokens", total)
 
     def __getitem__(self, key: str) -> int:
-        return self._counts[key]
+        count = getattr(self, key) if key in _COUNTS else None
+        if count is None:
+            raise KeyError(key)
+        return int(count)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._counts)
+        return (key for key in _COUNTS if getattr(self, key) is not None)
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return sum(1 for _ in self)
 
     def __repr__(self) -> str:
-        return f"Usage({', '.join(f'{key}={count}' for key, count in self._counts.items())})"
+        return f"Usage({', '.join(f'{key}={count}' for key, count in self.items())})"
+
+
+_COUNTS: Final = tuple(count.name for count in fields(Usage))
 
 
 @dataclass(frozen=True, slots=True)

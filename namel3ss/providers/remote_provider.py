@@ -31,7 +31,13 @@ class RemoteProvider(N3Provider):
     """A provider that holds connections. Each says in `_close_connections` and `_holds_connections` which they are."""
 
     _exchange: _Exchange
+    _base_url: str
     _sync: SyncProvider | None
+
+    @property
+    def base_url(self) -> str:
+        """The address of its server, without secrets. It stays: for another server, make another provider."""
+        return self._base_url
 
     @abc.abstractmethod
     async def _close_connections(self) -> None:

@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Generator
+    from collections.abc import Awaitable, Coroutine, Generator
 
-__all__ = ["CancelledAt"]
+__all__ = ["CancelledAt", "cancel_after", "is_cancelled_at"]
 
 T = TypeVar("T")
 
@@ -44,3 +44,28 @@ class CancelledAt(Generic[T]):
                 send = yield waited_for
             except BaseException as raised:  # noqa: BLE001 - handed on to the coroutine, as `await` does
                 error = raised
+
+
+async def is_cancelled_at(call: Awaitable[object], *steps: int) -> bool:
+    """Run a call that is cancelled at these steps; whether it ended as cancelled, and not before."""
+    cancelled_at: CancelledAt[object] = CancelledAt(call, *steps)
+
+    async def run() -> object:
+        return await cancelled_at
+
+    try:
+        await asyncio.create_task(run())
+    except asyncio.CancelledError:
+        return True
+    return cancelled_at.steps < min(steps)
+
+
+async def cancel_after(turns: int, call: Coroutine[Any, Any, object]) -> None:
+    """Run a call that is cancelled after so many turns of the event loop, unless it has ended by then."""
+    task = asyncio.create_task(call)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    was_cancelled = task.cancel()
+    _, waiting = await asyncio.wait([task], timeout=2)
+    assert not waiting, "the call goes on although it was cancelled"
+    assert task.cancelled() or not was_cancelled

@@ -9,7 +9,7 @@ import pytest
 
 from namel3ss.providers.local.ollama import OllamaError, OllamaProvider
 from tests.benchmarks.provider import cancels
-from tests.faults.stepping import CancelledAt
+from tests.faults.stepping import CancelledAt, cancel_after, is_cancelled_at
 from tests.support.ollama_lines import chat_answer, chat_line
 from tests.support.scripted_server import (
     ScriptedServer,
@@ -20,7 +20,7 @@ from tests.support.scripted_server import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
 
 ANSWER = lines(*chat_answer("Hel", "lo"))
 PULLED = lines(
@@ -56,31 +56,6 @@ def play_everything(server: ScriptedServer) -> None:
     server.on("/api/version", document({"version": "0.24.0"}))
     server.on("/api/generate", document({"done": True, "done_reason": "unload"}))
     server.on("/api/ps", document({"models": []}))
-
-
-async def is_cancelled_at(call: Awaitable[object], *steps: int) -> bool:
-    """Run a call that is cancelled at these steps; whether it ended as cancelled, and not before."""
-    cancelled_at: CancelledAt[object] = CancelledAt(call, *steps)
-
-    async def run() -> object:
-        return await cancelled_at
-
-    try:
-        await asyncio.create_task(run())
-    except asyncio.CancelledError:
-        return True
-    return cancelled_at.steps < min(steps)
-
-
-async def cancel_after(turns: int, call: Coroutine[Any, Any, object]) -> None:
-    """Run a call that is cancelled after so many turns of the event loop, unless it has ended by then."""
-    task = asyncio.create_task(call)
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    was_cancelled = task.cancel()
-    _, waiting = await asyncio.wait([task], timeout=2)
-    assert not waiting, "the call goes on although it was cancelled"
-    assert task.cancelled() or not was_cancelled
 
 
 @pytest.mark.fault(44)

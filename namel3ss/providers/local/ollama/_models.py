@@ -86,11 +86,15 @@ class OllamaModelManager:
         self.cache = ModelAvailabilityCache() if cache is None else cache
         self._http = open_http(parse_url(base_url), headers or {}) if http is None else http
         self._owns_http = http is None
-        self.base_url = self._http.base_url
         self._load_timeout = load_timeout
         self._pull_timeout = pull_timeout
         self._pull_policy = pull_policy or PullPolicy()
         self._on_change = on_change
+
+    @property
+    def base_url(self) -> str:
+        """The address of its server, without secrets. It stays: for another server, make another manager."""
+        return self._http.base_url
 
     # -- asking -------------------------------------------------------------------------------------------------
 

@@ -90,7 +90,7 @@ class OllamaProvider(RemoteProvider):
             self.config, self._cache, transport=transport, clock=clock, on_change=changed, environ=environ
         )
         self._first = hosts[0]
-        self.base_url = self._first.http.base_url
+        self._base_url = self._first.http.base_url
         self._health = HealthMonitor(
             self._first.http,
             self.model,

@@ -86,7 +86,6 @@ class OllamaServerManager:
         self._environ = os.environ if environ is None else environ
         self._http = _open(settings, self._environ) if http is None else http
         self._owns_http = http is None
-        self.base_url = self._http.base_url
         self.stop_on_exit = settings.stop_server_on_exit
         self._announce = announce or _write_to_stderr
         self._start_timeout_s = start_timeout_s
@@ -99,6 +98,11 @@ class OllamaServerManager:
             lambda health: interval_s if health["status"] == "healthy" else min(interval_s, 2.0),
             clock,
         )
+
+    @property
+    def base_url(self) -> str:
+        """The address of its server, without secrets. It stays: for another server, make another manager."""
+        return self._http.base_url
 
     # -- asking -------------------------------------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ class OpenAICompatibleProvider(RemoteProvider):
             connect_timeout_s=self.config.connect_timeout,
             transport=transport,
         )
-        self.base_url = http.base_url
+        self._base_url = http.base_url
         self._exchange = Exchange(name, http, lacks_key=self.config.lacks_key(environ), clock=clock)
         self._health = HealthMonitor(
             self._exchange, self.model, interval_s=self.config.health_check_interval, clock=clock
