@@ -13,7 +13,8 @@ What every engine promises:
 * A lease that is not renewed within the policy's time to live is lost: its slot is given to others, and its owner
   is told. So a process that dies gives back its slots within that time.
 * `release` and `cancel` take effect even if whoever awaits them is cancelled. Everything that happened to a request
-  before `cancel` took effect is told before it returns.
+  before `cancel` took effect is told before it returns. A `submit` whose awaiting was cancelled takes effect before a
+  later `cancel` of that request, or not at all.
 * A ticket holds the request's id, class, user, model, estimate and deadline: never its prompt.
 """
 

@@ -269,10 +269,11 @@ class Admission:
         held, task, self._task = self._held, self._task, None
         assert held is not None  # entering succeeded
         lease = self.lease or held.lease
-        await self._engine.release(
-            lease, tokens=held.tokens, drain_s=held.drain_s, completed=error is None and self._stop is None
-        )
-        self._scheduler._calls.pop(self.id, None)
+        completed = error is None and self._stop is None
+        try:
+            await self._engine.release(lease, tokens=held.tokens, drain_s=held.drain_s, completed=completed)
+        finally:
+            self._scheduler._calls.pop(self.id, None)
         if self._stop is None or task is None or not self._is_interrupted:
             return
         # As asyncio's timeouts do it: if somebody else cancelled the task as well, that goes on.
@@ -300,14 +301,26 @@ class Admission:
             self._task.cancel()
 
     async def _give_up(self) -> None:
-        """Leave the queue; a slot that came at the same moment goes back untouched."""
+        """Leave the queue; a slot that came at the same moment goes back untouched.
+
+        An engine may take its time. Whoever is cancelled once more meanwhile asks again, until they know that nothing is
+        left of the request, and passes the cancellation on then.
+        """
+        again: asyncio.CancelledError | None = None
         try:
-            if self.lease is None:
-                await self._engine.cancel(self.id)
-            if self.lease is not None:
-                await self._engine.release(self.lease, tokens=0.0, completed=False)
+            while True:
+                try:
+                    if self.lease is None:
+                        await self._engine.cancel(self.id)
+                    if self.lease is not None:
+                        await self._engine.release(self.lease, tokens=0.0, completed=False)
+                    break
+                except asyncio.CancelledError as cancelled:
+                    again = cancelled
         finally:
             self._scheduler._calls.pop(self.id, None)
+        if again is not None:
+            raise again
 
 
 def _why_not(outcome: Outcome) -> SchedulingError:
