@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 from typing import TYPE_CHECKING, Any, Final
@@ -34,8 +35,9 @@ _ENCODINGS: Final[dict[str, Encoding]] = {"utf-8": "utf-8", "utf-16": "utf-16", 
 
 
 class Server(LanguageServer):
-    """One editor's server. `session` and `commands` exist from `initialize` on."""
+    """One editor's server. `session` and `commands` exist from `initialize` on, which `has_begun` tells."""
 
+    protocol: Protocol
     session: Session
     commands: Commands
 
@@ -43,6 +45,7 @@ class Server(LanguageServer):
         super().__init__("namel3ss", __version__, protocol_cls=Protocol, max_workers=2)
         self.environ = environ
         self.registry = registry
+        self.has_begun = False
         self.was_shut_down = False
         self.tokens: dict[str, tuple[str, list[int]]] = {}
         self._token_number = 0
@@ -65,6 +68,7 @@ class Server(LanguageServer):
             registry=self.registry,
         )
         self.commands = Commands(self.session, self)
+        self.has_begun = True
         if params.process_id is not None:
             self._watching = asyncio.get_running_loop().create_task(self._end_with(params.process_id))
 
@@ -146,3 +150,5 @@ class Server(LanguageServer):
     def report_server_error(self, error: Exception, source: Any) -> None:
         """A handler failed: that is for the log; a window would only be in the way of somebody who types."""
         _logger.error("%s: %s", getattr(source, "__name__", source), error)
+        if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+            self.protocol.refuse_unreadable()

@@ -15,6 +15,8 @@ from tests.support.editor import CAPABILITIES, ServerError, open_editor
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.editor import Editor
+
 pytestmark = pytest.mark.long
 
 BROKEN = "ai model a {\n    provider: ollama\n    model: tiny\n    config: { temprature: 0.5 }\n}\n"
@@ -216,6 +218,43 @@ async def test_it_says_goodbye_while_an_answer_is_still_coming(tmp_path: Path) -
             assert await editor.shut_down() == 0
             with pytest.raises(ServerError, match="cancel"):
                 await chat
+
+
+async def refused(editor: Editor, method: str, params: object) -> int:
+    """The code of the error that a request is answered with."""
+    with pytest.raises(ServerError) as raised:
+        await editor.request(method, params)
+    return int(raised.value.code)
+
+
+async def test_every_request_has_an_answer_whenever_it_comes_and_whatever_it_says(tmp_path: Path) -> None:
+    uri = (tmp_path / "app.ai").as_uri()
+    hover = {"textDocument": {"uri": uri}, "position": {"line": 0, "character": 0}}
+    async with open_editor(os.environ) as editor:
+        editor.open(uri, BROKEN)  # too early: there is nobody yet to open it
+        assert await refused(editor, "textDocument/hover", hover) == -32002
+        assert await refused(editor, "shutdown", None) == -32002
+        assert await refused(editor, "initialize", {"capabilities": 5}) == -32602
+
+        await editor.initialize(tmp_path, options=OFFLINE)
+        assert await refused(editor, "initialize", {"capabilities": {}, "processId": None}) == -32600
+        for unreadable in (None, [1], 5, {}, {**hover, "position": {"line": -1, "character": 0}}):
+            assert await refused(editor, "textDocument/hover", unreadable) == -32602
+        for nothing in (b"{", b"\xff\xfe"):
+            editor.send_bytes(nothing)
+        for odd in (b"[]", b"5", b"{}", b'{"jsonrpc":"2.0"}', b'{"jsonrpc":"2.0","id":99999,"result":5}'):
+            editor.send_bytes(odd)
+        editor.notify("$/cancelRequest", {"id": 12345})
+        editor.open(uri, SOUND)
+        assert await editor.diagnostics(uri) == []
+        assert [(lost["id"], lost["error"]["code"]) for lost in editor.lost] == [(None, -32700)] * 2
+
+        await editor.request("shutdown", None)
+        assert await refused(editor, "textDocument/hover", hover) == -32600
+        assert await refused(editor, "shutdown", None) == -32600
+        editor.notify("exit", None)
+        assert await editor.process.wait() == 0
+        assert editor.noise == []
 
 
 async def test_it_ends_when_its_input_ends() -> None:

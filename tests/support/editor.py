@@ -44,6 +44,7 @@ class Editor:
         self.texts: dict[str, str] = {}
         self.heard: list[dict[str, Any]] = []  # notifications, in their order
         self.asked: list[dict[str, Any]] = []
+        self.lost: list[dict[str, Any]] = []  # answers to nobody
         self.noise: list[bytes] = []  # what came on stdout and is no protocol
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._news = asyncio.Event()
@@ -80,7 +81,10 @@ class Editor:
                 await self._news.wait()
 
     def _send(self, message: object) -> None:
-        body = json.dumps(message).encode()
+        self.send_bytes(json.dumps(message).encode())
+
+    def send_bytes(self, body: bytes) -> None:
+        """Send a message that may be none."""
         assert self.process.stdin is not None
         self.process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
 
@@ -100,7 +104,9 @@ class Editor:
                 answer.set_exception(ConnectionError("the server has ended"))
 
     def _take(self, message: dict[str, Any]) -> None:
-        if "method" not in message:
+        if message.get("id", 0) is None:
+            self.lost.append(message)
+        elif "method" not in message:
             answer = self._answers.pop(message["id"])
             if not answer.done():
                 if "error" in message:
