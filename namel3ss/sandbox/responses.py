@@ -112,7 +112,7 @@ class _Face:
             "frequency_penalty": 0,
             "top_logprobs": 0,
             "temperature": _short(1.0 if request.temperature is None else request.temperature),
-            "reasoning": request.reasoning.said() if request.reasoning else None,
+            "reasoning": request.reasoning.said(in_full=request.stream) if request.reasoning else None,
             "usage": usage,
             "max_output_tokens": request.max_output_tokens,
             "max_tool_calls": None,

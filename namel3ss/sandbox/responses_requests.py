@@ -58,10 +58,12 @@ class _Reasoning:
     generate_summary: str = field(default="", metadata=wire(TEXT))
     summary: str = field(default="", metadata=wire(TEXT))
 
-    def said(self) -> dict[str, object] | None:
-        """What was asked for, as it is repeated in the answer."""
-        found: dict[str, object] = {"effort": self.effort, "summary": self.summary}
-        return {key: value for key, value in found.items() if value} or None
+    def said(self, *, in_full: bool) -> dict[str, object] | None:
+        """What was asked for, as it is repeated in the answer; `in_full` with nulls, as a stream's events have it."""
+        found = {"effort": self.effort or None, "summary": self.summary or None}
+        if not any(found.values()):
+            return None
+        return {key: value for key, value in found.items() if value or in_full}
 
 
 @dataclass

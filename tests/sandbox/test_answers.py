@@ -111,6 +111,29 @@ def test_a_thinking_model_held_to_a_form_thinks_first(server: SandboxServer) -> 
     assert message["thinking"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "whole", "streamed"),
+    [
+        ({"effort": "low"}, {"effort": "low"}, {"effort": "low", "summary": None}),
+        ({"summary": "auto"}, {"summary": "auto"}, {"effort": None, "summary": "auto"}),
+        ({}, None, None),
+    ],
+)
+def test_responses_say_again_how_much_to_think_and_streams_with_nulls(
+    server: SandboxServer,
+    asked: dict[str, str],
+    whole: dict[str, str] | None,
+    streamed: dict[str, str | None] | None,
+) -> None:
+    request = {"model": "tiny-thinker", "input": "Hi", "reasoning": asked}
+    _, answer = ask(server, "POST", "/v1/responses", request)
+    _, text = ask(server, "POST", "/v1/responses", {**request, "stream": True})
+    events = [json.loads(line[6:]) for line in text.split("\n") if line.startswith("data: ")]
+
+    assert answer["reasoning"] == whole
+    assert [event["response"]["reasoning"] for event in events if "response" in event] == [streamed] * 3
+
+
 def test_json_mode_gives_json_that_says_it_is_made_up(server: SandboxServer) -> None:
     document = json.loads(chat(server, "llama3:8b", "Hi", format="json")["message"]["content"])
     assert document["you_wrote"] == "Hi"

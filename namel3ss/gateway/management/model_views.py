@@ -17,7 +17,7 @@ from namel3ss.gateway.routes import Action, Dialect
 from namel3ss.providers.local.ollama import model_key
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.management.fleet import Fleet
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from namel3ss.gateway.principal import Principal
 
 __all__ = ["ModelViews"]
+
+# What else a request to show may say. `ollama run` sends the session's system prompt and options, and shows what comes
+# back as the model's Modelfile.
+_OF_SHOW: Final = {"verbose": bool, "system": str, "options": dict}
 
 _VERSION: Final = re.compile(r"(\d{1,5})\.(\d{1,5})\.(\d{1,5})(?:-[0-9A-Za-z.-]{1,20})?", re.ASCII)
 
@@ -72,7 +76,7 @@ class ModelViews:
             return
         fields = await read_fields(exchange)
         name, principal = model_field(fields), exchange.caller
-        server, body = await self._shown(principal, name, verbose=fields.get("verbose") is True)
+        server, body = await self._shown(principal, name, _asked_of_show(fields))
         if manages(principal):
             await exchange.reply(200, body)
         else:
@@ -131,10 +135,12 @@ class ModelViews:
             raise _not_found(name)
         await _send_openai(exchange, openai_entry(model, name))
 
-    async def _shown(self, principal: Principal, name: str, *, verbose: bool = False) -> tuple[str, bytes]:
+    async def _shown(
+        self, principal: Principal, name: str, asked: Mapping[str, object] | None = None
+    ) -> tuple[str, bytes]:
         """What the first server that has a model says of it, as it says it."""
         model = self._known.named(principal, name)
-        question: dict[str, object] = {"model": model} | ({"verbose": True} if verbose else {})
+        question = {**(asked or {}), "model": model}
         trouble: Refusal | None = None
         for server in usable(self._fleet):
             try:
@@ -150,6 +156,10 @@ class ModelViews:
                     f"The server {server} could not say what '{name}' is (status {answer.status}).",
                 )
         raise trouble or _not_found(name)
+
+
+def _asked_of_show(fields: Mapping[str, Any]) -> dict[str, object]:
+    return {name: fields[name] for name, kind in _OF_SHOW.items() if isinstance(fields.get(name), kind)}
 
 
 def lowest_version(versions: Iterable[str | None]) -> str | None:

@@ -68,6 +68,20 @@ async def test_the_server_is_asked_under_the_ollama_name(upstream: ScriptedServe
     ]
 
 
+async def test_what_a_session_of_ollama_run_has_set_is_asked_about_with_its_model(upstream: ScriptedServer):
+    upstream.on("/api/show", document({"capabilities": []}))
+    session = {"system": "Be brief.", "options": {"num_ctx": 1024}}
+    wrong = {"verbose": "yes", "system": 5, "options": ["num_ctx"]}
+    async with managed(upstream) as (handlers, _):
+        await call(handlers, "POST", "/api/show", {"model": "tiny", **session}, by=OPERATOR)
+        await call(handlers, "POST", "/api/show", {"model": "tiny", **wrong}, by=OPERATOR)
+
+    assert [request.json for request in upstream.requests] == [
+        {"model": "tiny", **session},
+        {"model": "tiny"},
+    ]
+
+
 @pytest.mark.parametrize("name", ["secret", "SECRET:latest", "registry.ollama.ai/library/secret"])
 async def test_a_model_that_is_not_served_is_unknown(upstream: ScriptedServer, name: str):
     async with managed(upstream) as (handlers, _):
