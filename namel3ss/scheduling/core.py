@@ -40,8 +40,8 @@ from namel3ss.scheduling.errors import (
 )
 from namel3ss.scheduling.selection import choose, settle_in, slot_at_hand
 from namel3ss.scheduling.state import CoreState, Drain
-from namel3ss.scheduling.tickets import Ticket, TicketState
-from namel3ss.scheduling.values import Lease, Position, Request, Server
+from namel3ss.scheduling.tickets import TicketState, new_ticket
+from namel3ss.scheduling.values import lease_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -49,8 +49,9 @@ if TYPE_CHECKING:
     from namel3ss.scheduling.caps import ReachedCap
     from namel3ss.scheduling.placement import Model, Residency
     from namel3ss.scheduling.roster import LineKey
-    from namel3ss.scheduling.tickets import Event
+    from namel3ss.scheduling.tickets import Event, Ticket
     from namel3ss.scheduling.tiers import Line
+    from namel3ss.scheduling.values import Lease, Position, Request, Server
 
 __all__ = ["SchedulerCore"]
 
@@ -74,18 +75,22 @@ class SchedulerCore(CoreState):
 
     def submit(self, request: Request, now: float) -> Ticket:
         """Let a request wait, or start it at once. Raises what `errors` names; then nothing has changed."""
-        now = self._at(now)
+        if self.now <= now < self._alarms.next_at:  # `_at`, without a call
+            self.now = now
+        else:
+            now = self._at(now)
         if self._closed:
             raise SchedulerClosedError
         key = (request.user, request.priority, request.model)
         line = self._queue.roster.lines.get(key) or self._new_line(key)
-        model = line.bucket.model
+        model = line.model
         if not model.is_offered:
             self._refuse_model(model)
-        waiting = len(self._tickets) - len(self._running)  # `_waiting`, without a call
-        reached = self._caps.reached(line, waiting) if waiting >= self._caps.lowest else None
-        if reached is not None and not self._pool.openings:
-            self._refuse(reached)
+        reached: ReachedCap | None = None
+        if len(self._tickets) >= self._caps.lowest:
+            reached = self._caps.reached(line, self._waiting)
+            if reached is not None and not self._pool.openings:
+                self._refuse(reached)
         seq = next(self._sequence)
         request_id = request.id
         if request_id is None:
@@ -98,7 +103,7 @@ class SchedulerCore(CoreState):
         wait_s = request.max_wait_s
         if wait_s is None:
             wait_s = self._max_wait_s
-        self._tickets[request_id] = ticket = Ticket(seq, request_id, line, cost, now, now + wait_s)
+        self._tickets[request_id] = ticket = new_ticket(seq, request_id, line, cost, now, now + wait_s)
         self._queue.add(ticket)
         if self._pool.openings and line.bucket.top()[2] is line:
             self._dispatch(now)
@@ -123,19 +128,30 @@ class SchedulerCore(CoreState):
         `tokens` is what the request really cost; None leaves the estimate. `completed` says that its duration is
         worth learning from. `drain_s` keeps the slot taken that much longer.
         """
-        now = self._at(now)
+        if self.now <= now < self._alarms.next_at:  # `_at`, without a call
+            self.now = now
+        else:
+            now = self._at(now)
         ticket = self._running.pop(lease.token, None)
         if ticket is None:
             return False
+        del self._tickets[ticket.id]
+        residency, ticket.residency = ticket.residency, None
+        assert residency is not None  # it ran
         if ticket.state is _STOPPING:
             self._stopped += 1
             ticket.state = TicketState.CANCELLED
         else:
             ticket.state = _FINISHED
-            if completed and ticket.residency is not None:
-                history = ticket.residency.history
-                history.learn(ticket.cost, now - lease.granted_at, tokens, lease.cold)
-        self._give_back(ticket, ticket.cost if tokens is None else tokens, now, drain_s)
+            if completed:
+                residency.history.learn(ticket.cost, now - lease.granted_at, tokens, lease.cold)
+        if drain_s > 0.0:
+            drain = Drain(residency, ticket.is_ordinary, now + drain_s)
+            self._draining[drain] = None
+            self._alarms.set(drain.until, drain)
+        else:
+            self._pool.vacate(residency, ticket.line.is_ordinary)
+        self._queue.settle(ticket, ticket.cost if tokens is None else tokens)
         self._dispatch(now)
         return True
 
@@ -171,7 +187,7 @@ class SchedulerCore(CoreState):
 
     def next_alarm(self) -> float:
         """When `tick` should be called if nothing else happens before; `math.inf`: never."""
-        return min(self._alarms.next_at, self._queue.next_due)
+        return self._alarms.next_at
 
     def take_events(self) -> list[Event]:
         """The requests that started, were asked to stop, or ended other than by their release; in order."""
@@ -214,7 +230,7 @@ class SchedulerCore(CoreState):
 
     def _at(self, now: float) -> float:
         """Let happen what is due by now, each thing at its own time, however late this is called."""
-        if self._alarms.next_at <= now or self._queue.next_due <= now:
+        if self._alarms.next_at <= now:
             self._catch_up(now)
         if now < self.now:
             return self.now
@@ -222,7 +238,7 @@ class SchedulerCore(CoreState):
         return now
 
     def _catch_up(self, now: float) -> None:
-        while (when := self.next_alarm()) <= now:
+        while (when := self._alarms.next_at) <= now:
             self.now = max(self.now, when)
             self._changes += 1
             while (item := self._alarms.pop_due(self.now)) is not None:
@@ -237,15 +253,17 @@ class SchedulerCore(CoreState):
     def _ring(self, item: Ticket | Drain, now: float) -> None:
         if isinstance(item, Drain):
             del self._draining[item]
-            self._pool.vacate(item.residency, item.level)
+            self._pool.vacate(item.residency, item.is_ordinary)
         elif item.residency is not None and item.lease is not None and item.lease.expires_at is not None:
             if item.lease.expires_at > now:
                 self._alarms.set(item.lease.expires_at, item)
                 return
             self._lost += 1
             item.state = TicketState.LOST
-            del self._running[item.lease.token]
-            self._give_back(item, item.cost, now, 0.0)
+            del self._running[item.lease.token], self._tickets[item.id]
+            self._pool.vacate(item.residency, item.is_ordinary)
+            item.residency = None
+            self._queue.settle(item, item.cost)
             self._events.append((item.state, item))
 
     def _new_line(self, key: LineKey) -> Line:
@@ -288,29 +306,31 @@ class SchedulerCore(CoreState):
 
     def _start(self, line: Line, clock: float, residency: Residency, now: float) -> None:
         ticket = self._queue.take(line, clock, now)
-        self._pool.occupy(residency, line.level)
+        self._pool.occupy(residency, line.is_ordinary)
         waited_s = now - ticket.since
         if waited_s:
             self._pace.learn_start(now)
-        ttl_s = self._lease_ttl_s
-        expires_at = None if ttl_s is None else now + ttl_s
+        expires_at = None
+        if self._lease_ttl_s is not None:
+            expires_at = now + self._lease_ttl_s
+            self._alarms.set(expires_at, ticket)
         residency.used = token = next(self._tokens)
         ticket.residency = residency
-        ticket.lease = Lease(
-            ticket.id,
-            residency.server.spec.name,
-            residency.model.name,
-            token,
-            now,
-            waited_s,
-            residency.is_cold,
-            expires_at,
+        ticket.lease = lease_of(
+            (
+                ticket.id,
+                residency.server.name,
+                residency.model.name,
+                token,
+                now,
+                waited_s,
+                residency.is_cold,
+                expires_at,
+            )
         )
         residency.is_cold = False
         self._running[token] = ticket
         self._events.append((_RUNNING, ticket))
-        if expires_at is not None:
-            self._alarms.set(expires_at, ticket)
 
     def _withdraw(self, ticket: Ticket, state: TicketState, now: float) -> None:
         """End a request that waits."""
@@ -318,24 +338,9 @@ class SchedulerCore(CoreState):
         del self._tickets[ticket.id]
         self._withdrawn += 1
         self._queue.withdraw(ticket, now)
-        model = ticket.line.bucket.model
+        model = ticket.line.model
         if model.passed_at is not None and not self._queue.wants(model.name):
             model.passed_at = None
-
-    def _give_back(self, ticket: Ticket, cost: float, now: float, drain_s: float) -> None:
-        """Take a request that runs no more from its slot, and correct its user's account."""
-        residency = ticket.residency
-        assert residency is not None  # it ran
-        del self._tickets[ticket.id]
-        ticket.residency = None
-        level = ticket.line.level
-        if drain_s > 0:
-            drain = Drain(residency, level, now + drain_s)
-            self._draining[drain] = None
-            self._alarms.set(drain.until, drain)
-        else:
-            self._pool.vacate(residency, level)
-        self._queue.settle(ticket, cost)
 
     def _servers_changed(self, now: float) -> None:
         self._server_changes += 1

@@ -17,13 +17,13 @@
 
 from __future__ import annotations
 
-import heapq
 import math
-from typing import TYPE_CHECKING
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
 
 from namel3ss.scheduling.roster import Roster
 from namel3ss.scheduling.tickets import TicketState
-from namel3ss.scheduling.tiers import STALE_KEPT, Rank, Tier
+from namel3ss.scheduling.tiers import Rank, Tier
 from namel3ss.scheduling.timers import Timers
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from namel3ss.scheduling.tickets import Ticket
     from namel3ss.scheduling.tiers import Account, Bucket, Entry, Line
+    from namel3ss.scheduling.values import Policy
 
 __all__ = ["FairQueue", "steps_aged"]
 
@@ -41,14 +42,14 @@ _NEVER = math.inf
 
 
 class FairQueue:
-    """All waiting requests."""
+    """All waiting requests. `alarms` are told when one may reach its deadline, or a class improve."""
 
     __slots__ = (
         "_ages",
+        "_alarms",
         "_early",
         "ageing_s",
         "moved",
-        "next_due",
         "promotions",
         "ranks",
         "roster",
@@ -56,14 +57,16 @@ class FairQueue:
         "tiers",
     )
 
-    def __init__(self, classes: int, ageing_s: float) -> None:
-        self.ranks = [Rank(index) for index in range(classes)]
-        self.tiers = [Tier(level, rank) for level, rank in enumerate(self.ranks)]
+    def __init__(self, policy: Policy, alarms: Timers[Any]) -> None:
+        self.ranks = [Rank(index) for index in range(len(policy.classes))]
+        self.tiers = [
+            Tier(level, rank, is_ordinary=bool(level and policy.reserve))
+            for level, rank in enumerate(self.ranks)
+        ]
         self.roster = Roster(self.tiers)
-        self.ageing_s = ageing_s
-        self._ages = ageing_s < math.inf
-        # When a tier may be due to improve or a request may reach its deadline; never later than it is.
-        self.next_due = _NEVER
+        self.ageing_s = policy.ageing_s
+        self._ages = policy.ageing_s < math.inf
+        self._alarms = alarms
         # Requests that are due before older ones of the same class and model.
         self._early: Timers[Ticket] = Timers(lambda _, ticket: ticket.state is _WAITING)
         # How often a class has changed its standing; how often an account was corrected, and how many waiting requests
@@ -77,6 +80,13 @@ class FairQueue:
         """Whether any class stands better than its own rank."""
         return any(tier.oldest is not None for tier in self.tiers)
 
+    def arrivals_by_rank(self) -> list[int]:
+        """How many requests have come to each rank."""
+        arrivals = [rank.arrivals_before for rank in self.ranks]
+        for tier in self.tiers:
+            arrivals[tier.rank.index] += tier.arrived - tier.arrived_before
+        return arrivals
+
     def wants(self, model: str) -> bool:
         """Whether a request for the model waits."""
         return any(model in tier.buckets for tier in self.tiers)
@@ -84,14 +94,21 @@ class FairQueue:
     def add(self, ticket: Ticket) -> None:
         """Let a request wait."""
         line = ticket.line
-        tier = line.tier
-        bucket = line.bucket
+        account, bucket = line.account, line.bucket
+        tier = account.tier
+        tier.arrived += 1
         if not line.waiting:
-            self._open(line, ticket)
+            if not account.waiting:
+                clock = tier.rank.clock - tier.offset
+                if account.tag < clock or account.epoch != tier.epoch:
+                    account.tag = clock
+                    account.epoch = tier.epoch
+            if not bucket.heap:
+                self._begin(tier, bucket, ticket)
+            line.entry = entry = (account.tag, ticket.seq, line)
+            heappush(bucket.heap, entry)
         line.waiting.append(ticket)
-        line.user.waiting += 1
-        tier.waiting += 1
-        tier.rank.arrivals += 1
+        account.waiting += 1
         bucket.arrivals.append(ticket)
         if len(bucket.arrivals) > bucket.arrivals_limit:
             bucket.forget_departed()
@@ -100,24 +117,21 @@ class FairQueue:
             bucket.latest = deadline
         else:
             self._early.set(deadline, ticket)
-        if deadline < self.next_due:
-            self.next_due = deadline
+            self._alarms.expect(deadline)
 
     def first(self) -> Entry | None:
         """The line that is first of all, whether it can start or not, by its rank's own count."""
+        best: Entry | None = None
         for rank in self.ranks:
-            if not rank.tiers:
-                continue
-            best: Entry | None = None
-            for tier in rank.tiers:
-                offset = tier.offset
-                for bucket in tier.buckets.values():
-                    entry = bucket.top()
-                    if offset:
-                        entry = (entry[0] + offset, entry[1], entry[2])
-                    if best is None or entry < best:
-                        best = entry
-            return best
+            for bucket in rank.buckets:
+                entry = bucket.top()
+                offset = bucket.tier.offset
+                if offset:
+                    entry = (entry[0] + offset, entry[1], entry[2])
+                if best is None or entry < best:
+                    best = entry
+            if best is not None:
+                return best
         return None
 
     def take(self, line: Line, clock: float, now: float) -> Ticket:
@@ -127,19 +141,22 @@ class FairQueue:
         """
         ticket = line.waiting.popleft()
         ticket.state = _RUNNING
-        line.account.tag += ticket.cost
-        line.user.waiting -= 1
+        account = line.account
+        account.tag += ticket.cost
+        account.waiting -= 1
         tier = line.tier
-        tier.waiting -= 1
-        tier.running += 1
+        tier.started += 1
         rank = tier.rank
         if rank.clock < clock:
             rank.clock = clock
-        if len(line.waiting) == line.withdrawn:
-            heapq.heappop(line.bucket.heap)
-            self._close(line)
-        elif line.withdrawn:
+        if line.withdrawn:
             line.drop_withdrawn()
+        if not line.waiting:
+            bucket = line.bucket
+            line.entry = None
+            heappop(bucket.heap)
+            if len(bucket.heap) == bucket.stale:
+                self._end(tier, bucket)
         if ticket is tier.oldest:
             self._age(tier, now)
         return ticket
@@ -149,13 +166,15 @@ class FairQueue:
         line = ticket.line
         tier = line.tier
         line.withdrawn += 1
-        line.user.waiting -= 1
-        tier.waiting -= 1
-        if line.live:
-            line.drop_withdrawn()
-        else:
-            line.bucket.stale += 1
-            self._close(line)
+        line.account.waiting -= 1
+        tier.withdrawn += 1
+        line.drop_withdrawn()
+        if not line.waiting:
+            bucket = line.bucket
+            line.entry = None
+            bucket.leave_stale()
+            if len(bucket.heap) == bucket.stale:
+                self._end(tier, bucket)
         self.settlements += 1
         self.moved += sum(known.live for known in line.account.lines.values())
         if ticket is tier.oldest:
@@ -163,16 +182,15 @@ class FairQueue:
 
     def settle(self, ticket: Ticket, cost: float) -> None:
         """Replace a running request's estimate by its cost."""
-        line = ticket.line
-        tier = line.tier
-        tier.running -= 1
+        account = ticket.line.account
+        tier = account.tier
+        tier.ended += 1
         if cost != ticket.cost:
-            account = line.account
             account.tag += cost - ticket.cost
             self.settlements += 1
-            if account.live:
+            if account.waiting:
                 self._move(account, is_forward=cost < ticket.cost)
-        if not tier.running and not tier.waiting:
+        if not tier.buckets and tier.ended == tier.started:
             tier.epoch += 1
 
     def overdue(self, now: float) -> list[Ticket]:
@@ -195,10 +213,12 @@ class FairQueue:
             if tier.due <= now:
                 self._age(tier, now)
         oldest = (bucket.oldest() for bucket in self._buckets())
-        self.next_due = min(
-            self._early.next_at,
-            *(tier.due for tier in self.tiers),
-            *(ticket.deadline for ticket in oldest if ticket is not None),
+        self._alarms.expect(
+            min(
+                self._early.next_at,
+                *(tier.due for tier in self.tiers),
+                *(ticket.deadline for ticket in oldest if ticket is not None),
+            )
         )
 
     def servers_changed(self, now: float) -> None:
@@ -207,46 +227,34 @@ class FairQueue:
             if tier.buckets and tier.level:
                 self._age(tier, now)
 
-    def _open(self, line: Line, ticket: Ticket) -> None:
-        """Give a line in which something waits again its place."""
-        account, bucket, tier = line.account, line.bucket, line.tier
-        if not account.live:
-            clock = tier.rank.clock - tier.offset
-            if account.tag < clock or account.epoch != tier.epoch:
-                account.tag = clock
-                account.epoch = tier.epoch
-        account.live += 1
-        if not bucket.heap:
-            self._begin(tier, bucket, ticket)
-        line.entry = entry = (account.tag, ticket.seq, line)
-        heapq.heappush(bucket.heap, entry)
-        if bucket.stale > STALE_KEPT:
-            bucket.tidy()
-
     def _begin(self, tier: Tier, bucket: Bucket, ticket: Ticket) -> None:
-        """Let a class wait for a model again, and foresee its ageing."""
+        """Let a class wait for a model again, and foresee its ageing and the deadline."""
         if not tier.buckets:
             tier.rank.tiers.append(tier)
         tier.buckets[bucket.model.name] = bucket
+        tier.rank.buckets.append(bucket)
         if tier.due == _NEVER and tier.rank.index and self._ages:
             tier.due = ticket.since + self.ageing_s
-            if tier.due < self.next_due:
-                self.next_due = tier.due
+            self._alarms.expect(tier.due)
+        self._alarms.expect(ticket.deadline)
 
-    def _close(self, line: Line) -> None:
-        """Take a line in which nothing waits any more from its place."""
-        bucket = line.bucket
-        line.entry = None
-        line.account.live -= 1
-        if line.withdrawn:
-            line.waiting.clear()
-            line.withdrawn = 0
-        if len(bucket.heap) == bucket.stale:
-            bucket.clear()
-            tier = line.tier
-            del tier.buckets[bucket.model.name]
-            if not tier.buckets:
-                self._come_to_rest(tier)
+    def _end(self, tier: Tier, bucket: Bucket) -> None:
+        """Let a class no longer wait for a model."""
+        bucket.heap.clear()
+        bucket.stale = 0
+        bucket.arrivals.clear()
+        bucket.latest = -math.inf
+        del tier.buckets[bucket.model.name]
+        tier.rank.buckets.remove(bucket)
+        if tier.buckets:
+            return
+        tier.rank.tiers.remove(tier)
+        tier.oldest = None
+        tier.due = _NEVER
+        if tier.rank.index != tier.level:
+            tier.enter(self.ranks[tier.level])
+        if tier.ended == tier.started:
+            tier.epoch += 1
 
     def _move(self, account: Account, *, is_forward: bool) -> None:
         """Let the lines of a user whose tag was corrected stand where it says."""
@@ -258,16 +266,6 @@ class FairQueue:
 
     def _buckets(self) -> Iterator[Bucket]:
         return (bucket for tier in self.tiers for bucket in tier.buckets.values())
-
-    def _come_to_rest(self, tier: Tier) -> None:
-        tier.rank.tiers.remove(tier)
-        tier.oldest = None
-        home = self.ranks[tier.level]
-        if tier.rank is not home:
-            tier.enter(home)
-        tier.due = _NEVER
-        if not tier.running:
-            tier.epoch += 1
 
     def _age(self, tier: Tier, now: float) -> None:
         """Let a tier stand where its oldest request says."""
@@ -287,8 +285,7 @@ class FairQueue:
         tier.oldest = oldest if steps else None
         is_on_top = oldest is None or not rank.index
         tier.due = _NEVER if oldest is None or is_on_top else oldest.since + (steps + 1) * self.ageing_s
-        if tier.due < self.next_due:
-            self.next_due = tier.due
+        self._alarms.expect(tier.due)
 
 
 def steps_aged(since: float, now: float, ageing_s: float) -> int:

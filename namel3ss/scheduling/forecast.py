@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from namel3ss.scheduling.preview import QueuePreview
 from namel3ss.scheduling.recent_order import RecentOrder
 from namel3ss.scheduling.selection import choose, passed_over, settle_in
-from namel3ss.scheduling.tickets import Ticket
+from namel3ss.scheduling.tickets import new_ticket
 from namel3ss.scheduling.values import WaitEstimate
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from namel3ss.scheduling.placement import Pool, Residency
     from namel3ss.scheduling.preview import RankPreview
     from namel3ss.scheduling.recent_order import Happenings, Key
+    from namel3ss.scheduling.tickets import Ticket
     from namel3ss.scheduling.tiers import Line
 
 __all__ = ["LIMIT", "Busy", "Order", "Outlook", "Schedule", "Sums"]
@@ -56,18 +57,18 @@ class Busy(NamedTuple):
 
     server: str
     model: str
-    level: int
+    is_ordinary: bool
     ticket: Ticket | None
     until: float
 
     @classmethod
     def by_running(cls, ticket: Ticket) -> Busy:
         assert ticket.residency is not None  # a request that runs has a slot
-        return cls(ticket.residency.server.spec.name, ticket.model, ticket.level, ticket, math.inf)
+        return cls(ticket.residency.server.spec.name, ticket.model, ticket.is_ordinary, ticket, math.inf)
 
     @classmethod
-    def by_drain(cls, residency: Residency, level: int, until: float) -> Busy:
-        return cls(residency.server.spec.name, residency.model.name, level, None, until)
+    def by_drain(cls, residency: Residency, is_ordinary: bool, until: float) -> Busy:
+        return cls(residency.server.spec.name, residency.model.name, is_ordinary, None, until)
 
 
 class Sums(NamedTuple):
@@ -204,7 +205,7 @@ class Order:
             return
         while (first := rank.first(others)) is not None:
             line = first[2]
-            loaded = pool.models[line.bucket.model.name].residencies
+            loaded = pool.models[line.model.name].residencies
             if len(loaded) > 1 or queue.tier_of(line).is_turning_point(line):
                 return
             pool.touch(loaded[0])
@@ -303,15 +304,15 @@ class Schedule:
         queue = QueuePreview(self._outlook.queue)
         pool = self._outlook.pool.idle_copy()
         numbers = itertools.count()
-        ends: list[tuple[float, int, float, Residency, int]] = []
+        ends: list[tuple[float, int, float, Residency, bool]] = []
         for slot in self._busy:
             end = self._end_of(slot)
             if end is None:
                 return
             residency = pool.servers[slot.server].residencies[slot.model]
             pool.touch(residency)
-            pool.occupy(residency, slot.level)
-            heapq.heappush(ends, (end.at_s, next(numbers), end.variance, residency, slot.level))
+            pool.occupy(residency, slot.is_ordinary)
+            heapq.heappush(ends, (end.at_s, next(numbers), end.variance, residency, slot.is_ordinary))
         arrivals = self._repeat(self._recent)
         arrival = next(arrivals, None)
         left, time_s, variance = self._waiting, 0.0, 0.0
@@ -327,7 +328,7 @@ class Schedule:
                 residency = settle_in(choice, pool, now)
                 ticket = queue.take(choice.line, choice.clock, now)
                 pool.touch(residency)
-                pool.occupy(residency, ticket.level)
+                pool.occupy(residency, ticket.is_ordinary)
                 if ticket.id:
                     left -= 1
                     yield ticket, Start(time_s, variance)
@@ -338,14 +339,14 @@ class Schedule:
                 end_s = time_s + duration.mean_s + (history.load_s if cold else 0.0)
                 # Several slots even out: the ends of n of them vary less than one after the other would.
                 spread = variance + duration.variance / residency.slots
-                heapq.heappush(ends, (end_s, next(numbers), spread, residency, ticket.level))
+                heapq.heappush(ends, (end_s, next(numbers), spread, residency, ticket.is_ordinary))
             if arrival is not None and (not ends or arrival[0] < ends[0][0]):
                 time_s = arrival[0]
                 queue.add(arrival[1])
                 arrival = next(arrivals, None)
             elif ends:
-                time_s, _, variance, residency, level = heapq.heappop(ends)
-                pool.vacate(residency, level)
+                time_s, _, variance, residency, is_ordinary = heapq.heappop(ends)
+                pool.vacate(residency, is_ordinary)
             else:
                 return
 
@@ -363,7 +364,7 @@ class Schedule:
                 at_s = arrived.since - first + period * (turn + 0.5 / len(known))
                 # Without an id, and younger than anybody who is really there.
                 seq = _LATER + turn * len(known) + number
-                yield at_s, Ticket(seq, "", arrived.line, arrived.cost, self._outlook.now, math.inf)
+                yield at_s, new_ticket(seq, "", arrived.line, arrived.cost, self._outlook.now, math.inf)
 
     def _end_of(self, slot: Busy) -> Start | None:
         ticket = slot.ticket

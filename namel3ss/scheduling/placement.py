@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from namel3ss.scheduling.estimates import Usage
@@ -49,12 +48,12 @@ class Residency:
 class ServerState:
     """A server as the scheduler sees it. Lives until it is dropped and nothing runs on it."""
 
-    __slots__ = ("busy", "dropped", "is_open", "order", "residencies", "spec")
+    __slots__ = ("dropped", "is_open", "name", "order", "residencies", "spec")
 
     def __init__(self, spec: Server, order: int) -> None:
+        self.name = spec.name
         self.order = order
         self.residencies: dict[str, Residency] = {}
-        self.busy = 0
         self.change(spec)
 
     def change(self, spec: Server) -> None:
@@ -76,6 +75,11 @@ class ServerState:
         return self.spec.expected_back and not self.dropped and self.spec.offers(model)
 
     @property
+    def busy(self) -> int:
+        """How many of its slots are taken."""
+        return sum(residency.busy for residency in self.residencies.values())
+
+    @property
     def has_room(self) -> bool:
         return len(self.residencies) < self.spec.max_loaded_models
 
@@ -92,6 +96,7 @@ class Model:
         "is_offered",
         "lines",
         "name",
+        "only_residency",
         "ordinary_busy",
         "ordinary_limit",
         "passed_at",
@@ -105,16 +110,22 @@ class Model:
         self.usage = usage
         # On servers that accept work; and those servers that offer the model at all.
         self.residencies: list[Residency] = []
+        self.only_residency: Residency | None = None
         self.servers: list[ServerState] = []
         # Whether requests for it may wait: a server offers it now, or will in a moment.
         self.is_offered = False
         # Of requests, that are known. While there are any, its record is kept.
         self.lines = 0
-        # Slots held by other classes than the top one, and how many they may hold.
+        # Slots held by requests that may not have reserved ones, counted where there are such; and how many they may hold.
         self.ordinary_busy = 0
         self.ordinary_limit = 1
         # Since when a request for it, being first, has been passed over in favour of loaded models.
         self.passed_at: float | None = None
+
+    def stand_on(self, residencies: list[Residency]) -> None:
+        """Take over where it is loaded."""
+        self.residencies = residencies
+        self.only_residency = residencies[0] if len(residencies) == 1 else None
 
     @property
     def is_reserved(self) -> bool:
@@ -196,20 +207,18 @@ class Pool:
         self._uses += 1
         residency.used = self._uses
 
-    def occupy(self, residency: Residency, level: int) -> None:
-        """Take a slot for a request of that class."""
+    def occupy(self, residency: Residency, is_ordinary: bool) -> None:
+        """Take a slot. `is_ordinary`: for a request that may not have a reserved one."""
         residency.busy += 1
-        residency.server.busy += 1
         self.openings -= 1
-        if level:
+        if is_ordinary:
             residency.model.ordinary_busy += 1
 
-    def vacate(self, residency: Residency, level: int) -> None:
-        """Give back a slot that a request of that class held."""
+    def vacate(self, residency: Residency, is_ordinary: bool) -> None:
+        """Give back a slot that was taken so."""
         server = residency.server
         residency.busy = busy = residency.busy - 1
-        server.busy -= 1
-        if level:
+        if is_ordinary:
             residency.model.ordinary_busy -= 1
         if server.is_open:
             if busy < residency.slots:
@@ -222,14 +231,14 @@ class Pool:
         if victim is not None:
             del server.residencies[victim.model.name]
             # Not among them if the server has stopped offering that model.
-            victim.model.residencies = [held for held in victim.model.residencies if held is not victim]
+            victim.model.stand_on([held for held in victim.model.residencies if held is not victim])
             self.openings -= victim.slots
         else:
             self.openings -= 1
         model = self.model(name)
         residency = server.residencies[name] = Residency(server, model)
         residency.is_cold = True
-        model.residencies.append(residency)
+        model.stand_on([*model.residencies, residency])
         self.openings += residency.slots
         return residency
 
@@ -279,10 +288,9 @@ class Pool:
         model.is_offered = bool(model.servers) or any(
             state.is_awaited_for(name) for state in self.servers.values()
         )
-        model.residencies = [state.residencies[name] for state in model.servers if name in state.residencies]
+        model.stand_on([state.residencies[name] for state in model.servers if name in state.residencies])
         total = sum(state.spec.slots_for(name) for state in model.servers)
-        # Without a reserve nothing is kept back, also while requests still run on servers that take no more.
-        model.ordinary_limit = max(1, total - self._reserve) if self._reserve else sys.maxsize
+        model.ordinary_limit = max(1, total - self._reserve)
 
 
 def free_residency(

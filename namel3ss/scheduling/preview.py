@@ -149,13 +149,13 @@ class TierPreview:
             self._close(line, preview)
         else:
             preview.entry = entry = (tag, preview.first.seq, line)
-            heapq.heapreplace(self.buckets[line.bucket.model.name].heap, entry)
+            heapq.heapreplace(self.buckets[line.model.name].heap, entry)
         return ticket
 
     def is_turning_point(self, line: Line) -> bool:
         """Whether the start of a line's first request leaves nothing for its model or takes what the tier is aged by."""
         preview = self.preview_of(line)
-        is_last = preview.second is None and self.buckets[line.bucket.model.name].lines == 1
+        is_last = preview.second is None and self.buckets[line.model.name].lines == 1
         return is_last or preview.first is self.oldest
 
     def add(self, ticket: Ticket) -> None:
@@ -174,7 +174,7 @@ class TierPreview:
         self.rank = rank
 
     def _open(self, line: Line, preview: _LinePreview, first: Ticket) -> None:
-        account, model = line.account, line.bucket.model.name
+        account, model = line.account, line.model.name
         live = self._live.get(account, account.live)
         tag = self._tags.get(account, account.tag)
         if not live:
@@ -188,13 +188,13 @@ class TierPreview:
             self.rank.tiers.append(self)
         bucket = self.buckets.get(model)
         if bucket is None:
-            bucket = self.buckets[model] = _BucketPreview(Bucket(line.bucket.model))
+            bucket = self.buckets[model] = _BucketPreview(Bucket(self.tier, line.model))
         bucket.lines += 1
         preview.entry = entry = (tag, first.seq, line)
         heapq.heappush(bucket.heap, entry)
 
     def _close(self, line: Line, preview: _LinePreview) -> None:
-        account, model = line.account, line.bucket.model.name
+        account, model = line.account, line.model.name
         self._live[account] = self._live.get(account, account.live) - 1
         preview.entry = None
         bucket = self.buckets[model]

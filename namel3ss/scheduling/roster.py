@@ -44,7 +44,7 @@ class Roster:
         if line is None:
             bucket = self._buckets.get((level, model.name))
             if bucket is None:
-                bucket = self._buckets[level, model.name] = Bucket(model)
+                bucket = self._buckets[level, model.name] = Bucket(account.tier, model)
             line = account.lines[model.name] = Line(account, bucket)
             model.lines += 1
             self._count += 1
@@ -62,8 +62,8 @@ class Roster:
 
     def _forget_idle(self, running: AbstractSet[Account]) -> None:
         for line in {line for line in self.lines.values() if not line.live}:
-            del line.account.lines[line.bucket.model.name]
-            line.bucket.model.lines -= 1
+            del line.account.lines[line.model.name]
+            line.model.lines -= 1
             self._count -= 1
         self.lines = {key: line for key, line in self.lines.items() if line.live}
         self._buckets = {
@@ -73,6 +73,10 @@ class Roster:
             tier.accounts = _worth_keeping(tier, running)
         accounts = [account for tier in self._tiers for account in tier.accounts.values()]
         self._users = {account.user.name: account.user for account in accounts}
+        for user in self._users.values():
+            user.accounts.clear()
+        for account in accounts:
+            account.user.accounts.append(account)
         self._tidy_at = _IDLE_KEPT + self._count + len(accounts)
 
 
@@ -80,7 +84,7 @@ def _worth_keeping(tier: Tier, running: AbstractSet[Account]) -> dict[str, Accou
     # An idle account at or below the clock says the same as no account. Of the others those that are furthest ahead are
     # kept: forgetting one forgives what it was charged.
     clock, epoch = tier.clock, tier.epoch
-    busy = {name: known for name, known in tier.accounts.items() if known.live or known in running}
+    busy = {name: known for name, known in tier.accounts.items() if known.waiting or known in running}
     ahead = [
         known
         for known in tier.accounts.values()

@@ -114,14 +114,13 @@ def choose(ranks: Sequence[RankView], pool: Pool, now: float, batch_wait_s: floa
 
 def slot_at_hand(first: Line) -> Residency | None:
     """The slot for the first line of all, where its model is loaded and free: the usual case of `choose`."""
-    model = first.bucket.model
-    if model.ordinary_busy >= model.ordinary_limit and first.level:
+    model = first.model
+    if first.is_ordinary and model.is_reserved:
         return None
-    residencies = model.residencies
-    if len(residencies) == 1:
-        residency = residencies[0]
-        return residency if residency.busy < residency.slots else None
-    return free_residency(model, (), ())
+    residency = model.only_residency
+    if residency is None:
+        return free_residency(model, (), ())
+    return residency if residency.busy < residency.slots else None
 
 
 def passed_over(rank: RankPreview, pool: Pool, overdue_since: float) -> set[str] | None:
@@ -146,7 +145,7 @@ def passed_over(rank: RankPreview, pool: Pool, overdue_since: float) -> set[str]
 
 def settle_in(choice: Choice, pool: Pool, now: float) -> Residency:
     """Carry out a choice on the servers' side, short of taking the slot; returns whose slot it is."""
-    model = pool.models[choice.line.bucket.model.name]
+    model = pool.models[choice.line.model.name]
     model.passed_at = None
     if choice.passed is not None and choice.passed.passed_at is None:
         choice.passed.passed_at = now
@@ -165,14 +164,14 @@ def _choose_in_rank(
     yielding: Choice | None = None
     clock: float | None = None
     for tag, _, line in rank.tops():
-        model = pool.models[line.bucket.model.name]
+        model = pool.models[line.model.name]
         if not model.servers:
             continue
         if clock is None:
             clock = tag
         else:
             overtakes = True
-        if line.level and model.is_reserved:
+        if line.is_ordinary and model.is_reserved:
             continue
         residency = free_residency(model, claims.barred, claims.open)
         if residency is not None:

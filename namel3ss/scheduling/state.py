@@ -32,11 +32,11 @@ _WAITING = TicketState.WAITING
 class Drain:
     """A slot whose request has ended here, but perhaps not on the server."""
 
-    __slots__ = ("level", "residency", "until")
+    __slots__ = ("is_ordinary", "residency", "until")
 
-    def __init__(self, residency: Residency, level: int, until: float) -> None:
+    def __init__(self, residency: Residency, is_ordinary: bool, until: float) -> None:
         self.residency = residency
-        self.level = level
+        self.is_ordinary = is_ordinary
         self.until = until
 
 
@@ -88,7 +88,8 @@ class CoreState:
     ) -> None:
         self.policy = policy
         self._pool = Pool(policy.reserve)
-        self._queue = FairQueue(len(policy.classes), policy.ageing_s)
+        self._alarms: Timers[Ticket | Drain] = Timers(_is_wanted)
+        self._queue = FairQueue(policy, self._alarms)
         self._caps = Caps(policy)
         self._pace = Pace()
         self._sequence = sequence if sequence is not None else itertools.count(1)
@@ -100,7 +101,6 @@ class CoreState:
         self._running: dict[int, Ticket] = {}
         self._draining: dict[Drain, None] = {}
         self._events: list[Event] = []
-        self._alarms: Timers[Ticket | Drain] = Timers(_is_wanted)
         self.now = -math.inf
         self._max_wait_s = math.inf if policy.max_wait_s is None else policy.max_wait_s
         self._lease_ttl_s = policy.lease_ttl_s
@@ -111,7 +111,7 @@ class CoreState:
         # Enough that one user's burst does not hide how often the others come.
         self._recent: deque[Ticket] = deque(maxlen=1024)
         # Sums for the statistics and for the reasons of moves. What usually becomes of a request is not counted: how many
-        # came (`arrivals` of the ranks) and how many left in another way says how many started and finished.
+        # came (`arrived` of the tiers) and how many left in another way says how many started and finished.
         self._overtakings = self._server_changes = self._changes = 0
         self._withdrawn = self._cancelled = self._expired = 0
         self._stopped = self._lost = self._refused = self._loads = self._swaps = 0
@@ -133,7 +133,7 @@ class CoreState:
     @property
     def _arrived(self) -> int:
         """How many have waited, were it for no time."""
-        return sum(rank.arrivals for rank in self._queue.ranks)
+        return sum(tier.arrived for tier in self._queue.tiers)
 
     @property
     def _admitted(self) -> int:
@@ -190,7 +190,9 @@ class CoreState:
         schedule = self._schedule
         if schedule is None or not schedule.covers(place, now, self._version, self._admitted):
             busy = [Busy.by_running(ticket) for ticket in self._running.values()]
-            busy.extend(Busy.by_drain(drain.residency, drain.level, drain.until) for drain in self._draining)
+            busy.extend(
+                Busy.by_drain(drain.residency, drain.is_ordinary, drain.until) for drain in self._draining
+            )
             schedule = self._schedule = Schedule(
                 self._outlook(now),
                 busy,
@@ -208,7 +210,7 @@ class CoreState:
     def _sums(self, now: float) -> Sums:
         overdue = (model.name for model in self._pool.models.values() if self._is_overdue(model, now))
         return Sums(
-            arrivals=tuple(itertools.accumulate(rank.arrivals for rank in self._queue.ranks)),
+            arrivals=tuple(itertools.accumulate(self._queue.arrivals_by_rank())),
             settlements=self._queue.settlements,
             loads=self._loads,
             overtakings=self._overtakings,
@@ -220,7 +222,7 @@ class CoreState:
 
     def _marks(self, ticket: Ticket, sums: Sums) -> Marks:
         # Worse classes get ahead of it only while no server offers its model.
-        servable = ticket.line.bucket.model.is_offered
+        servable = ticket.line.model.is_offered
         rank = ticket.account.tier.rank.index if servable else -1
         return Marks(
             arrivals=sums.arrivals[rank],

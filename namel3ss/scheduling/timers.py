@@ -24,6 +24,8 @@ class Timers(Generic[T]):
     Most alarms are set for later than all before, because they are the same time away: those stand in a plain line, only
     the others in a heap. Whoever hears an alarm decides whether it still means anything. Those that `wanted` denies
     are dropped once either has doubled, which costs each alarm a constant share.
+
+    `next_at` is when something may be due: never later than the first alarm, or than what is expected without one.
     """
 
     __slots__ = ("_heap", "_heap_limit", "_last", "_line", "_line_limit", "_numbers", "_wanted", "next_at")
@@ -58,17 +60,19 @@ class Timers(Generic[T]):
         if when < self.next_at:
             self.next_at = when
 
+    def expect(self, when: float) -> None:
+        """Be due then, with no alarm of its own. Holds until the next time that something is due."""
+        if when < self.next_at:
+            self.next_at = when
+
     def pop_due(self, now: float) -> T | None:
-        """The earliest alarm at or before `now`, or None."""
+        """The earliest alarm at or before `now`; None when no other is, and what was expected by then is forgotten."""
         if self.next_at > now:
             return None
         line, heap = self._line, self._heap
-        if line and (not heap or line[0][0] <= heap[0][0]):
-            item = line.popleft()[1]
-        elif heap:
-            item = heapq.heappop(heap)[2]
-        else:  # all were dropped as unwanted
-            self.next_at = math.inf
+        in_line = line[0][0] if line else math.inf
+        in_heap = heap[0][0] if heap else math.inf
+        if not (line or heap) or min(in_line, in_heap) > now:
+            self.next_at = min(in_line, in_heap)
             return None
-        self.next_at = min(line[0][0] if line else math.inf, heap[0][0] if heap else math.inf)
-        return item
+        return line.popleft()[1] if in_line <= in_heap else heapq.heappop(heap)[2]

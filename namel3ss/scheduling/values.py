@@ -6,6 +6,7 @@ Times are seconds on one monotonic clock that the caller chooses; costs are toke
 from __future__ import annotations
 
 import enum
+import functools
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,7 @@ __all__ = [
     "Server",
     "Statistics",
     "WaitEstimate",
+    "lease_of",
     "reasons_for_move",
 ]
 
@@ -156,6 +158,10 @@ class Lease(NamedTuple):
     cold: bool
     """The model was not loaded there: the first token comes after its loading."""
     expires_at: float | None
+
+
+# A lease of its fields in that order. The class's own constructor, being written in Python, takes twice as long.
+lease_of = functools.partial(tuple.__new__, Lease)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,18 @@ import pytest
 from namel3ss.scheduling.calibration import Calibration
 from namel3ss.scheduling.fairness import FairQueue
 from namel3ss.scheduling.placement import Pool
-from namel3ss.scheduling.tickets import Ticket, TicketState
-from namel3ss.scheduling.values import Lease, WaitEstimate
+from namel3ss.scheduling.tickets import Ticket, TicketState, new_ticket
+from namel3ss.scheduling.timers import Timers
+from namel3ss.scheduling.values import Lease, Policy, WaitEstimate
 
 FORECAST = WaitEstimate(9.0, 10.0, 11.0)
-LINE = FairQueue(1, math.inf).roster.enter(("ada", None, "m"), 0, Pool(0).model("m"), ())
+LINE = FairQueue(Policy(classes=(0,)), Timers(lambda *_: True)).roster.enter(
+    ("ada", None, "m"), 0, Pool(0).model("m"), ()
+)
 
 
 def _ticket(number: int) -> Ticket:
-    return Ticket(number, f"request-{number}", LINE, 300.0, 0.0, math.inf)
+    return new_ticket(number, f"request-{number}", LINE, 300.0, 0.0, math.inf)
 
 
 def _start(ticket: Ticket, now: float) -> None:

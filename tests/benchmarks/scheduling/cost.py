@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 USERS = 50
-CYCLES = 2000
-ROUNDS = 20
+# Rounds are short, so that some of them are disturbed by nobody.
+CYCLES = 100
+ROUNDS = 400
 
 
 @dataclass(frozen=True)
