@@ -12,9 +12,13 @@ from namel3ss.providers.loop_thread import finish_everything
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-__all__ = ["QueueLoop", "Started"]
+__all__ = ["CalledFunctionError", "QueueLoop", "Started"]
 
 T = TypeVar("T")
+
+
+class CalledFunctionError(Exception):
+    """A function of somebody else's raised; that is the cause."""
 
 
 class QueueLoop:
@@ -41,13 +45,18 @@ class QueueLoop:
         return getattr(self._mine, "is_here", False)
 
     async def call(self, function: Callable[[T], object], argument: T) -> None:
-        """Call a function that may block, on another thread."""
-        await asyncio.to_thread(self._call, function, argument)
+        """Call a function that may block, on another thread. CalledFunctionError if it raises."""
+        try:
+            await asyncio.to_thread(self._call, function, argument)
+        except RuntimeError as ending:  # the program ends, and has no other threads any more
+            raise asyncio.CancelledError from ending
 
     def _call(self, function: Callable[[T], object], argument: T) -> None:
         self._mine.is_here = True
         try:
             function(argument)
+        except Exception as error:
+            raise CalledFunctionError from error
         finally:
             self._mine.is_here = False
 

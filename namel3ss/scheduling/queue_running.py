@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from namel3ss.errors import N3Error, UsageError
 from namel3ss.scheduling.errors import SchedulerClosedError, SchedulingError
 from namel3ss.scheduling.queue_entries import Failure
-from namel3ss.scheduling.queue_loop import Started
+from namel3ss.scheduling.queue_loop import CalledFunctionError, Started
 from namel3ss.scheduling.queue_sending import Gathered
 from namel3ss.scheduling.tickets import TicketState
 from namel3ss.scheduling.values import Request
@@ -116,10 +116,7 @@ class Runner:
 
     async def _hand_out(self, entry: Entry, piece: dict[str, Any]) -> None:
         if entry.callback is not None:
-            try:
-                await self.room.loop.call(entry.callback, piece)
-            except Exception as error:
-                raise _CallbackError from error
+            await self.room.loop.call(entry.callback, piece)
         elif not entry.add_piece(piece):
             raise _NotReadError
 
@@ -164,10 +161,6 @@ class Runner:
         return True
 
 
-class _CallbackError(Exception):
-    """The caller's function raised; it is the cause."""
-
-
 class _NotReadError(Exception):
     """Nobody reads the pieces."""
 
@@ -188,7 +181,7 @@ def _failure_of(error: BaseException, entry: Entry) -> Failure:
         return Failure(error.message, str(kind), error, details)
     if isinstance(error, _NotReadError):
         return not_read()
-    if isinstance(error, _CallbackError):
+    if isinstance(error, CalledFunctionError):
         cause = error.__cause__
         logger.error("The callback of request %s failed.", entry.id, exc_info=cause)
         return Failure(f"The callback raised {type(cause).__name__}.", "callback")

@@ -571,6 +571,29 @@ def test_shutdown_in_a_callback_ends_the_queue_and_refuses_to_wait_for_itself(sa
     assert len(refused) == 1
 
 
+ENDING = """
+import sys, threading, time
+from concurrent.futures import thread
+from namel3ss.scheduling import RequestQueue
+called = threading.Event()
+def slow(piece):
+    called.set()
+    while not thread._shutdown:
+        time.sleep(0.01)
+request = {"base_url": sys.argv[1], "body": {"model": "m", "messages": [{"role": "user", "content": "hi"}]}}
+RequestQueue.get_instance().add_request(request, callback=slow)
+called.wait()
+"""
+
+
+def test_program_that_ends_during_a_callback_says_nothing_of_it(sandbox: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING, sandbox], capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_many_threads_get_one_answer_each(sandbox: str) -> None:
     statistics = ask_together(sandbox, threads=30, each=5)
 
