@@ -20,9 +20,15 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code. `arguments` are those of the process unless given."""
+    try:
+        return _run(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(words: list[str]) -> int:
     from namel3ss.cli.output import Output, OutputClosedError
 
-    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         if words == ["--version"]:  # asked by scripts all the time, so answered without loading the rest
             return _show_version(Output.standard())
@@ -34,8 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run_command_line(words, session)
     except OutputClosedError:
         return 0
-    except KeyboardInterrupt:
-        return 130
 
 
 def _show_version(output: Output) -> int:

@@ -10,10 +10,9 @@ from namel3ss.cli.answering import stream_answer, waiting_for
 from namel3ss.cli.assignments import read_assignments
 from namel3ss.cli.live_value import ValuePrinter
 from namel3ss.cli.prompts import given_text, text_argument
-from namel3ss.declarations.value_types import ScalarType, without_optional
+from namel3ss.declarations.value_types import ScalarType, as_type, without_optional
 from namel3ss.errors import UsageError
 from namel3ss.language.suggest import did_you_mean
-from namel3ss.runtime.asking import as_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,7 +22,7 @@ from namel3ss.declarations.value_types import (
     without_optional,
 )
 from namel3ss.declarations.written import shortened
-from namel3ss.language import BareWord, Label, Step
+from namel3ss.language import BareWord, Block, Label, List, Step
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from namel3ss.declarations.parts import DeclaredPart, Models
     from namel3ss.declarations.prompts import PromptDeclaration
     from namel3ss.declarations.value_types import Field, ValueType
-    from namel3ss.language import Block, Source
+    from namel3ss.language import Source
 
 __all__ = ["CHAIN_KEYS", "ChainCheck"]
 
@@ -81,12 +81,13 @@ class ChainCheck:
         errors_before = self.findings.errors
         name, place = declared.name, declared.place
         part = Part("a chain", declared.layers, self.findings)
-        for key in part.keys_other_than(CHAIN_KEYS):
-            part.report_unknown_key("N3607", key, CHAIN_KEYS)
+        stray = part.keys_other_than(CHAIN_KEYS)
+        for key in stray:
+            self._report_stray_key(part, key)
         inputs = part.types("input")
         outputs = part.types("output") if "output" in part else None
         steps = self._steps(declared)
-        if not steps:
+        if not steps and not stray:  # they may have been meant for steps
             self.findings.report(
                 "N3601",
                 f"Chain `{shortened(name)}` has no steps.",
@@ -105,6 +106,9 @@ class ChainCheck:
         scope = _scope(inputs, drafts)
         read = [read_step(draft, scope, self) for draft in drafts]
         description = part.text("description")
+        if outputs is not None:
+            is_whole = not stray and all(draft.gives or "output" not in draft.part for draft in drafts)
+            self._check_outputs(outputs, drafts, is_whole=is_whole)
         if self.findings.errors > errors_before:
             return None
         every_giver = _givers(drafts)
@@ -118,9 +122,21 @@ class ChainCheck:
             location=place,
         )
         self._report_circles(chain)
-        self._check_outputs(chain, drafts)
         self._report_unused(chain)
         return chain if self.findings.errors == errors_before else None
+
+    def _report_stray_key(self, part: Part, key: str) -> None:
+        """A key that a chain does not have: a map, or a list of them, is probably a step."""
+        if isinstance(part.value(key), Block | List) and not closest(key, CHAIN_KEYS):
+            name = "NAME" if key in ("step", "steps") else shortened(key)
+            self.findings.report(
+                "N3607",
+                f"A chain has no key `{shortened(key)}`.",
+                part.key_place(key),
+                help=f"A step is written `step {name} {{ … }}`.",
+            )
+        else:
+            part.report_unknown_key("N3607", key, CHAIN_KEYS)
 
     def _steps(self, declared: DeclaredPart) -> list[WrittenStep]:
         """The steps, those of the profile over those of the program; new ones of the profile come last."""
@@ -182,18 +198,16 @@ class ChainCheck:
             help="Take one of these names out of a template.",
         )
 
-    def _check_outputs(self, chain: ChainDeclaration, drafts: Sequence[StepDraft]) -> None:
-        if chain.output is None:
-            return
+    def _check_outputs(self, outputs: ObjectType, drafts: Sequence[StepDraft], *, is_whole: bool) -> None:
+        """Whether the steps give what the chain promises. Unless all steps could be read, more may be given."""
         given: dict[str, list[StepDraft]] = {}
         for draft in drafts:
             for name in draft.gives:
                 given.setdefault(name, []).append(draft)
-        for each in chain.output.fields:
-            givers = given.get(each.name)
-            if givers is None:
+        for each in outputs.fields:
+            givers = given.get(each.name, [])
+            if not givers and is_whole:
                 self._report_missing_output(each, given)
-                continue
             for giver in givers:
                 answer = giver.gives[each.name]
                 if answer is not None and not _fits_into(answer, each.type):
@@ -294,6 +308,8 @@ def _fits_into(given: ValueType, wanted: ValueType) -> bool:
         return isinstance(given, ChoiceType) and set(given.options) <= set(wanted.options)
     if isinstance(wanted, OptionalType) or not isinstance(given, ObjectType):
         return False
+    if given.unread or wanted.unread:
+        return True  # nobody knows
     return set(given.names) == set(wanted.names) and all(
         _fits_into(each.type, other.type)
         for each in given.fields

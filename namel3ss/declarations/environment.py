@@ -27,8 +27,15 @@ __all__ = [
     "report_unset",
     "resolve",
     "unset_variable",
+    "variable_meant",
 ]
 
+# How other languages name a variable; a bare word lacks the brace that it ended before.
+_ELSEWHERE = re.compile(
+    r"""\$\{?(?P<shell>[A-Za-z_]\w*)\}?
+      | (?:\{\{\s*)?(?:os\.|process\.)?(?:env|environ|getenv)(?:\.get)?[.(\[]["']?(?P<code>[A-Za-z_]\w*)["']?[)\]]?(?:\s*\}\})?""",
+    re.VERBOSE | re.IGNORECASE,
+)
 _SECRET_HEADER = re.compile(r"auth|api[-_]?key|token|secret|cookie|passw|credential|session", re.IGNORECASE)
 
 # By its looks: a URL with mistakes in it may hold a password, too.
@@ -92,6 +99,12 @@ def _unset_message(path: Path, reference: EnvironmentValue) -> str:
 
 def _unset_help(reference: EnvironmentValue) -> str:
     return f'Set {reference.names[0]}, or give a default: `{reference} ?? "…"`'
+
+
+def variable_meant(value: object) -> str | None:
+    """The variable that a text names as other languages do: ``$NAME``, ``${NAME}``, ``os.environ["NAME"]``."""
+    found = _ELSEWHERE.fullmatch(value.strip()) if isinstance(value, str) else None
+    return found["shell"] or found["code"] if found is not None else None
 
 
 def report_literal_secrets(info: SettingInfo, written: Written, findings: Findings) -> None:

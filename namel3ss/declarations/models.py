@@ -5,7 +5,13 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from namel3ss.declarations.environment import UNSET, report_literal_secrets, report_unset, resolve
+from namel3ss.declarations.environment import (
+    UNSET,
+    report_literal_secrets,
+    report_unset,
+    resolve,
+    variable_meant,
+)
 from namel3ss.declarations.model import ModelDeclaration
 from namel3ss.declarations.placement import report_place, report_unknown, usual_block
 from namel3ss.declarations.places import EnvironmentValue, Location, Path
@@ -235,7 +241,9 @@ class ModelCheck:
                 help="Set the variable to such a value.",
             )
             return
-        self._findings.report("N3202", problem.message, written.place, help=problem.suggestion)
+        variable = variable_meant(content) if not info.secret else None
+        hint = problem.suggestion if variable is None else f"A variable is written `env.{variable}`."
+        self._findings.report("N3202", problem.message, written.place, help=hint)
 
     def _advise(self, config: ProviderConfig, draft: Draft) -> None:
         for advice in config.advice(self._environ):

@@ -15,7 +15,7 @@ from namel3ss.declarations.replacing import is_bare, written_instead
 from namel3ss.declarations.type_reading import read_object_type
 from namel3ss.declarations.value_types import ObjectType
 from namel3ss.declarations.written import shortened
-from namel3ss.language import BareWord, BlockText, Fix, Label, Severity, Step, String, TextEdit
+from namel3ss.language import BareWord, BlockText, Fix, Label, List, Severity, Step, String, TextEdit
 from namel3ss.language.suggest import closest
 
 if TYPE_CHECKING:
@@ -151,9 +151,13 @@ class Part:
         """The value of a key that must be a map of types."""
         if layers := self.blocks(key):
             return read_object_type(layers, self.findings)
-        if self.value(key) is not None:
-            self.refuse(key, "a map of names and types", f"Write `{key}: {{ name: str }}`")
-        return ObjectType(())
+        value = self.value(key)
+        words = value.items if isinstance(value, List) else (value,)
+        names = [word.value for word in words if isinstance(word, BareWord | String)]
+        self.refuse(
+            key, "a map of names and types", f"Write `{key}: {{ {names[0] if names else 'name'}: str }}`"
+        )
+        return ObjectType((), frozenset(names))
 
     def refuse(self, key: str, wanted: str, help: str | None = None) -> None:  # noqa: A002  # the diagnostic's own word
         """Report that the value of a key is not what it must be."""
@@ -161,15 +165,21 @@ class Part:
             self.findings.report("N3108", f"{key} must be {wanted}.", self.place(key), help=help)
 
     def report_unknown_key(
-        self, code: str, key: str, known: Collection[str], near: str | None = None
+        self,
+        code: str,
+        key: str,
+        known: Collection[str],
+        near: str | None = None,
+        otherwise: str | None = None,
     ) -> None:
+        """Report a key that is not one of `known`; `otherwise` helps where none of them is like it."""
         near = near or next(iter(closest(key, known)), None)
         place = self.key_place(key)
         self.findings.report(
             code,
             f"{self.what} has no key `{shortened(key)}`.",
             place,
-            help=f"Did you mean `{near}`?" if near else f"There is {', '.join(known)}.",
+            help=f"Did you mean `{near}`?" if near else otherwise or f"There is {', '.join(known)}.",
             fixes=(Fix(f"Write {near}", (TextEdit(place.span, near),), safe=False),) if near else (),
         )
 

@@ -22,6 +22,22 @@ if TYPE_CHECKING:
 
 __all__ = ["PROMPT_KEYS", "PromptDeclaration", "check_prompts"]
 
+# What people write into a prompt and the language keeps in the ai model.
+_OF_MODELS = frozenset(
+    {
+        "config",
+        "deployment_config",
+        "max_tokens",
+        "num_ctx",
+        "provider",
+        "seed",
+        "stop",
+        "temperature",
+        "top_k",
+        "top_p",
+    }
+)
+_ELSEWHERE = "Settings belong in the ai model; `model` names the one that this prompt asks."
 PROMPT_KEYS = ("model", "input", "output", "system", "template", "prompt", "description")
 
 
@@ -63,12 +79,14 @@ def _check(declared: DeclaredPart, models: Models, findings: Findings) -> Prompt
     for step in declared.steps():
         findings.report("N3108", "A step belongs in a chain.", step)
     for key in part.keys_other_than(PROMPT_KEYS):
-        part.report_unknown_key("N3508", key, PROMPT_KEYS)
+        otherwise = _ELSEWHERE if key in _OF_MODELS else None
+        part.report_unknown_key("N3508", key, PROMPT_KEYS, otherwise=otherwise)
     model = part.model(models)
     part.report_missing_model(models, place)
     inputs = part.types("input")
     output = _answer_type(part)
-    scope = {**{each.name: each.type for each in inputs.fields}, "input": inputs}
+    known = {each.name: each.type for each in inputs.fields}
+    scope = {**known, **dict.fromkeys(inputs.unread), "input": inputs}
     templates = _templates(part, scope, place, name)
     description = part.text("description")
     if findings.errors > errors_before or templates.get("template") is None:

@@ -12,7 +12,14 @@ from namel3ss.declarations.parts import Part, report_unknown_name
 from namel3ss.declarations.places import Location
 from namel3ss.declarations.templates import Template, read_template
 from namel3ss.declarations.type_reading import read_object_type
-from namel3ss.declarations.value_types import ObjectType, ScalarType, describe_type, fit, without_optional
+from namel3ss.declarations.value_types import (
+    ObjectType,
+    ScalarType,
+    as_type,
+    describe_type,
+    fit,
+    without_optional,
+)
 from namel3ss.declarations.written import shortened
 from namel3ss.language import BareWord, Block, BlockText, Boolean, List, Null, Number, String
 from namel3ss.language.suggest import closest
@@ -74,7 +81,7 @@ class StepDraft:
         answer, names, gives_fields = _answer(part, referred.output if referred else None, outputs, check)
         gives: dict[str, ValueType | None] = {}
         if gives_fields and isinstance(answer, ObjectType):
-            gives = {each.name: each.type for each in answer.fields}
+            gives = {**{each.name: each.type for each in answer.fields}, **dict.fromkeys(answer.unread)}
         else:
             is_known = not foreign and (referred is not None or not isinstance(prompt, BareWord))
             gives = dict.fromkeys(names, (answer or _TEXT) if is_known else None)
@@ -253,9 +260,11 @@ class _Reading:
         self, wanted: ObjectType, given: Mapping[str, StepInput], inputs: Part, prompt: str
     ) -> None:
         findings = self._part.findings
+        meant: set[str] = set()
         for key in given:
             if wanted.get(key) is None:
-                near = closest(key, wanted.names)
+                near = closest(key, [name for name in wanted.names if name not in given])
+                meant.update(near)
                 there = ", ".join(f"`{name}`" for name in wanted.names) or "none"
                 findings.report(
                     "N3609",
@@ -267,7 +276,7 @@ class _Reading:
         for each in wanted.fields:
             if each.name in given:
                 self._check_literal(each, given[each.name], inputs)
-            elif each.is_required:
+            elif each.is_required and each.name not in meant:
                 findings.report(
                     "N3609",
                     f"Prompt `{shortened(prompt)}` needs `{shortened(each.name)}`, which is {describe_type(each.type)}.",
@@ -278,9 +287,9 @@ class _Reading:
     def _check_literal(self, wanted: Field, given: StepInput, inputs: Part) -> None:
         """Check what is known before anything runs: data without templates."""
         plain = _plain(given)
-        if plain is _UNKNOWN or (isinstance(plain, str) and without_optional(wanted.type) != _TEXT):
-            return  # text is read as the type that is wanted when the step runs
-        for problem in fit(plain, wanted.type, f"`{wanted.name}`").problems:
+        if plain is _UNKNOWN:
+            return
+        for problem in fit(as_type(plain, wanted.type), wanted.type, f"`{wanted.name}`").problems:
             self._part.findings.report(
                 "N3609", f"{problem[:1].upper()}{problem[1:]}.", inputs.place(wanted.name)
             )
@@ -325,7 +334,7 @@ def _answer(
     """The type of a step's answer (None: text), the names it gets, and whether each field is a name."""
     if layers := part.blocks("output"):
         answer = read_object_type(layers, check.findings)
-        return answer, answer.names, True
+        return answer, (), True
     value = part.value("output")
     if value is None:
         return prompt_output, (), False

@@ -238,25 +238,37 @@ class _Checking:
     def _name(self, node: nodes.Name, scope: Scope) -> ValueType | None:
         start = node.lineno - 1
         if node.name not in scope:
-            near = closest(node.name, scope)
-            there = ", ".join(f"`{name}`" for name in scope if name != "loop")
-            hint = f"Did you mean `{near[0]}`?" if near else f"There is {there}." if there else None
-            if node.name == "env":
-                hint = "A template cannot read the environment; make the value an input."
-            self._add(
-                "N3503",
-                f"There is no `{node.name[:60]}` here.",
-                start,
-                start + len(node.name),
-                help=hint,
-                replacement=near[0] if near else None,
-            )
+            self._unknown_name(node.name, start, scope)
             return None
         self.checked.used.add(node.name)
         if node.name == "input":
             self.checked.inputs = None
         known = scope[node.name]
         return without_optional(known) if known is not None else None
+
+    def _unknown_name(self, name: str, start: int, scope: Scope) -> None:
+        inputs = scope.get("input")
+        names = [other for other in scope if other != "loop"]
+        if isinstance(inputs, ObjectType) and inputs.get(name) is not None:
+            near = [f"input.{name}"]
+        else:
+            near = closest(name, scope)
+        if name == "env":
+            hint = "A template cannot read the environment; make the value an input."
+        elif near:
+            hint = f"Did you mean `{near[0]}`?"
+        elif names == ["input"]:
+            hint = _declare(name)
+        else:
+            hint = f"There is {', '.join(f'`{other}`' for other in names)}."
+        self._add(
+            "N3503",
+            f"There is no `{name[:60]}` here.",
+            start,
+            start + len(name),
+            help=hint,
+            replacement=near[0] if near else None,
+        )
 
     def _key(
         self, node: nodes.Getattr | nodes.Getitem, base: nodes.Expr, key: str, scope: Scope, depth: int
@@ -275,6 +287,8 @@ class _Checking:
             return None
         if isinstance(owner, ObjectType):
             found = owner.get(key)
+            if found is None and key in owner.unread:
+                return None
             if found is None:
                 self._unknown_key(key, f"`{self._source_of(base)}`", owner.names, start, end)
                 return None
@@ -296,7 +310,13 @@ class _Checking:
             f"There is no `{key[:60]}` in {owner}.",
             start,
             end,
-            help=f"Did you mean `{near[0]}`?" if near else f"There is {there}." if there else None,
+            help=f"Did you mean `{near[0]}`?"
+            if near
+            else f"There is {there}."
+            if there
+            else _declare(key)
+            if owner == "`input`"
+            else None,
             replacement=near[0] if near else None,
         )
 
@@ -367,3 +387,7 @@ class _Checking:
         replacement: str | None = None,
     ) -> None:
         self.checked.problems.append(TemplateProblem(code, message, start, end, help, replacement))
+
+
+def _declare(name: str) -> str:
+    return f"Declare it: `input: {{ {name[:60]}: str }}`."

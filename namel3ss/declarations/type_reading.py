@@ -53,8 +53,9 @@ class _Typed(NamedTuple):
 
 
 def read_object_type(layers: Layers, findings: Findings) -> ObjectType:
-    """The fields of a map of types. One that cannot be read is reported and left out."""
+    """The fields of a map of types. One that cannot be read is reported, and of it no more than the name is known."""
     fields: list[Field] = []
+    unread: set[str] = set()
     for pairs in layered_pairs(layers, findings).values():
         pair, source = pairs[-1]
         if inner := blocks_of(pairs):
@@ -63,7 +64,9 @@ def read_object_type(layers: Layers, findings: Findings) -> ObjectType:
             typed = _read(pair.value, source, findings) if pair.value is not None else None
         if typed is not None:
             fields.append(_field(pair, typed, source, findings))
-    return ObjectType(tuple(fields))
+        else:
+            unread.add(pair.key.text)
+    return ObjectType(tuple(fields), frozenset(unread))
 
 
 def read_type(value: Value, source: Source, findings: Findings) -> ValueType | None:

@@ -29,6 +29,7 @@ __all__ = [
     "OptionalType",
     "ScalarType",
     "ValueType",
+    "as_type",
     "describe_type",
     "fit",
     "json_schema",
@@ -89,9 +90,13 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class ObjectType:
-    """A map with exactly these keys, in this order."""
+    """A map with exactly these keys, in this order.
+
+    `unread` are keys that are written as well and whose types are mistakes, reported already.
+    """
 
     fields: tuple[Field, ...]
+    unread: frozenset[str] = frozenset()
 
     def get(self, name: str) -> Field | None:
         return next((each for each in self.fields if each.name == name), None)
@@ -119,6 +124,20 @@ def fit(value: object, wanted: ValueType, name: str = "the value") -> Fitted:
     """
     fitting = _Fitting(name)
     return Fitted(fitting.fit(value, wanted, "", 0), tuple(fitting.problems))
+
+
+def as_type(value: Any, wanted: ValueType) -> Any:
+    """The value for a type: data becomes text where that is wanted, and text is read as JSON where it is not."""
+    wanted = without_optional(wanted)
+    if wanted == ScalarType("str") and value is not None and not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and wanted != ScalarType("str") and not isinstance(wanted, ChoiceType):
+        try:
+            read = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        return value if isinstance(read, str) else read
+    return value
 
 
 def without_optional(wanted: ValueType) -> ValueType:

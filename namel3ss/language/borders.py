@@ -57,8 +57,8 @@ _KNOWN_HEAD = re.compile(
 _UNKNOWN_HEAD = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]*+{_END}(?=[^\n{{]*+\{{)")
 # A word or two where a keyword should stand, then a name and a brace, or nothing.
 _MISSPELT = re.compile(
-    r"(?P<word>model[ \t]++ai|ai[ \t]++[a-z]++|[A-Za-z_-]++)(?![A-Za-z0-9_-])"
-    r"(?=(?:[ \t]++[^\s:{<]++)?[ \t\r]*+(?:[{<\n]|\Z))"
+    r"(?:(?P<model>(?i:ai[ \t]++model)(?:[ \t]*+:)?)(?=[ \t{<\n])|(?P<word>model[ \t]++ai|ai[ \t]++[a-z]++|[A-Za-z_-]++)(?![A-Za-z0-9_-])"
+    r"(?=(?:[ \t]++[^\s:{<]++)?[ \t\r]*+(?:[{<\n]|\Z)))"
 )
 _INDENTED_LINE = re.compile(r"\s*+(?<=[ \t])[^\s#]")
 _BRACE_FOLLOWS = re.compile(r"\s*+\{")
@@ -126,8 +126,8 @@ class Borders:
         found = _MISSPELT.match(self._text, offset)
         if found is None:
             return None
-        word = " ".join(found["word"].split())
-        meant = ["ai model"] if word == "model ai" else closest(word, _OWN_WORDS)
+        word = " ".join((found["word"] or "").split())
+        meant = ["ai model"] if found["model"] or word == "model ai" else closest(word, _OWN_WORDS)
         if not meant:
             return None
         terminal = _TERMINAL_OF.get(meant[0], "PART")

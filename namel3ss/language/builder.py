@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from namel3ss.language.block_text import read_block_text
 from namel3ss.language.findings import replacement
 from namel3ss.language.source import Span
-from namel3ss.language.strings import quote, unquote
+from namel3ss.language.strings import quote, unquote, without_printed_quotes
 from namel3ss.language.tree import (
     BareWord,
     Block,
@@ -79,7 +79,7 @@ class TreeBuilder:
         word = self._text[start:end]
         if word.startswith("env."):
             self._report_bad_reference(start, end)
-        elif word[-1] in "\"'":
+        elif word[-1] in "\"'”“’‘»«":
             self._report_quote_at_end(start, end)
         return BareWord(word, Span(start, end))
 
@@ -306,7 +306,17 @@ class TreeBuilder:
 
     def _report_quote_at_end(self, start: int, end: int) -> None:
         word = self._text[start:end]
-        if word[-1] in word[:-1]:
+        inner = without_printed_quotes(word)
+        if inner != word:
+            self._findings.report(
+                "N3019",
+                Span(start, end),
+                f'`{word[0]}` and `{word[-1]}` are part of the value: text stands between `"`',
+                help="write the quotes of a keyboard, or none",
+                fixes=(replacement("write the other quotes", start, end, quote(inner), safe=False),),
+            )
+            return
+        if word[-1] in word[:-1] or word[-1] not in "\"'":
             return
         self._findings.report(
             "N3019",

@@ -14,6 +14,7 @@ from namel3ss.language.builder import TreeBuilder
 from namel3ss.language.diagnostics import Label
 from namel3ss.language.findings import Findings, replacement
 from namel3ss.language.machine import Machine
+from namel3ss.language.recovery_elsewhere import comment_mark
 from namel3ss.language.recovery_site import shown
 from namel3ss.language.source import Source, Span
 from namel3ss.language.tables import parse_table
@@ -28,6 +29,7 @@ __all__ = ["MAX_BYTES", "Reader", "parse"]
 
 MAX_BYTES = 8 * 1024 * 1024
 _MAX_UNCLOSED = 2
+_LIKE_A_MODEL = frozenset({"ai", "model", "models"})  # the wider language has `model` as well
 _MAX_REREAD = 100_000  # characters of a declaration; a longer one is not parsed a second time
 
 # A comment also begins at the start of the file, which has no blank before it.
@@ -120,6 +122,9 @@ class Reader:
             "N3010",
             keyword,
             f"`{foreign.kind}` is not a declaration that namel3ss reads; its text is left alone",
+            help="an ai model is written `ai model NAME { … }`"
+            if foreign.kind.lower() in _LIKE_A_MODEL
+            else None,
         )
         if foreign.unopened:
             head_end = start + len(self._text[start : foreign.head_end].rstrip())
@@ -160,14 +165,23 @@ class Reader:
                 "N3011", Span(start, start + 1), f"this `{line[0]}` closes nothing", labels=labels
             )
         else:
-            self._findings.report(
-                "N3009",
-                Span(start, start + len(line)),
-                f"{shown(line)} stands outside of any declaration",
-                labels=labels,
-                help="a file holds declarations such as `ai model NAME { … }`",
-            )
+            self._report_outside(Span(start, start + len(line)), labels)
         return end
+
+    def _report_outside(self, line: Span, labels: tuple[Label, ...]) -> None:
+        text = self._text[line.start : line.end]
+        mark = comment_mark(text, 0)
+        behind = line.start + len(mark or "")
+        self._findings.report(
+            "N3009",
+            line,
+            f"{shown(text)} stands outside of any declaration",
+            labels=labels,
+            help="a comment begins with `#`"
+            if mark
+            else "a file holds declarations such as `ai model NAME { … }`",
+            fixes=(replacement("write `#`", line.start, behind, "#", safe=False),) if mark else (),
+        )
 
     def _where_last_ended(self) -> tuple[Label, ...]:
         if self.items and isinstance(self.items[-1], Declaration) and self.items[-1].block.close is not None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from namel3ss.language.diagnostics import Label
 from namel3ss.language.findings import replacement
 from namel3ss.language.masking import is_secret
+from namel3ss.language.recovery_elsewhere import mend_bracketed_word, mend_comment, mend_union, wanted_default
 from namel3ss.language.recovery_site import CLOSER_OF, CLOSERS, IDENTIFIER, KEYS, VALUES, Site, shown
 from namel3ss.language.source import Span
-from namel3ss.language.strings import quote
-from namel3ss.language.tree import BareWord, Key
+from namel3ss.language.strings import quote, without_printed_quotes
+from namel3ss.language.tree import BareWord, EnvReference, Key
 
 if TYPE_CHECKING:
     from namel3ss.language.machine import Token
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["mend_entry", "mend_first_item", "mend_item", "report_unclosed"]
 
 _EQUALS = re.compile(r"[ \t]*(?::=|=>?)[ \t]*")
+# `step` before a brace, with no name between, or with one that cannot be bare or has a colon behind it.
+_CHAIN_MAPS = frozenset({"input", "output"})
+_STEP_HEAD = re.compile(r"step(?=[ \t]*+\{|[ \t]++[^\s{:][^\n{:]*+(?::[ \t]*+)?\{)")
 
 
 def mend_entry(site: Site, token: Token) -> None:
@@ -40,6 +44,20 @@ def mend_entry(site: Site, token: Token) -> None:
         _mend_second_value(site, start)
     elif site.findings.has_error_on_line_of(start):
         site.skip_phrase(start)
+    elif mend_comment(site, start):
+        return
+    elif kind == "WORD" and _STEP_HEAD.match(site.text, start, site.limit):
+        site.use_as(
+            "STEP", start, start + len("step")
+        )  # what its name lacks is said where the name is missed
+    elif kind == "WORD" and _is_step_without_keyword(site, token):
+        site.report(
+            "N3001",
+            Span(start, end),
+            f"the word `step` is missing before {shown(site.text[start:end])}",
+            fixes=(replacement("insert `step`", start, start, "step "),),
+        )
+        site.machine.feed("STEP", start, start)
     elif kind in ("WORD", "STRING"):
         _mend_colon(site, token)
     elif kind in ("LBRACE", "LBRACKET"):
@@ -58,6 +76,20 @@ def mend_entry(site: Site, token: Token) -> None:
             Span(start, phrase_end),
             f"expected `key: value`, found {shown(site.text[start:phrase_end])}",
         )
+
+
+def _is_step_without_keyword(site: Site, token: Token) -> bool:
+    """Whether a name with a brace behind it stands among the entries of a chain."""
+    _, start, end = token
+    keyword = site.machine.nodes[0]
+    return (
+        isinstance(keyword, Span)
+        and site.text[keyword.start : keyword.end] == "chain"
+        and len(site.openers()) == 1
+        and IDENTIFIER.fullmatch(site.text, start, end) is not None
+        and site.text[start:end] not in _CHAIN_MAPS
+        and site.text.startswith("{", site.skip_blanks(end))
+    )
 
 
 def mend_item(site: Site, token: Token) -> None:
@@ -131,24 +163,34 @@ def _closer_of(site: Site, opener: Span) -> str:
 
 def _mend_second_value(site: Site, start: int) -> None:
     first = site.last_value()
+    if mend_comment(site, start) or (site.text[start] == "|" and mend_union(site, start)):
+        return
     secret = is_secret(site.last_key())
     end = site.skip_phrase(start)
     if isinstance(first, BareWord):
         phrase = site.text[first.span.start : end]
+        quoted = quote(without_printed_quotes(phrase))
         site.report(
             "N3002",
             Span(start, end),
             f"two words on one line: {'the value' if secret else shown(phrase)} needs quotes",
             label="a bare word ended before this",
-            help="write it in quotes" if secret else "write " + shown(quote(phrase)),
-            fixes=(replacement("quote the words", first.span.start, end, quote(phrase)),),
+            help="write it in quotes" if secret else "write " + shown(quoted),
+            fixes=(replacement("quote the words", first.span.start, end, quoted),),
         )
     else:
+        is_default = isinstance(first, EnvReference) and not secret
+        default = wanted_default(site.text[start:end]) if is_default else None
         site.report(
             "N3002",
             Span(start, end),
             f"{'something' if secret else shown(site.text[start:end])} follows a value on the same line",
-            help="write each `key: value` on a line of its own; text of several words needs quotes",
+            help="write each `key: value` on a line of its own; text of several words needs quotes"
+            if default is None
+            else f"write `?? {default}`: a default stands behind `??`",
+            fixes=(replacement(f"write ?? {default}", start, end, f"?? {default}", safe=False),)
+            if default
+            else (),
         )
 
 
@@ -156,7 +198,7 @@ def _mend_colon(site: Site, token: Token) -> None:
     kind, start, end = token
     if kind == "WORD":
         identifier = IDENTIFIER.match(site.text, start, end)
-        if identifier is None:
+        if identifier is None or (identifier.end() < end and site.text[identifier.end()].isalpha()):
             phrase_end = site.skip_phrase(start)
             site.report(
                 "N3001",
@@ -215,6 +257,8 @@ def _drop_comma(site: Site, start: int, end: int) -> None:
 def _mend_closer(site: Site, token: Token) -> None:
     """A closer that is not the one of the innermost block."""
     kind, start, end = token
+    if kind == "RBRACKET" and mend_bracketed_word(site, start):
+        return
     opener = site.openers()[-1]
     wanted = {"{": "RBRACE", "<": "GREATER"}[site.opener_text(opener)]
     if site.machine.closes_outer(kind):

@@ -92,7 +92,7 @@ def _rest_of_head(site: Site, token: Token | None) -> Span | None:
 def _mend_spelling(site: Site, rest: Span, name_start: int) -> None:
     """Take everything from `name_start` to the end of `rest` for the name."""
     text = site.text[name_start : rest.end]
-    name = text.removesuffix(":").rstrip().strip("\"'")
+    name = text.removesuffix(":").rstrip().strip("\"'“”„‘’")
     if text.endswith(":"):
         site.report(
             "N3001",

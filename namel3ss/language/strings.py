@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["BadEscape", "Unquoted", "quote", "unquote"]
+__all__ = ["BadEscape", "Unquoted", "quote", "unquote", "without_printed_quotes"]
 
 _SIMPLE = {
     "n": "\n",
@@ -59,6 +59,12 @@ def unquote(raw: str) -> Unquoted:
         return found[0]
 
     return Unquoted(_ESCAPE.sub(resolve, raw), tuple(bad))
+
+
+def without_printed_quotes(text: str) -> str:
+    """The text between quotes as word processors set them, “so”; any other text as it is."""
+    is_printed = len(text) > 1 and text[0] in "“„”‘‚’«»" and text[-1] in "”“’‘»«"
+    return text[1:-1] if is_printed else text
 
 
 def quote(value: str) -> str:

@@ -15,8 +15,8 @@ _LONGEST = 80  # characters; nobody misspells a longer word by a letter or two
 def closest(word: str, candidates: Iterable[str], n: int = 1) -> list[str]:
     """The `n` candidates most like `word`, best first; none that is unlike it.
 
-    Letter case and the difference between ``-`` and ``_`` do not count. One slip in three letters is allowed, and a
-    candidate that begins with the word (at least three letters of it) counts as one slip away.
+    Letter case and the difference between ``-`` and ``_`` do not count. One slip in three letters is allowed, one in words
+    of two, and a candidate that begins with the word (at least three letters of it) counts as one slip away.
     """
     if len(word) > _LONGEST:
         return []
@@ -25,7 +25,7 @@ def closest(word: str, candidates: Iterable[str], n: int = 1) -> list[str]:
     for candidate in dict.fromkeys(candidates):
         limit = max(1, max(len(wanted), len(candidate)) // 3)
         distance = _candidate_distance(wanted, _folded(candidate), limit)
-        if distance <= limit:
+        if distance <= limit and distance < max(len(wanted), len(candidate)):
             found.append((distance, candidate))
     found.sort(key=lambda pair: pair[0])
     return [candidate for _, candidate in found[:n]]

@@ -12,12 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from namel3ss.declarations.value_types import (
-    ChoiceType,
     Fitted,
-    ScalarType,
     fit,
     json_schema,
-    without_optional,
 )
 from namel3ss.providers.base import ProviderMessage, StructuredOutputError
 
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
     from namel3ss.providers.base import ProviderResponse, ProviderStream
     from namel3ss.runtime.models import RunnableModel
 
-__all__ = ["Answer", "Question", "as_type", "ask", "mend"]
+__all__ = ["Answer", "Question", "ask", "mend"]
 
 _FENCED: Final = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?[ \t]*```\s*", re.DOTALL)
 
@@ -120,17 +117,3 @@ def _failure(
         raw_text=response.output_text,
         problems=problems,
     )
-
-
-def as_type(value: Any, wanted: ValueType) -> Any:
-    """The value for a type: data becomes text where that is wanted, and text is read as JSON where it is not."""
-    wanted = without_optional(wanted)
-    if wanted == ScalarType("str") and value is not None and not isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and wanted != ScalarType("str") and not isinstance(wanted, ChoiceType):
-        try:
-            read = json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-        return value if isinstance(read, str) else read
-    return value

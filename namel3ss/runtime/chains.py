@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 from namel3ss.declarations.templates import Template
-from namel3ss.declarations.value_types import fit
+from namel3ss.declarations.value_types import as_type, fit
 from namel3ss.errors import N3Error, ProgramError
 from namel3ss.providers.base import ProviderError, StructuredOutputError
-from namel3ss.runtime.asking import Question, as_type, ask
+from namel3ss.runtime.asking import Question, ask
 from namel3ss.runtime.prompts import as_pydantic, fit_inputs, merge_inputs
 
 if TYPE_CHECKING:

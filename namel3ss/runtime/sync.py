@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from namel3ss.providers.base import EmbeddingResponse, Messages, ProviderResponse
     from namel3ss.runtime.program import Program
-    from namel3ss.runtime.sync_parts import SyncChain, SyncPrompt
+    from namel3ss.runtime.sync_parts import SyncChain, SyncModel, SyncPrompt
     from namel3ss.runtime.tools import Tool, ToolConversation, ToolResult, ToolRun
 
 __all__ = ["SyncProgram"]
@@ -91,6 +91,13 @@ class SyncProgram:
         return converse_blocking(
             chosen.begin_tools(prompt, tools, max_rounds, on_call), ask, self._thread.run
         )
+
+    @property
+    def models(self) -> Mapping[str, SyncModel]:
+        """The models of the program, blocking."""
+        from namel3ss.runtime.sync_parts import SyncModel
+
+        return {name: SyncModel(model, self._thread) for name, model in self._program.models.items()}
 
     @property
     def prompts(self) -> Mapping[str, SyncPrompt]:

@@ -1,19 +1,47 @@
-"""Prompts and chains for code without asyncio."""
+"""Models, prompts and chains for code without asyncio."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from namel3ss.providers.loop_thread import BlockingStream
+from namel3ss.providers.loop_thread import BlockingStream, SyncStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from namel3ss.providers.base import EmbeddingResponse, Messages, ProviderResponse
     from namel3ss.providers.loop_thread import LoopThread
     from namel3ss.runtime.chains import ChainResult, RunnableChain, StepEvent
+    from namel3ss.runtime.models import RunnableModel
     from namel3ss.runtime.prompts import PromptResult, RunnablePrompt
 
-__all__ = ["SyncChain", "SyncPrompt", "SyncPromptStream"]
+__all__ = ["SyncChain", "SyncModel", "SyncPrompt", "SyncPromptStream"]
+
+
+class SyncModel:
+    """A model of a program, blocking. See `RunnableModel`."""
+
+    def __init__(self, model: RunnableModel, thread: LoopThread) -> None:
+        self._model = model
+        self._thread = thread
+
+    def run(
+        self, prompt: Messages, *, system: str | None = None, images: Sequence[object] = (), **overrides: Any
+    ) -> ProviderResponse:
+        """One complete answer; see `Program.run`."""
+        return self._thread.run(self._model.run(prompt, system=system, images=images, **overrides))
+
+    def stream(
+        self, prompt: Messages, *, system: str | None = None, images: Sequence[object] = (), **overrides: Any
+    ) -> SyncStream:
+        """The answer piece by piece: iterate it, best inside ``with``, which stops the server when left early."""
+        return SyncStream(
+            self._thread, lambda: self._model.stream(prompt, system=system, images=images, **overrides)
+        )
+
+    def embed(self, texts: str | Sequence[str], **overrides: Any) -> EmbeddingResponse:
+        """A vector for each text; see `Program.embed`."""
+        return self._thread.run(self._model.embed(texts, **overrides))
 
 
 class SyncPrompt:

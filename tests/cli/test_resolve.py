@@ -118,6 +118,8 @@ def test_json_has_every_setting_of_every_model(program: Path) -> None:
     [
         (["--why", "chat.numctx"], "num_ctx"),
         (["--why", "chatt.num_ctx"], "chat"),
+        (["--why", "chat"], "'chat' is a declaration, not one of its values"),
+        (["--why", "chat.headers.X-Team"], "Ask for chat.headers as a whole."),
         (["--model", "chatt"], "chat"),
         (["--set", "numctx=1"], "num_ctx"),
     ],
@@ -289,3 +291,12 @@ chain two {{
     shown = call("resolve", path).stdout + json.dumps(why(path, "two.one.input"))
 
     assert "ZQ" not in shown
+
+
+def test_an_address_that_nobody_wrote_is_shown_as_the_one_in_force(tmp_path: Path) -> None:
+    path = tmp_path / "app.ai"
+    path.write_text("ai model chat { provider: ollama  model: tiny }\n")
+
+    done = call("resolve", path, "--why", "chat.base_url", environ={})
+
+    assert done.stdout.startswith("chat.base_url = http://localhost:11434")

@@ -126,3 +126,12 @@ def test_a_secret_from_the_environment_is_fine_and_shows_nowhere(settings: str):
 
     assert "hunter2" not in repr(model_declaration)
     assert "hunter2" in repr(model_declaration.settings({"KEY": "hunter2"}))
+
+
+@pytest.mark.parametrize(
+    "written", ["$CTX", "${CTX}", '"${CTX}"', "ENV.CTX", 'env("CTX")', "process.env.CTX", '"{{ env.CTX }}"']
+)
+def test_a_variable_as_other_languages_write_it_is_told_how_this_one_does(written: str):
+    found = model(f"config: {{ num_ctx: {written} }}").diagnostics[0]
+
+    assert (found.code, found.help) == ("N3202", "a variable is written `env.CTX`")

@@ -318,3 +318,120 @@ def test_a_file_without_prompts_does_not_import_jinja():
     )
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_an_input_of_an_unknown_type_is_one_mistake_and_its_name_is_known():
+    program = check(prompt('input: { text: string, n: integer } template: "{{txt}} {{input.text}} {{n.x}}"'))
+
+    assert [(found.code, marked(found)) for found in program.diagnostics] == [
+        ("N3505", "string"),
+        ("N3505", "integer"),
+        ("N3503", "txt"),
+    ]
+
+
+@pytest.mark.parametrize("written", ["text", '"text"', "[text, other]"])
+def test_inputs_without_types_are_one_mistake(written: str):
+    found = only(check(prompt(f'input: {written} template: "{{{{text}}}}"')))
+
+    assert (found.code, found.help) == ("N3108", "write `input: { text: str }`")
+
+
+def test_a_step_whose_answer_has_an_unknown_type_still_gives_its_names():
+    program = check(
+        f"""
+        {MODEL}
+        chain c {{
+            output: {{ a: str, b: int }}
+            step s {{ model: m  prompt: "x"  output: {{ a: strong, b: int }} }}
+            step t {{ model: m  prompt: "{{{{a.b}}}}" }}
+        }}
+        """
+    )
+
+    assert [(found.code, marked(found)) for found in program.diagnostics] == [("N3505", "strong")]
+
+
+def test_a_name_that_nothing_declares_is_told_where_to_be_declared():
+    found = only(check(prompt('template: "{{text}}"')))
+
+    assert (found.code, found.help) == ("N3503", "declare it: `input: { text: str }`")
+
+
+def test_an_input_of_a_chain_by_its_bare_name_is_offered_with_its_owner():
+    text = f"""
+        {MODEL}
+        chain c {{
+            input: {{ text: str }}
+            step s {{ model: m  prompt: "{{{{text}}}}"  output: a }}
+        }}
+        """
+    found = only(check(text))
+
+    assert found.help == "did you mean `input.text`?"
+    assert [edit.text for edit in found.fixes[0].edits] == ["input.text"]
+
+
+def test_a_missing_output_is_found_beside_other_mistakes():
+    program = check(
+        f"""
+        {MODEL}
+        chain c {{
+            output: {{ answer: str, missing: str }}
+            step s {{ model: m  prompt: "{{{{input.q}}}}"  output: answer }}
+        }}
+        """
+    )
+
+    assert [(found.code, marked(found)) for found in program.diagnostics] == [
+        ("N3604", "missing"),
+        ("N3503", "q"),
+    ]
+
+
+def test_nothing_is_missed_that_a_step_which_cannot_be_read_may_give():
+    text = f'{MODEL}chain c {{ output: {{ a: str }} step s {{ model: m  prompt: "x"  output: [a] }} }}'
+
+    assert codes(check(text)) == ["N3108"]
+
+
+def test_a_misspelt_input_of_a_prompt_is_one_mistake():
+    text = (
+        prompt('input: { question: str } template: "{{question}}"')
+        + 'chain c { step s { prompt: p  input: { questions: "Why?" }  output: a } }'
+    )
+    found = only(check(text))
+
+    assert (found.code, found.help) == ("N3609", "did you mean `question`?")
+
+
+@pytest.mark.parametrize(("text", "codes_found"), [("five", ["N3609"]), ("5", []), ("{{input.n}}", [])])
+def test_a_text_for_a_number_is_read_as_the_run_will_read_it(text: str, codes_found: list[str]):
+    program = check(
+        prompt('input: { n: int } template: "{{n}}"')
+        + f'chain c {{ input: {{ n: int }} step s {{ prompt: p  input: {{ n: "{text}" }}  output: a }} '
+        + "output: { a: str } }"
+    )
+
+    assert [code for code in codes(program) if code != "N3510"] == codes_found
+
+
+@pytest.mark.parametrize(
+    ("inside", "help_text"),
+    [
+        ('first: { prompt: "x" }', "a step is written `step first { … }`"),
+        ('steps: [{ prompt: "x" }]', "a step is written `step NAME { … }`"),
+        ('outptu: { a: str } step s { model: m prompt: "x" }', "did you mean `output`?"),
+    ],
+)
+def test_a_map_in_a_chain_was_probably_meant_for_a_step(inside: str, help_text: str):
+    found = only(check(f"{MODEL}chain c {{ {inside} }}"))
+
+    assert (found.code, found.help) == ("N3607", help_text)
+
+
+def test_a_setting_in_a_prompt_is_sent_to_its_model():
+    found = only(check(prompt('template: "x" temperature: 0.2')))
+
+    assert found.code == "N3508"
+    assert found.help == "settings belong in the ai model; `model` names the one that this prompt asks"

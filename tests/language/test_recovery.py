@@ -49,6 +49,28 @@ MISTAKES = [
     ("N3021", "import ./a.ai", 'import "./a.ai"'),
     ("N3022", "ai model m { k: v,, l: v }", "ai model m { k: v, l: v }"),
     ("N3023", "pormpt p { }", "prompt p { }"),
+    # What other languages write.
+    ("N3023", "AI Model m { }", "ai model m { }"),
+    ("N3023", "ai model: m { }", "ai model m { }"),
+    ("N3009", "// text", "# text"),
+    ("N3001", "ai model m {\n k: v // text\n}", "ai model m {\n k: v # text\n}"),
+    ("N3001", "ai model m {\n // text\n}", "ai model m {\n # text\n}"),
+    ("N3001", "ai model m {\n k: v[1]\n}", 'ai model m {\n k: "v[1]"\n}'),
+    ("N3001", "ai model m { k: v[1] }", 'ai model m { k: "v[1]" }'),
+    ("N3002", "ai model m { k: “two words” }", 'ai model m { k: "two words" }'),
+    ("N3016", "ai model “m” { }", 'ai model "m" { }'),
+    ("N3007", 'ai model m { k: env["A"] }', "ai model m { k: env.A }"),
+    ("N3007", 'ai model m { k: os.environ["A"] }', "ai model m { k: env.A }"),
+    ("N3002", "ai model m { k: env.A || 5 }", "ai model m { k: env.A ?? 5 }"),
+    ("N3002", 'ai model m {\n k: env.A or "b"\n}', 'ai model m {\n k: env.A ?? "b"\n}'),
+    ("N3505", "prompt p { input: { a: List[str] } }", "prompt p { input: { a: list[str] } }"),
+    ("N3505", "prompt p { input: { a: Optional[int] } }", "prompt p { input: { a: int? } }"),
+    ("N3505", "prompt p { input: { a: str[] } }", "prompt p { input: { a: list[str] } }"),
+    ("N3505", "prompt p { input: { a: str | null } }", "prompt p { input: { a: str? } }"),
+    ("N3505", "prompt p { input: { a: list[str] | None } }", "prompt p { input: { a: list[str]? } }"),
+    ("N3001", "chain c {\n s { prompt: p }\n}", "chain c {\n step s { prompt: p }\n}"),
+    ("N3001", "chain c {\n step s: { prompt: p }\n}", "chain c {\n step s { prompt: p }\n}"),
+    ("N3016", "chain c {\n step two words { prompt: p }\n}", 'chain c {\n step "two words" { prompt: p }\n}'),
 ]  # fmt: skip
 
 
@@ -145,3 +167,39 @@ def test_an_unclosed_foreign_declaration_does_not_swallow_the_next_healthy_one()
 
     assert [finding.code for finding in result.diagnostics] == ["N3010", "N3003"]
     assert [item.name.text for item in result.tree.declarations() if item.name] == ["m"]
+
+
+def test_a_step_without_a_name_is_told_so():
+    (finding,) = parse("chain c {\n step { prompt: p }\n step b { prompt: p }\n}\n").diagnostics
+
+    assert (finding.code, finding.message) == ("N3016", "`step` needs a name")
+
+
+@pytest.mark.parametrize("key", ["modèle", "température", "größe_1"])
+def test_a_key_of_other_letters_is_shown_whole(key: str):
+    (finding,) = parse(f"ai model m {{\n {key}: 1\n}}\n").diagnostics
+
+    assert finding.code == "N3001"
+    assert f"`{key}: 1`" in finding.message
+
+
+def test_two_types_joined_by_a_bar_are_no_text_to_quote():
+    (finding,) = parse("prompt p {\n input: { a: str | int }\n}\n").diagnostics
+
+    assert finding.code == "N3505"
+    assert finding.fixes == ()
+
+
+def test_quotes_of_a_word_processor_are_part_of_a_value_which_is_a_warning():
+    (finding,) = parse("ai model m { k: “v” }").diagnostics
+
+    assert (finding.code, finding.severity) == ("N3019", Severity.WARNING)
+    assert [edit.text for edit in finding.fixes[0].edits] == ['"v"']
+
+
+@pytest.mark.parametrize("head", ["ai chat", "model m", "Models m"])
+def test_a_declaration_that_sounds_like_a_model_says_how_one_is_written(head: str):
+    (finding,) = parse(f"{head} {{\n provider: ollama\n}}\n").diagnostics
+
+    assert finding.code == "N3010"
+    assert finding.help == "an ai model is written `ai model NAME { … }`"

@@ -19,6 +19,11 @@ def test_closest_finds_what_was_meant(word: str, expected: list[str]) -> None:
     assert closest(word, KEYS) == expected
 
 
+@pytest.mark.parametrize(("word", "expected"), [("c", []), ("A", ["a"]), ("ab", ["a"])])
+def test_a_letter_is_not_like_another_letter(word: str, expected: list[str]) -> None:
+    assert closest(word, ("a", "b")) == expected
+
+
 def test_more_than_one_come_best_first_and_ties_in_their_order() -> None:
     assert closest("top_x", KEYS, 3) == ["top_k", "top_p"]
 

@@ -277,6 +277,15 @@ async def test_a_stream_comes_piece_by_piece(open_text: Callable[..., Program]):
         assert (await stream.result()).output_text == "one two three"
 
 
+def test_the_models_of_a_program_run_and_stream_without_asyncio(open_text: Callable[..., Program]):
+    with open_text(TWO).sync as program:
+        model = program.models["fast"]
+
+        assert list(program.models) == ["fast", "careful"]
+        assert model.run("Hi").output_text == program.run("Hi", model="fast").output_text
+        assert "".join(chunk.output_text for chunk in model.stream("Hi")) == model.run("Hi").output_text
+
+
 async def test_vectors_come_from_a_model_that_makes_them(open_text: Callable[..., Program], tmp_path: Path):
     path = tmp_path / "embed.ai"
     path.write_text("ai model m { provider: scripted  model: any }", encoding="utf-8")

@@ -59,7 +59,11 @@ def command(
         name, key = _split(why, program)
         chosen = _resolve(program, name, session, assignments)
         if key not in chosen.values:
-            raise UsageError(f"There is no `{key}` in {name}.", suggestion=_meant(key, chosen.values))
+            whole = next((head for head in chosen.values if key.startswith(f"{head}.")), None)
+            suggestion = (
+                _meant(key, chosen.values) if whole is None else f"Ask for {name}.{whole} as a whole."
+            )
+            raise UsageError(f"There is no `{key}` in {name}.", suggestion=suggestion)
         value = chosen.values[key]
         shown = (
             json.dumps(value_as_json(value), ensure_ascii=not output.encodes_unicode)
@@ -119,9 +123,16 @@ def _split(why: str, program: ProgramFile) -> tuple[str, str]:
     name, dot, key = why.partition(".")
     if dot:
         return _known(name, names, program, "declaration"), key
+    if name in names:
+        key = "num_ctx" if name in program.models else "KEY"
+        raise UsageError(
+            f"{why!r} is a declaration, not one of its values.", suggestion=f"Write it as {name}.{key}"
+        )
     if len(program.models) == 1:
         return next(iter(program.models)), name
-    raise UsageError(f"{why!r} names no declaration.", suggestion="Write it as chat.num_ctx")
+    raise UsageError(
+        f"{why!r} names no declaration.", suggestion="Write it as NAME.KEY, such as chat.num_ctx"
+    )
 
 
 def _known(name: str, names: Collection[str], program: ProgramFile, what: str = "ai model") -> str:

@@ -169,7 +169,7 @@ class OllamaConfig(RemoteConfig):
         doc="The server's URL. It beats every environment variable.",
         form="a URL such as http://localhost:11434",
         is_movable=True,
-        placeholder="see Address",
+        placeholder="http://localhost:11434, or host and port",
         synonyms=("url", "api_base", "endpoint", "server_url", "ollama_url"),
     )
     hosts: Urls = setting(
@@ -182,7 +182,7 @@ class OllamaConfig(RemoteConfig):
         form="the name or address of a host",
         place="deployment_config",
         is_movable=True,
-        placeholder="see Address",
+        placeholder="localhost",
         synonyms=("hostname", "server"),
         min_length=1,
     )
