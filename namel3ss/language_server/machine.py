@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 from namel3ss.providers.registry import PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from namel3ss.language_server.trust import Address, Trust
     from namel3ss.providers.registry import ProviderRegistry
@@ -90,7 +90,7 @@ class _Known:
     facts: ServerFacts | None = None
     asked_at: float = float("-inf")
     task: asyncio.Task[None] | None = None
-    wanted: set[str] = field(default_factory=set)  # models whose details are wanted
+    wanted: dict[str, None] = field(default_factory=dict)  # models whose details are wanted, the latest last
 
 
 class Machine:
@@ -130,9 +130,7 @@ class Machine:
         if not self.trust.may_ask(address) or self.tools(provider) is None:
             return None
         known = self._known.setdefault((provider, address), _Known())
-        new = set(models) - known.wanted
-        known.wanted.update(list(new)[: _MOST_DETAILS - len(known.wanted)])
-        if new or self._clock() - known.asked_at >= _FRESH_S:
+        if _want(known.wanted, models[:_MOST_DETAILS]) or self._clock() - known.asked_at >= _FRESH_S:
             self._look_up(provider, address, known)
         return known.facts
 
@@ -173,10 +171,21 @@ class Machine:
             _logger.exception("the editor tools of %s failed", provider)
         finally:
             known.task = None
-        if known.wanted - wanted:
+        if known.wanted.keys() - wanted:
             self._look_up(provider, address, known)
         if known.facts != before:
             self._on_change()
+
+
+def _want(wanted: dict[str, None], names: Sequence[str]) -> bool:
+    """Add names; whether one is new. A name is half typed most of the time, so those that came first are forgotten."""
+    is_new = any(name not in wanted for name in names)
+    for name in names:
+        wanted.pop(name, None)
+        wanted[name] = None
+    while len(wanted) > _MOST_DETAILS:
+        del wanted[next(iter(wanted))]
+    return is_new
 
 
 async def _ask_server(tools: EditorTools, url: str | None, wanted: set[str]) -> ServerFacts:

@@ -213,7 +213,12 @@ class Session:
         written = cursor.piece.source.text[declaration.span.start : declaration.span.end]
         if provider is None or _ADDRESS_KEYS.search(written) or declaration.block.get("extends") is not None:
             return None  # half written: which server it means is not known yet
-        return self.machine.facts(provider, _USERS_OWN)
+        facts = self.machine.facts(provider, _USERS_OWN)
+        pair = declaration.block.get("model")
+        meant = getattr(pair.value, "value", None) if pair is not None else None
+        if facts is not None and isinstance(meant, str) and facts.find(meant) is not None:
+            facts = self.machine.facts(provider, _USERS_OWN, meant)
+        return facts
 
     def _servers_changed(self) -> None:
         self.look_at_all()

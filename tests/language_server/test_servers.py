@@ -126,6 +126,49 @@ async def test_facts_come_later_and_are_told(sandbox: SandboxServer) -> None:
     await asyncio.get_running_loop().shutdown_default_executor()
 
 
+async def test_details_of_the_model_meant_now_are_known_however_many_names_were_typed_before(
+    sandbox: SandboxServer,
+) -> None:
+    machine = Machine(installed_providers(), Trust(), lambda: None)
+    address = Address(sandbox.url)
+    for number in range(1000):
+        machine.facts("ollama", address, f"llama{number}")
+    machine.facts("ollama", address, "llama3:8b")
+    await machine.settle()
+
+    facts = machine.facts("ollama", address, "llama3:8b")
+
+    assert facts is not None
+    assert "llama3:8b" in facts.details
+    assert await _count_look_ups(machine, address) == 0  # the same name again asks nobody anything
+    await machine.close()
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
+async def _count_look_ups(machine: Machine, address: Address) -> int:
+    before = {task for task in asyncio.all_tasks() if "look-up" in task.get_name()}
+    for _ in range(3):
+        machine.facts("ollama", address, "llama3:8b")
+    return len({task for task in asyncio.all_tasks() if "look-up" in task.get_name()} - before)
+
+
+async def test_hover_tells_all_of_a_model_also_in_a_declaration_with_a_mistake(
+    sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    text = MODEL.replace("}\n", "    config: { temprature: 1 }\n}\n")
+    uri = (tmp_path / "app.ai").as_uri()
+    async with open_editor({**os.environ, "OLLAMA_HOST": sandbox.url}) as editor:
+        await editor.initialize(tmp_path)
+        editor.open(uri, text)
+        found = None
+        while "context: " not in str(
+            found
+        ):  # a request takes a while, and the suite ends one that never comes
+            found = await editor.at("hover", uri, "llama3¦:8b")
+
+    assert "can do: completion, tools" in str(found)
+
+
 class _Listener:
     """Counts connections on a loopback address that stands for a foreign host, and what they bring."""
 
