@@ -72,7 +72,10 @@ class Reason(enum.Enum):
 
 
 class Refusal(N3Error):  # noqa: N818 - not a fault: an answer
-    """A request that is not done. `retry_after_s` is told to the caller; `headers` go with the answer as they are."""
+    """A request that is not done. `retry_after_s` is told to the caller; `headers` go with the answer as they are.
+
+    Each that is raised is made anew: one that is kept and raised again holds the frames of everybody it was raised for.
+    """
 
     def __init__(
         self,

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LATER_S",
-    "STOPPED",
     "broken_off",
     "error_type_of_server",
     "error_words",
@@ -34,12 +33,6 @@ __all__ = [
 
 LATER_S: Final = 5.0
 """When to come again, where nothing better is known."""
-STOPPED: Final = Refusal(
-    Reason.shutting_down,
-    "The gateway is being stopped.",
-    suggestion="Send the request again.",
-    retry_after_s=LATER_S,
-)
 
 
 def refusal_of_queue(error: SchedulingError, *, retry_after_s: float) -> Refusal:
@@ -68,7 +61,12 @@ def refusal_of_queue(error: SchedulingError, *, retry_after_s: float) -> Refusal
     if isinstance(error, RequestCancelledError):
         return Refusal(Reason.cancelled, "The request was cancelled.")
     if isinstance(error, SchedulerClosedError):
-        return STOPPED
+        return Refusal(
+            Reason.shutting_down,
+            "The gateway is being stopped.",
+            suggestion="Send the request again.",
+            retry_after_s=LATER_S,
+        )
     return Refusal(Reason.no_server, "The request lost its slot.", retry_after_s=LATER_S)
 
 

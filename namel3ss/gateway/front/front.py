@@ -65,9 +65,6 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _INTERNAL: Final = Refusal(
     Reason.internal, "The gateway failed here. Its log tells more, under this request's id."
 )
-_STOPPING: Final = Refusal(
-    Reason.shutting_down, "The gateway is being stopped.", suggestion="Ask again shortly.", retry_after_s=5
-)
 
 
 class RefusalCounter(Protocol):
@@ -187,7 +184,12 @@ class Front:
         check_target(scope.get("raw_path", b""), scope.get("query_string", b""))
         check_encoding(headers)
         if self._is_stopping and exchange.route.scope is not None:
-            raise _STOPPING
+            raise Refusal(
+                Reason.shutting_down,
+                "The gateway is being stopped.",
+                suggestion="Ask again shortly.",
+                retry_after_s=5,
+            )
         if (
             self._count is not None
             and exchange.principal is not None

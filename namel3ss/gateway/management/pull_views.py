@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from namel3ss.gateway.answering import (
     EVENTS_TYPE,
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from namel3ss.gateway.plan import GatewayPlan
 
 __all__ = ["PullViews", "answer_with_jobs"]
-
-_STOPPED: Final = Refusal(Reason.cancelled, "The pull was stopped.", suggestion="Pull again to resume.")
 
 
 class PullViews:
@@ -226,7 +224,7 @@ def first_failure(jobs: Sequence[PullJob]) -> Refusal | None:
     """Why not all jobs that have ended did well."""
     for job in jobs:
         if job.state is PullState.STOPPED:
-            return _STOPPED
+            return Refusal(Reason.cancelled, "The pull was stopped.", suggestion="Pull again to resume.")
         if job.refusal is not None:
             return job.refusal
     return None

@@ -176,7 +176,7 @@ class Pulls:
         if not job.state.is_end:
             # It was cancelled before it could begin, or failed in a way that only the log can tell.
             state = PullState.STOPPED if task.cancelled() else PullState.FAILED
-            job.end(state, self._clock(), None if task.cancelled() else _INTERNAL)
+            job.end(state, self._clock(), None if task.cancelled() else _internal())
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("the pull of %s on %s failed", job.model, job.server, exc_info=error)
         self._events.event("pull", server=job.server, outcome=job.state.value)
@@ -263,4 +263,5 @@ def _logged(consequence: str) -> Iterator[None]:
         _log.warning("%s: %s", consequence, refusal.message)
 
 
-_INTERNAL: Final = Refusal(Reason.internal, "The pull failed inside the gateway. Its log tells more.")
+def _internal() -> Refusal:
+    return Refusal(Reason.internal, "The pull failed inside the gateway. Its log tells more.")

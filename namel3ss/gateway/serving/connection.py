@@ -18,8 +18,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 
-from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.exchange import DEPARTURE
+from namel3ss.gateway.serving import refusals
 from namel3ss.gateway.serving.chunks import ChunkLines, behind_head
 from namel3ss.gateway.serving.cycle import Cycle, Flow
 from namel3ss.gateway.serving.refusals import plain_answer, refuse_all
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
+    from namel3ss.gateway.errors import Refusal
     from namel3ss.gateway.serving.room import Room
 
 __all__ = ["Connection"]
@@ -37,16 +38,7 @@ __all__ = ["Connection"]
 _CHUNKED: Final = b"transfer-encoding"
 _FRAMING: Final = (b"content-length", _CHUNKED)
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
-_NOT_HTTP: Final = Refusal(Reason.bad_framing, "The request is not HTTP/1.1 as it is defined.")
-_BUSY: Final = refuse_all(
-    Refusal(
-        Reason.queue_full,
-        "The gateway has as many connections as it can take.",
-        suggestion="Try again in a second.",
-        retry_after_s=1.0,
-    )
-)
-
+_BUSY: Final = refuse_all(refusals.NO_ROOM)
 
 # Of requests that come before the answer to the one before them none is kept, so that one empty queue does for all.
 _NO_PIPELINE: Final[deque[Any]] = deque()
@@ -142,6 +134,8 @@ class Connection(HttpToolsProtocol):
         self.way.resume_writing()
         self._tell_of_departure()
         self._cycle = None
+        # These know the way back to this: what is in no circle is gone without a search for garbage.
+        self._parser = self._refused = None
         for deadline in (self._head_deadline, self._body_deadline, self._end_deadline):
             if deadline is not None:
                 deadline.cancel()
@@ -161,7 +155,7 @@ class Connection(HttpToolsProtocol):
             self._head_end = (self._head_end + data)[-3:]
             self._head_bytes += len(data) if before is not _Stage.BODY else 0
             if self._head_bytes > self._room.limits.head_bytes:
-                self._refuse(self._too_much_head())
+                self._refuse(refusals.too_large_head(self._room.limits))
             elif self._head_deadline is None:
                 self._head_deadline = self.loop.call_later(self._room.limits.head_s, self._give_up_on_head)
         elif self._stage is _Stage.BODY and self._body_deadline is None and not self._is_deaf:
@@ -175,7 +169,7 @@ class Connection(HttpToolsProtocol):
             self._decline_upgrade(data[offer.args[0] :])
         except httptools.HttpParserError:
             if not self._is_deaf:
-                self._refuse(self._refused or _NOT_HTTP)
+                self._refuse(self._refused or refusals.not_http())
         if self._stage is _Stage.BETWEEN:
             # It knows nothing any more, and its callbacks are as large as all else of a connection.
             self._parser = None
@@ -193,7 +187,7 @@ class Connection(HttpToolsProtocol):
             # Empty lines may stand before a request.
             data = behind_head(data.lstrip() if before is _Stage.BETWEEN else self._head_end + data)
         if self._chunks is not None and not self._chunks.feed(data):
-            self._refuse(_NOT_HTTP)
+            self._refuse(refusals.not_http())
 
     def _decline_upgrade(self, rest: bytes) -> None:
         """Go on in HTTP/1.1, as a server may. The parser left off before the body; another one is put in front of it."""
@@ -251,12 +245,7 @@ class Connection(HttpToolsProtocol):
             # A trailer. It comes when everything has been decided, or just in time to change it.
             return
         if len(self.headers) >= self._room.limits.header_count:
-            raise self._refusing(
-                Refusal(
-                    Reason.headers_too_large,
-                    f"The request has more than {self._room.limits.header_count} headers.",
-                )
-            )
+            raise self._refusing(refusals.too_many_headers(self._room.limits))
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
@@ -267,16 +256,16 @@ class Connection(HttpToolsProtocol):
             return
         size = len(self.url) + sum([len(name) + len(value) for name, value in self.headers])
         if size > self._room.limits.head_bytes:
-            raise self._refusing(self._too_much_head())
+            raise self._refusing(refusals.too_large_head(self._room.limits))
         if b"#" in self.url:
-            raise self._refusing(Refusal(Reason.bad_framing, "The request's target holds a `#`."))
+            raise self._refusing(refusals.fragment())
         parser = self._parser
         assert parser is not None  # it calls this
         version = parser.get_http_version()
         is_chunked = any(name == _CHUNKED for name, _ in self.headers)
         if version != "1.1" and (version != "1.0" or is_chunked):
             # Before 1.1 there were no chunks: whoever stands between may have seen another end of the body.
-            raise self._refusing(_NOT_HTTP)
+            raise self._refusing(refusals.not_http())
         self._stage = _Stage.BODY
         self._body_bytes = 0
         self._chunks = ChunkLines() if is_chunked else None
@@ -403,21 +392,10 @@ class Connection(HttpToolsProtocol):
                 deadline.cancel()
         self._end_deadline = self.loop.call_later(self._room.limits.linger_s, self.transport.abort)
 
-    def _too_much_head(self) -> Refusal:
-        return Refusal(
-            Reason.headers_too_large,
-            f"The request's headers take more than {self._room.limits.head_bytes} bytes.",
-        )
-
     def _give_up_on_head(self) -> None:
         self._head_deadline = None
         if self._head_bytes:
-            seconds = f"{self._room.limits.head_s:g}"
-            self._refuse(
-                Refusal(
-                    Reason.header_timeout, f"The request's headers were not complete after {seconds} seconds."
-                )
-            )
+            self._refuse(refusals.late_head(self._room.limits))
         else:
             self.close()
 
@@ -425,13 +403,7 @@ class Connection(HttpToolsProtocol):
         limits = self._room.limits
         self._body_deadline = None
         if self._body_bytes < limits.body_pace_bytes and not self.way.read_paused:
-            self._refuse(
-                Refusal(
-                    Reason.body_timeout,
-                    f"Less than {limits.body_pace_bytes} bytes of the request's body came in "
-                    f"{limits.body_pace_s:g} seconds.",
-                )
-            )
+            self._refuse(refusals.slow_body(limits))
             return
         self._body_bytes = 0
         self._body_deadline = self.loop.call_later(limits.body_pace_s, self._look_at_body)

@@ -46,9 +46,6 @@ if TYPE_CHECKING:
 __all__ = ["Gateway", "open_gateway"]
 
 _OPENING_S: Final = 10.0
-_REVOKED: Final = Refusal(
-    Reason.bad_key, "The key of this request was revoked.", suggestion="Ask an administrator for another one."
-)
 
 
 class Gateway:
@@ -189,10 +186,18 @@ async def open_gateway(
             stored=lambda name: kept.keyring.snapshot.whitelist.get(name, ()),
             count=kept.books.count,
         )
-        kept.keyring.on_revoked(lambda key_id: front.interrupt(_REVOKED, key_id=key_id))
+        kept.keyring.on_revoked(lambda key_id: front.interrupt(_revoked(), key_id=key_id))
         endpoint = await _listen(stack, Endpoint(front, sockets[0], limits, tls))
         admin_endpoint = await _listen(stack, Endpoint(administration.application, sockets[1], limits, tls))
         yield Gateway(plan, front, live, course, kept.administration, endpoint, admin_endpoint)
+
+
+def _revoked() -> Refusal:
+    return Refusal(
+        Reason.bad_key,
+        "The key of this request was revoked.",
+        suggestion="Ask an administrator for another one.",
+    )
 
 
 class _Kept(NamedTuple):

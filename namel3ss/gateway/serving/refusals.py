@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from namel3ss.gateway.dialects.refusals import error_body
+from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.exchange import JSON_TYPE
 from namel3ss.gateway.routes import Dialect
 
@@ -15,9 +16,63 @@ if TYPE_CHECKING:
 
     from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 
-    from namel3ss.gateway.errors import Refusal
+    from namel3ss.gateway.serving.limits import ConnectionLimits
 
-__all__ = ["plain_answer", "refuse_all"]
+__all__ = [
+    "NO_ROOM",
+    "fragment",
+    "late_head",
+    "not_http",
+    "plain_answer",
+    "refuse_all",
+    "slow_body",
+    "too_large_head",
+    "too_many_headers",
+]
+
+NO_ROOM: Final = Refusal(
+    Reason.queue_full,
+    "The gateway has as many connections as it can take.",
+    suggestion="Try again in a second.",
+    retry_after_s=1.0,
+)
+
+
+def not_http() -> Refusal:
+    """For what HTTP forbids, and for what it leaves to guess."""
+    return Refusal(Reason.bad_framing, "The request is not HTTP/1.1 as it is defined.")
+
+
+def fragment() -> Refusal:
+    """For a target with a part that clients keep to themselves."""
+    return Refusal(Reason.bad_framing, "The request's target holds a `#`.")
+
+
+def too_many_headers(limits: ConnectionLimits) -> Refusal:
+    """For more headers than a request may have."""
+    return Refusal(Reason.headers_too_large, f"The request has more than {limits.header_count} headers.")
+
+
+def too_large_head(limits: ConnectionLimits) -> Refusal:
+    """For a request line and headers of more bytes than they may have."""
+    return Refusal(
+        Reason.headers_too_large, f"The request's headers take more than {limits.head_bytes} bytes."
+    )
+
+
+def late_head(limits: ConnectionLimits) -> Refusal:
+    """For headers that do not come to their end."""
+    return Refusal(
+        Reason.header_timeout, f"The request's headers were not complete after {limits.head_s:g} seconds."
+    )
+
+
+def slow_body(limits: ConnectionLimits) -> Refusal:
+    """For a body that hardly comes."""
+    return Refusal(
+        Reason.body_timeout,
+        f"Less than {limits.body_pace_bytes} bytes of the request's body came in {limits.body_pace_s:g} seconds.",
+    )
 
 
 def plain_answer(refusal: Refusal) -> bytes:

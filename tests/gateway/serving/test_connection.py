@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import socket
 import ssl
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
+from namel3ss.gateway.serving.connection import Connection
 from namel3ss.gateway.serving.limits import ConnectionLimits
 from tests.gateway.serving.endpoints import Application, read_all, read_answer, running_endpoint
 from tests.support.eventually import eventually
@@ -101,6 +103,19 @@ def test_malformed_request_is_refused_and_its_connection_closed(data: bytes, ser
 
 
 @pytest.mark.security(19)
+def test_a_refused_connection_is_forgotten(server: RunningEndpoint, application: Application) -> None:
+    for data in (*MALFORMED.values(), GET.replace(b"/a", b"/a#b"), GET[:-2] + b"A: b\r\n" * 200 + b"\r\n"):
+        server.exchange(data)
+    application.calls.clear()
+
+    def known() -> list[Connection]:
+        gc.collect()
+        made = [each for each in gc.get_objects() if isinstance(each, Connection)]
+        return [each for each in made if each._room is server.endpoint._room]
+
+    eventually(lambda: not known())
+
+
 def test_trailers_never_become_headers(server: RunningEndpoint, application: Application) -> None:
     with server.connect() as connection:
         connection.sendall(CHUNKED + b"3\r\nabc\r\n0\r\nAuthorization: Bearer stolen\r\n\r\n")
