@@ -19,18 +19,19 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import httptools
 
-from namel3ss.gateway.upstream_answer import UpstreamAnswer, UpstreamError
+from namel3ss.gateway.arriving_answer import ArrivingAnswer
+from namel3ss.gateway.upstream_answer import UpstreamError
 from namel3ss.providers.transport.failure_kinds import Failure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
+    from namel3ss.gateway.upstream_answer import UpstreamAnswer
+
 __all__ = ["Pool", "ServerConnection", "reason_of"]
 
 _MOST_HEADER_BYTES: Final = 32 * 1024
 _MOST_INFORMATION: Final = 8
-# Beyond this the server waits until the caller has read.
-_BUFFER_BYTES: Final = 256 * 1024
 _PIECE_BYTES: Final = 256 * 1024
 
 
@@ -46,104 +47,6 @@ class Pool(Protocol):
 
     def lost(self, connection: ServerConnection) -> None:
         """It has ended, perhaps before anybody was given it."""
-
-
-class _Answer(UpstreamAnswer):
-    """An answer that arrives on a connection."""
-
-    __slots__ = (
-        "_connection",
-        "_ended",
-        "_error",
-        "_pieces",
-        "_size",
-        "_timeout_s",
-        "_waiter",
-    )
-
-    def __init__(self, server: str, connection: ServerConnection, timeout_s: float | None) -> None:
-        self.server = server
-        self.status = 0
-        self.content_type = b""
-        self.retry_after = None
-        self._connection: ServerConnection | None = connection
-        self._timeout_s = timeout_s
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._waiter: asyncio.Future[None] | None = None
-        self._ended = False
-        self._error: UpstreamError | None = None
-
-    async def begun(self) -> None:
-        """Wait for the status and the headers. Raises UpstreamError."""
-        while not self.status:
-            await self._wait(is_answering=False)
-
-    async def read_piece(self) -> bytes:
-        while not self._pieces:
-            if self._ended:
-                return b""
-            await self._wait(is_answering=True)
-        pieces = self._pieces
-        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self._size = 0
-        if self._connection is not None:
-            self._connection.resume()
-        return piece
-
-    def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.abort()
-
-    async def _wait(self, *, is_answering: bool) -> None:
-        if self._error is not None:
-            raise self._error
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            if self._timeout_s is None:
-                await waiter
-            else:
-                async with asyncio.timeout(self._timeout_s):
-                    await waiter
-        except TimeoutError:
-            raise UpstreamError(
-                self.server, Failure.TIMEOUT, f"silent for {self._timeout_s:g} s", is_answering=is_answering
-            ) from None
-        finally:
-            self._waiter = None
-
-    # -- what the connection tells ------------------------------------------------------------------------------
-
-    def begin(self, status: int) -> None:
-        self.status = status
-        self._wake()
-
-    def take(self, piece: bytes) -> bool:
-        """False where more should not come before somebody has read."""
-        self._pieces.append(piece)
-        self._size += len(piece)
-        if len(self._pieces) == 1:  # else whoever reads has been woken
-            self._wake()
-        return self._size <= _BUFFER_BYTES
-
-    def end(self) -> None:
-        """It is whole, and the connection another's."""
-        self._ended = True
-        self._connection = None
-        self._wake()
-
-    def fail(self, kind: Failure, reason: str) -> None:
-        if self._error is None and not self._ended:
-            self._error = UpstreamError(self.server, kind, reason, is_answering=self.status != 0)
-            self._connection = None
-            self._wake()
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
 
 
 class ServerConnection(asyncio.Protocol):
@@ -170,7 +73,7 @@ class ServerConnection(asyncio.Protocol):
         self._pool = pool
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
-        self._answer: _Answer | None = None
+        self._answer: ArrivingAnswer | None = None
         self._framed = False
         self._header_bytes = 0
         self._information = 0
@@ -193,7 +96,7 @@ class ServerConnection(asyncio.Protocol):
             raise UpstreamError(
                 self._pool.name, Failure.DISCONNECTED, "connection closed", is_answering=False
             )
-        answer = self._answer = _Answer(self._pool.name, self, timeout_s)
+        answer = self._answer = ArrivingAnswer(self._pool.name, self, timeout_s)
         self._framed = self._is_sent = False
         self._header_bytes = self._information = 0
         self._is_head = method == "HEAD"
@@ -212,7 +115,7 @@ class ServerConnection(asyncio.Protocol):
         return answer
 
     async def _write_until_answered(
-        self, transport: asyncio.Transport, answer: _Answer, body: bytes | AsyncIterable[bytes]
+        self, transport: asyncio.Transport, answer: ArrivingAnswer, body: bytes | AsyncIterable[bytes]
     ) -> None:
         """Whoever brings the body may be waiting for the answer himself, so the one does not wait for the other."""
         loop = asyncio.get_running_loop()
@@ -231,7 +134,7 @@ class ServerConnection(asyncio.Protocol):
             writing.result()
 
     async def _write(
-        self, transport: asyncio.Transport, answer: _Answer, body: bytes | AsyncIterable[bytes]
+        self, transport: asyncio.Transport, answer: ArrivingAnswer, body: bytes | AsyncIterable[bytes]
     ) -> None:
         """A large body piece by piece, no faster than the server reads it.
 
@@ -254,7 +157,7 @@ class ServerConnection(asyncio.Protocol):
             transport.write(b"0\r\n\r\n")
         self._is_sent = True
 
-    async def _has_room(self, transport: asyncio.Transport, answer: _Answer) -> bool:
+    async def _has_room(self, transport: asyncio.Transport, answer: ArrivingAnswer) -> bool:
         if self._writable is not None and not answer.status:
             await self._writable
         return not answer.status and not transport.is_closing()

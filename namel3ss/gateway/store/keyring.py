@@ -145,14 +145,11 @@ class Keyring:
             await asyncio.sleep(POLL_S)
             try:
                 await self._look()
-            except Refusal as refusal:
+            except Exception as error:
+                # Also a row that nobody foresaw: whoever stops following leaves a gateway that refuses everybody for good.
                 if not self._is_failing:
-                    _logger.warning("Keys are not read anew: %s", refusal.message)
-                self._is_failing = True
-            except Exception:
-                # A row that nobody foresaw. Whoever stops following leaves a gateway that refuses everybody for good.
-                if not self._is_failing:
-                    _logger.exception("Keys are not read anew")
+                    is_known = isinstance(error, Refusal)
+                    _logger.warning("Keys are not read anew: %s", error, exc_info=not is_known)
                 self._is_failing = True
             else:
                 if self._is_failing:
