@@ -14,10 +14,11 @@ from namel3ss.sandbox.decoding import (
     FLOAT,
     INTEGER,
     TEXT,
+    BadBodyError,
     ListOf,
-    Reader,
     Record,
     TakesNull,
+    read_whole,
     wire,
 )
 from namel3ss.sandbox.faces import UnfitError
@@ -36,6 +37,8 @@ from namel3ss.sandbox.schemas import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from namel3ss.sandbox.decoding import Reader
 
 __all__ = ["MESSAGES", "MessagesRequest", "chat_request", "estimated_tokens"]
 
@@ -246,10 +249,10 @@ def _think(request: MessagesRequest) -> Think | None:
 def _native_tool(tool: _Tool) -> Tool:
     parameters: dict[str, object] = {}
     if tool.input_schema is not None:
-        reader = Reader()
-        Parameters().read(tool.input_schema, reader)
-        if reader.fault is not None:
-            raise UnfitError(f"invalid input_schema for tool {quote(tool.name)}: {reader.fault}")
+        try:
+            read_whole(Parameters().read, tool.input_schema)
+        except BadBodyError as error:
+            raise UnfitError(f"invalid input_schema for tool {quote(tool.name)}: {error}") from None
         parameters = tool.input_schema if isinstance(tool.input_schema, dict) else {}
     if tool.type.startswith("web_search"):
         parameters = {

@@ -47,6 +47,7 @@ __all__ = [
     "fit",
     "name_of",
     "parse",
+    "read_whole",
     "wire",
 ]
 
@@ -392,8 +393,13 @@ def decode(record: Record[T], body: bytes) -> T:
 
 def fit(record: Record[T], value: object) -> T:
     """A parsed value as a request. Raises BadBodyError."""
+    return record.made() if value is None else read_whole(record.read, value)
+
+
+def read_whole(read: Callable[[object, Reader], T], value: object) -> T:
+    """What the `read` of a kind makes of a whole value. Raises BadBodyError with the first thing that did not fit."""
     reader = Reader()
-    result = record.made() if value is None else record.read(value, reader)
+    result = read(value, reader)
     if reader.fault is not None:
         raise BadBodyError(reader.fault)
     return result

@@ -17,9 +17,9 @@ from namel3ss.sandbox.decoding import (
     TEXT,
     BadBodyError,
     ListOf,
-    Reader,
     Record,
     parse,
+    read_whole,
     wire,
 )
 from namel3ss.sandbox.faces import UnfitError
@@ -349,11 +349,7 @@ def read_arguments(text: str) -> dict[str, object]:
     if fault is not None:
         raise BadBodyError(str(fault))
     value = parse(text.encode("utf-8", "replace"))
-    reader = Reader()
-    arguments = Arguments().read({} if value is None else value, reader)
-    if reader.fault is not None:
-        raise BadBodyError(reader.fault)
-    return arguments
+    return read_whole(Arguments().read, {} if value is None else value)
 
 
 def _called(conversation: Sequence[_Message], call_id: str) -> str:

@@ -15,9 +15,9 @@ from namel3ss.sandbox.decoding import (
     BadBodyError,
     Checked,
     ListOf,
-    Reader,
     Record,
     name_of,
+    read_whole,
     wire,
 )
 from namel3ss.sandbox.faces import UnfitError
@@ -29,7 +29,7 @@ from namel3ss.sandbox.requests import ChatRequest, Message, Tool, ToolCall, Tool
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from namel3ss.sandbox.decoding import Kind
+    from namel3ss.sandbox.decoding import Kind, Reader
 
 __all__ = ["RESPONSES", "ResponsesRequest", "chat_request"]
 
@@ -316,8 +316,9 @@ def _content(value: object, where: str) -> tuple[str, list[bytes]]:
 
 def _fitting(kind: Kind, value: object, where: str) -> dict[str, object]:
     """The value, which has a decoder of its own on the server. Raises UnfitError."""
-    reader = Reader()
-    kind.read(value, reader)
-    if reader.fault is not None or not isinstance(value, dict):
-        raise UnfitError(f"{where}: {reader.fault}")
+    try:
+        read_whole(kind.read, value)
+    except BadBodyError as error:
+        raise UnfitError(f"{where}: {error}") from None
+    assert isinstance(value, dict)  # each of these kinds refuses anything else
     return value
