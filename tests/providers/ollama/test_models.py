@@ -94,6 +94,8 @@ async def test_a_server_without_models_has_an_empty_list(models, server, empty):
         ({}, "models"),
         ([], "object"),
         ({"models": "none"}, r"\$\.models"),
+        ({"models": 5}, r"\$\.models"),
+        ({"models": True}, r"\$\.models"),
         ({"models": [OLD, {"size": 1}]}, r"name.*\$\.models\[1\]"),
         ({"models": [7]}, r"\$\.models\[0\]"),
         ({"models": [{"name": "a", "size": "large"}]}, r"\$\.models\[0\]\.size"),

@@ -294,7 +294,8 @@ class OllamaModelManager:
     def _entries(self, body: bytes) -> list[dict[str, Any]]:
         """The entries under ``models``, each checked to be one; their unknown fields are kept."""
         document = self._decode(body, dict[str, Any])
-        for entry in document.get("models") or ():
+        listed = document.get("models")
+        for entry in listed if isinstance(listed, list) else ():
             if isinstance(entry, dict) and "name" not in entry and "model" in entry:
                 entry["name"] = entry["model"]
         self._convert(document, _ListAnswer, body)
