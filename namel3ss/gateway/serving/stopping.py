@@ -19,18 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Course", "stop_serving"]
 
 _LAST_WORDS_S: Final = 5.0
-_STILL_WAITING: Final = Refusal(
-    Reason.shutting_down,
-    "The gateway is being stopped, and this request was still waiting.",
-    suggestion="Ask again shortly.",
-    retry_after_s=5.0,
-)
-_CUT_OFF: Final = Refusal(
-    Reason.shutting_down,
-    "The gateway is being stopped, and this answer took longer than it may then.",
-    suggestion="Ask again shortly.",
-    retry_after_s=5.0,
-)
 
 
 class Course:
@@ -57,15 +45,25 @@ async def stop_serving(
     await _unless_in_hurry(course, asyncio.sleep(notice_s), notice_s)
     front.begin_shutdown()
     endpoint.stop_accepting()
+    still_waiting = _stopped("this request was still waiting")
     for request in list(live.by_id.values()):
         if request.stage is Stage.WAITING:
-            request.interrupt(_STILL_WAITING)
+            request.interrupt(still_waiting)
     await _unless_in_hurry(course, front.drained(), grace_s)
-    front.interrupt(_CUT_OFF)
+    front.interrupt(_stopped("this answer took longer than it may then"))
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_LAST_WORDS_S):
             await front.drained()
     await endpoint.aclose()
+
+
+def _stopped(why: str) -> Refusal:
+    return Refusal(
+        Reason.shutting_down,
+        f"The gateway is being stopped, and {why}.",
+        suggestion="Ask again shortly.",
+        retry_after_s=5.0,
+    )
 
 
 async def _unless_in_hurry(course: Course, ending: Awaitable[None], limit_s: float) -> None:
