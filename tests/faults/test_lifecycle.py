@@ -364,3 +364,21 @@ async def test_open_provider_that_is_forgotten_warns_and_lets_go_of_its_connecti
     gc.collect()
 
     await server.connections_reached(0)
+
+
+@pytest.mark.fault(74)
+async def test_open_provider_in_a_circle_of_references_is_let_go_of_without_a_word_in_the_log(server):
+    server.on("/api/chat", ANSWER)
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+    provider = OllamaProvider("x", "tiny", {"base_url": server.url})
+    await provider.generate("Hi")
+    circle: list[object] = [provider]
+    circle.append(circle)
+
+    del provider, circle
+    with pytest.warns(ResourceWarning, match="was not closed"):
+        gc.collect()
+
+    await server.connections_reached(0)
+    assert told == []

@@ -5,7 +5,9 @@ Whoever uses aiohttp to reach a server of a provider uses these two, through htt
 
 from __future__ import annotations
 
+import contextlib
 import select
+import warnings
 import weakref
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +51,17 @@ class Connector(aiohttp.TCPConnector):
             if not _has_something_to_read(connection.transport):
                 return connection
             connection.close()
+
+    def __del__(self, *_: object) -> None:
+        # aiohttp would also write an error into the log of the loop. This happens only where a collection of garbage finds
+        # the connector before the provider, which otherwise warns and closes.
+        if self._closed or not self._conns:
+            return
+        with contextlib.suppress(StopIteration):
+            next(self.close().__await__())
+        warnings.warn(
+            "Connections of a provider that was not closed", ResourceWarning, source=self, stacklevel=2
+        )
 
 
 def _look_at(lost: asyncio.Future[None]) -> None:
