@@ -376,9 +376,13 @@ async def test_open_provider_in_a_circle_of_references_is_let_go_of_without_a_wo
     circle: list[object] = [provider]
     circle.append(circle)
 
-    del provider, circle
-    with pytest.warns(ResourceWarning, match="was not closed"):
-        gc.collect()
+    gc.disable()  # so that nobody collects between these lines
+    try:
+        del provider, circle
+        with pytest.warns(ResourceWarning, match="was not closed"):
+            gc.collect()
+    finally:
+        gc.enable()
 
     await server.connections_reached(0)
     assert told == []
