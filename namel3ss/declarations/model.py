@@ -111,3 +111,15 @@ class ProgramFile:
     def errors(self) -> tuple[Diagnostic, ...]:
         """The findings that stop a declaration from loading."""
         return tuple(found for found in self.diagnostics if found.severity is Severity.ERROR)
+
+    def unreadable(self) -> ProgramError | None:
+        """What to raise where the file itself is the trouble, not a place in it: it is not there, or no text."""
+        first = next(iter(self.errors), None)
+        if first is None or first.source.text:
+            return None
+        said = f"{first.message[:1].upper()}{first.message[1:]}."
+        return ProgramError(
+            said if first.source.path in said else f"{first.source.path}: {first.message}.",
+            suggestion=first.help,
+            diagnostics=self.diagnostics,
+        )

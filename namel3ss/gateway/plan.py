@@ -124,6 +124,8 @@ def plan_gateway(program: ProgramFile, name: str | None, environ: Mapping[str, s
 
 def _choose(program: ProgramFile, name: str | None) -> GatewayDeclaration:
     known = program.gateways
+    if not known and (unreadable := program.unreadable()) is not None:
+        raise unreadable
     if name is not None:
         if name in known:
             return known[name]

@@ -77,14 +77,9 @@ def _unusable(file: ProgramFile) -> ProgramError:
             suggestion="Add one: ai model hello { provider: ollama, model: llama3:8b }",
             diagnostics=file.diagnostics,
         )
-    first = errors[0]
-    if not first.source.text:  # the file itself is the trouble, not a place in it
-        said = f"{first.message[:1].upper()}{first.message[1:]}."
-        return ProgramError(
-            said if first.source.path in said else f"{first.source.path}: {first.message}.",
-            suggestion=first.help,
-            diagnostics=file.diagnostics,
-        )
+    unreadable = file.unreadable()
+    if unreadable is not None:
+        return unreadable
     shown = render_concise(errors[:_MOST_SHOWN]).rstrip()
     more = f"\n… and {len(errors) - _MOST_SHOWN} more." if len(errors) > _MOST_SHOWN else ""
     return ProgramError(

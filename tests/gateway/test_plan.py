@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from namel3ss.declarations import check_text
+from namel3ss.declarations import check_text, read_program
 from namel3ss.errors import ProgramError, UsageError
 from namel3ss.gateway.plan import plan_gateway
 from tests.gateway.plans import ONE_MODEL, plan_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GATEWAY = "gateway team { servers: [gpu1] }\n"
 
@@ -43,6 +48,14 @@ def test_gateway_that_is_not_there_is_told_with_those_that_are() -> None:
         plan_gateway(program, None, {})
     with pytest.raises(ProgramError, match="no gateway"):
         plan_gateway(check_text(ONE_MODEL, "team.ai"), None, {})
+
+
+@pytest.mark.parametrize("name", [None, "team"])
+def test_file_that_is_not_there_is_no_file_without_a_gateway(tmp_path: Path, name: str | None) -> None:
+    missing = tmp_path / "missing.ai"
+    with pytest.raises(ProgramError, match="no file") as caught:
+        plan_gateway(read_program(missing, environ={}), name, {})
+    assert str(missing) in caught.value.message
 
 
 def test_without_servers_each_address_of_the_models_is_one_for_those_models_alone() -> None:

@@ -157,7 +157,12 @@ def _no_user(connection: Connection, name: str) -> Refusal:
     from namel3ss.language.suggest import did_you_mean
 
     names = [row.name for row in connection.execute(sa.select(USERS.c.name).limit(1000))]
-    return Refusal(Reason.not_found, f"There is no user {name[:80]!r}.", suggestion=did_you_mean(name, names))
+    return Refusal(
+        Reason.not_found,
+        f"There is no user {name[:80]!r}.",
+        suggestion=did_you_mean(name, names)
+        or "Make the user first: `namel3ss gateway user create`, or in the panel.",
+    )
 
 
 def _update(connection: Connection, name: str, values: dict[str, Any]) -> None:
