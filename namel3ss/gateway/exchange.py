@@ -54,6 +54,7 @@ class Exchange:
         "answer_headers",
         "body_ended",
         "client",
+        "end_reading",
         "headers",
         "id",
         "method",
@@ -88,6 +89,8 @@ class Exchange:
         self.status = 0
         """Of the answer, once it has begun."""
         self.body_ended = False
+        self.end_reading: Callable[[Refusal], None] | None = None
+        """What a cancellation by its id ends, where others wait for the answer too: its own caller's reading."""
 
     @property
     def has_unread_body(self) -> bool:

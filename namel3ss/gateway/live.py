@@ -48,8 +48,15 @@ class LiveRequest:
     """Content events so far."""
     outcome: str = ""
     """How it ended, in the words of a UsageEvent; said before it is removed."""
+    shares_place_of: str | None = None
+    """The id of the equal request whose answer it waits for; None for one that is sent itself."""
     news: asyncio.Event | None = None
     """Set for whoever watches it, when it has come further or has ended."""
+
+    @property
+    def place_id(self) -> str:
+        """The id by which the queue knows it."""
+        return self.shares_place_of or self.id
 
     def reach(self, stage: Stage) -> None:
         """Come further, and tell whoever watches."""

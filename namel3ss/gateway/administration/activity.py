@@ -118,7 +118,9 @@ class ActivityOperations:
                 *heapq.nsmallest(most // 2, waiting, key=_arrival),
             )
         }
-        placed = [(request, await self._scheduler.position(request.id)) for request in candidates.values()]
+        placed = [
+            (request, await self._scheduler.position(request.place_id)) for request in candidates.values()
+        ]
         return heapq.nsmallest(most, placed, key=_place)
 
     async def cancel(self, call: Call[Nothing]) -> Nothing:

@@ -1,13 +1,15 @@
 """Answers given again: to requests that have one answer only, equal in every byte, of the same key.
 
-Of equal requests one goes to a server. It does so on its own, so that its caller may leave while others read; when nobody
-reads any more, it ends as every request does whose caller has left. Whole answers are kept, with the borders of their
-pieces, so that a stream is replayed as one.
+Of equal requests one goes to a server. It does so on its own, so that its caller may leave, or be cancelled by its id, while
+others read; when nobody reads any more, it ends as every request does whose caller has left. Whoever joins is a request
+of its own: it has its own id, and the place in the queue of the one that was sent. Whole answers are kept, with the
+borders of their pieces, so that a stream is replayed as one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -16,9 +18,12 @@ import msgspec
 
 from namel3ss.caching import Outcome, ResponseCache, cache_key, is_deterministic
 from namel3ss.gateway.answering import while_connected
+from namel3ss.gateway.dialects import error_event
 from namel3ss.gateway.dialects.members import read_value
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.exchange import DEPARTURE, Exchange
+from namel3ss.gateway.forwarding.interruption import Interruption
+from namel3ss.gateway.live import LiveRequest, Stage
 from namel3ss.gateway.routes import Dialect
 from namel3ss.gateway.usage import Usage, UsageEvent
 
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from namel3ss.declarations.gateway_settings import CacheSettings
     from namel3ss.gateway.forwarding.job import Job
     from namel3ss.gateway.forwarding.parts import Figures, Ledger
+    from namel3ss.gateway.live import LiveRequests
 
     Deliver: TypeAlias = Callable[[Exchange], Awaitable[bool]]
     """Answers an exchange; True where the answer is whole and a server's own."""
@@ -40,6 +46,7 @@ __all__ = ["AnswerCache"]
 _LARGEST_BODY: Final = 1024 * 1024
 _HEADER: Final = b"x-namel3ss-cache"
 _OF_THE_QUEUE: Final = b"x-queue-"
+_LAST_WORDS_S: Final = 1.0
 _NOTHING: Final = Usage(0, 0)
 
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -63,6 +70,7 @@ class _NotKeptError(Exception):
 class _Way:
     """One request on its way to a server, for everybody who reads its answer."""
 
+    request_id: str
     task: asyncio.Task[None]
     is_over: bool = False
 
@@ -70,10 +78,11 @@ class _Way:
 class AnswerCache:
     """The answers of one gateway, on its event loop. It holds nothing that must be closed."""
 
-    def __init__(self, settings: CacheSettings, books: Ledger, metrics: Figures) -> None:
+    def __init__(self, settings: CacheSettings, books: Ledger, metrics: Figures, live: LiveRequests) -> None:
         self._answers = ResponseCache(ttl_s=settings.ttl, max_bytes=settings.max_bytes)
         self._books = books
         self._metrics = metrics
+        self._live = live
         self._ways: dict[Flight, _Way] = {}
 
     def key_of(self, exchange: Exchange, job: Job, digest: str | None) -> bytes | None:
@@ -92,20 +101,22 @@ class AnswerCache:
         taken = self._answers.take_async(key)
         seat, outcome = taken.seat, taken.outcome
         self._metrics.event("cache", outcome=outcome.value)
+        interruption = Interruption()
         if outcome is Outcome.MISS:
-            self._send(exchange, seat.flight, deliver)
+            self._send(exchange, seat.flight, deliver, interruption)
         try:
             if outcome is Outcome.MISS:
-                await while_connected(exchange, _relay(exchange, seat, outcome))
+                await _read(exchange, seat, outcome, interruption)
             else:
-                await self._give_again(exchange, job, seat, outcome, arrived_at)
+                await self._give_again(exchange, job, seat, outcome, arrived_at, interruption)
         finally:
+            interruption.end()
             seat.leave()
             way = self._ways.get(seat.flight)
             if way is not None and way.is_over:
                 await asyncio.wait([way.task])
 
-    def _send(self, exchange: Exchange, flight: Flight, deliver: Deliver) -> None:
+    def _send(self, exchange: Exchange, flight: Flight, deliver: Deliver, interruption: Interruption) -> None:
         """Have the request delivered to the flight, which everybody reads, in the place of its caller."""
         nobody_reads = asyncio.Event()
 
@@ -124,7 +135,8 @@ class AnswerCache:
         double = Exchange(scope, receive, send, request_id=exchange.id, client=exchange.client)
         double.principal, double.route = exchange.principal, exchange.route
         double.parameters, double.body_ended = exchange.parameters, True
-        way = _Way(asyncio.create_task(self._fly(flight, double, deliver)))
+        double.end_reading = interruption.interrupt
+        way = _Way(exchange.id, asyncio.create_task(self._fly(flight, double, deliver)))
         self._ways[flight] = way
 
         def leave() -> None:
@@ -150,29 +162,73 @@ class AnswerCache:
             self._ways.pop(flight).is_over = True
 
     async def _give_again(
-        self, exchange: Exchange, job: Job, seat: AsyncSeat, outcome: Outcome, arrived_at: float
+        self,
+        exchange: Exchange,
+        job: Job,
+        seat: AsyncSeat,
+        outcome: Outcome,
+        arrived_at: float,
+        interruption: Interruption,
     ) -> None:
         """An answer that costs no server anything, and its reader nothing."""
-        reserved = self._books.reserve(job.principal, 0)
+        way = self._ways.get(seat.flight)
+        live = _live_request(exchange, job, interruption, None if way is None else way.request_id)
+        self._live.add(live)
         ending = "interrupted"
         try:
-            reserved.begin()
-            whole = await while_connected(exchange, _relay(exchange, seat, outcome))
-            ending = "ok" if whole else Reason.cancelled.name
-        except Refusal as refusal:
-            ending = refusal.reason.name
-            raise
+            reserved = self._books.reserve(job.principal, 0)
+            try:
+                reserved.begin()
+                ending = await _read(exchange, seat, outcome, interruption, live)
+            except Refusal as refusal:
+                ending = refusal.reason.name
+                raise
+            finally:
+                reserved.settle(_NOTHING)
+                event = _event(exchange, job, ending, time.monotonic() - arrived_at)
+                self._books.record(event)
+                self._metrics.record(event)
         finally:
-            reserved.settle(_NOTHING)
-            event = _event(exchange, job, ending, time.monotonic() - arrived_at)
-            self._books.record(event)
-            self._metrics.record(event)
+            live.outcome = ending
+            self._live.remove(live)
 
 
-async def _relay(exchange: Exchange, seat: AsyncSeat, outcome: Outcome) -> bool:
+async def _read(
+    exchange: Exchange,
+    seat: AsyncSeat,
+    outcome: Outcome,
+    interruption: Interruption,
+    live: LiveRequest | None = None,
+) -> str:
+    """Pass the answer on until it or its reader ends; how that was, in the words of a UsageEvent. Raises Refusal."""
+    try:
+        whole = await while_connected(exchange, _relay(exchange, seat, outcome, live))
+    except asyncio.CancelledError:
+        try:
+            interruption.explain()
+        except Refusal as refusal:
+            await _end_with(refusal, exchange)
+            return refusal.reason.name
+        raise
+    return "ok" if whole else Reason.cancelled.name
+
+
+async def _end_with(refusal: Refusal, exchange: Exchange) -> None:
+    """Say it in place of the answer, or at the end of what has been said of it."""
+    if not exchange.started or exchange.route is None:
+        raise refusal
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_WORDS_S):
+            await exchange.finish(error_event(exchange.route, refusal, exchange.id))
+
+
+async def _relay(exchange: Exchange, seat: AsyncSeat, outcome: Outcome, live: LiveRequest | None) -> bool:
     """Pass the answer on as it was, or is. Raises the Refusal that came in its place."""
     try:
         async for piece in seat:
+            if live is not None and live.started_at is None:
+                live.started_at = asyncio.get_running_loop().time()
+                live.reach(Stage.STREAMING)
             if exchange.started:
                 await exchange.send_piece(piece)
                 continue
@@ -203,6 +259,23 @@ def _has_one_answer(job: Job) -> bool:
     }[job.route.dialect]
     said = {name: read_value(members[name]) for name in names if name in members}
     return is_deterministic(job.path, said)
+
+
+def _live_request(
+    exchange: Exchange, job: Job, interruption: Interruption, shares_place_of: str | None
+) -> LiveRequest:
+    return LiveRequest(
+        id=exchange.id,
+        principal=job.principal,
+        source=job.principal.class_name,
+        client=exchange.client,
+        model=job.model,
+        route=job.route.path,
+        arrived_at=asyncio.get_running_loop().time(),
+        interrupt=interruption.interrupt,
+        stage=Stage.WAITING if shares_place_of else Stage.STREAMING,
+        shares_place_of=shares_place_of,
+    )
 
 
 def _event(exchange: Exchange, job: Job, ending: str, duration_s: float) -> UsageEvent:

@@ -107,7 +107,7 @@ class Delivery:
             model=job.model,
             route=job.route.path,
             arrived_at=arrived_at,
-            interrupt=self._interruption.interrupt,
+            interrupt=exchange.end_reading or self._interruption.interrupt,
         )
         self._account = Account(job)
         self._place: Place | None = None

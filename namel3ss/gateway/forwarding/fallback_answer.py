@@ -162,7 +162,7 @@ class FallbackAnswer:
             model=self._declaration.model,
             route=self._job.route.path,
             arrived_at=arrived_at,
-            interrupt=interruption.interrupt,
+            interrupt=self._exchange.end_reading or interruption.interrupt,
             stage=Stage.SENT,
             started_at=arrived_at,
         )

@@ -81,7 +81,7 @@ class Forwarder:
         self._fallback = fallback
         self._transcripts = transcripts
         kept = plan.settings.cache
-        self.cache = None if kept is None else AnswerCache(kept, books, metrics)
+        self.cache = None if kept is None else AnswerCache(kept, books, metrics, live)
 
     def __repr__(self) -> str:
         return f"<Forwarder {len(self.live.by_id)} under way>"

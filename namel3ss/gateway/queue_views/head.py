@@ -62,7 +62,7 @@ class Head:
         """The first of some, in order."""
         found: list[Placed] = []
         for number, request in enumerate(waiting, 1):
-            found.append(Placed(request, await self._scheduler.position(request.id)))
+            found.append(Placed(request, await self._scheduler.position(request.place_id)))
             if not number % _AT_ONCE:
                 await asyncio.sleep(0)
         return heapq.nsmallest(SHOWN, found, key=_place)

@@ -151,7 +151,7 @@ class QueueViews:
 
     async def _described(self, request: LiveRequest) -> dict[str, object]:
         waits = request.stage is Stage.WAITING
-        position = await self._scheduler.position(request.id) if waits else None
+        position = await self._scheduler.position(request.place_id) if waits else None
         return described(request, position, _now())
 
     async def _counts(self) -> tuple[int, int]:

@@ -25,12 +25,14 @@ MOST_STEPS = 200
 class Caller:
     """The server's side of one request, without a socket: every call suspends, as a busy connection's may."""
 
-    def __init__(self, path: str, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    def __init__(
+        self, path: str, body: bytes, *headers: tuple[bytes, bytes], request_id: str = "stepped"
+    ) -> None:
         self.sent: list[MutableMapping[str, Any]] = []
         self._messages = [{"type": "http.request", "body": body, "more_body": False}]
         self.left = asyncio.Event()
         scope = {"type": "http", "method": "POST", "path": path, "headers": list(headers)}
-        self.exchange = Exchange(scope, self._receive, self._send, request_id="stepped", client="127.0.0.1")
+        self.exchange = Exchange(scope, self._receive, self._send, request_id=request_id, client="127.0.0.1")
         self.exchange.principal = key_of()
         self.exchange.route = find_route(path).methods["POST"]
 

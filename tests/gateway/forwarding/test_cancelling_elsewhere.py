@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 from namel3ss.gateway.errors import Reason, Refusal
+from namel3ss.gateway.live import Stage
 from namel3ss.gateway.principal import Scope
 from tests.gateway.forwarding.play import eventually, key_of, open_gateway
 from tests.gateway.forwarding.sayings import DONE, END_OF_CHAT, STOP, delta, pieces, stream, token
@@ -126,21 +127,24 @@ async def test_end_at_every_turn_of_the_loop_of_a_fallbacks_answer_leaves_nothin
                     break
 
 
-def same(turns: int) -> Caller:
+def same(name: str, number: int = 0) -> Caller:
     """Requests that are equal where the number is."""
-    return Caller("/api/generate", b'{"model":"tiny","prompt":"%d","options":{"temperature":0}}' % turns)
+    body = b'{"model":"tiny","prompt":"%d","options":{"temperature":0}}' % number
+    return Caller("/api/generate", body, request_id=name)
 
 
 def text_of(caller: Caller) -> bytes:
     return b"".join(message.get("body", b"") for message in caller.sent)
 
 
+NAMES = ("first", "second", "third")
+ORDERS = [order for count in (1, 2, 3) for order in itertools.permutations(range(3), count)]
+
+
 @pytest.mark.long
 @pytest.mark.fault(44, 50)
 @pytest.mark.parametrize("disturb", [leave, cancel])
-@pytest.mark.parametrize(
-    "order", [order for count in (1, 2, 3) for order in itertools.permutations(range(3), count)]
-)
+@pytest.mark.parametrize("order", ORDERS)
 async def test_callers_who_share_an_answer_leave_in_any_order_and_whoever_stays_reads_all_of_it(
     order: Sequence[int], disturb: Disturb
 ) -> None:
@@ -152,7 +156,7 @@ async def test_callers_who_share_an_answer_leave_in_any_order_and_whoever_stays_
                 gate, before = Gate(), server.paths().count("/api/generate")
                 rest = [Send(chunk(token("b") + DONE)), Send(LAST_CHUNK)]
                 server.on("/api/generate", [*pieces(token("a")), gate, *rest])
-                callers = [same(turns) for _ in range(3)]
+                callers = [same(name, turns) for name in NAMES]
                 tasks = [asyncio.ensure_future(gateway.forwarder(caller.exchange)) for caller in callers]
                 for number in order:
                     for _ in range(turns):
@@ -168,3 +172,62 @@ async def test_callers_who_share_an_answer_leave_in_any_order_and_whoever_stays_
                     assert ended[number] is None
                     assert text_of(callers[number]) == token("a") + token("b") + DONE
                 assert server.paths().count("/api/generate") - before == 1 or not staying
+
+
+CANCELLED = Refusal(Reason.cancelled, "The request was cancelled by its user.")
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_callers_who_share_an_answer_are_cancelled_by_their_ids_in_any_order(
+    order: Sequence[int],
+) -> None:
+    gate, staying = Gate(), set(range(3)) - set(order)
+    with ScriptedServer() as server:
+        rest = [Send(chunk(token("b") + DONE)), Send(LAST_CHUNK)]
+        server.on("/api/generate", [*pieces(token("a")), gate, *rest])
+        async with open_gateway(server, settings="cache: { ttl: 10m }") as gateway:
+            await eventually(lambda: gateway.backends.digest("tiny") is not None)
+            callers = [same(name) for name in NAMES]
+            tasks = [asyncio.ensure_future(gateway.forwarder(caller.exchange)) for caller in callers]
+            await eventually(lambda: all(map(text_of, callers)))
+            assert set(gateway.live.by_id) == set(NAMES)
+            for number in order:
+                gateway.live.by_id[NAMES[number]].interrupt(CANCELLED)
+                await tasks[number]
+                assert (
+                    text_of(callers[number]) == token("a") + b'{"error":"%s"}\n' % CANCELLED.message.encode()
+                )
+            if staying:
+                gate.open()
+            await asyncio.gather(*tasks)
+
+            await eventually(gateway.is_at_rest)
+            for number in staying:
+                assert text_of(callers[number]) == token("a") + token("b") + DONE
+            assert server.paths().count("/api/generate") == 1
+            gate.open()
+
+
+async def test_who_joins_has_the_place_of_the_first_in_the_queue_and_can_leave_it_alone() -> None:
+    with ScriptedServer() as server:
+        server.on("/api/generate", stream(token("a"), DONE))
+        async with open_gateway(server, settings="cache: { ttl: 10m }") as gateway:
+            await eventually(lambda: gateway.backends.digest("tiny") is not None)
+            async with gateway.scheduler.admit(model=gateway.backends.model_key("tiny"), request_id="runs"):
+                callers = [same(name) for name in NAMES]
+                tasks = [asyncio.ensure_future(gateway.forwarder(caller.exchange)) for caller in callers]
+                await eventually(lambda: set(gateway.live.by_id) == set(NAMES))
+                joined = gateway.live.by_id["second"]
+                assert (joined.stage, joined.place_id) == (Stage.WAITING, "first")
+
+                joined.interrupt(CANCELLED)
+                with pytest.raises(Refusal) as refused:
+                    await tasks[1]
+                gateway.live.by_id["first"].interrupt(CANCELLED)
+                with pytest.raises(Refusal):
+                    await tasks[0]
+            await tasks[2]
+
+            assert refused.value.reason is Reason.cancelled
+            assert text_of(callers[2]) == token("a") + DONE
+            await eventually(gateway.is_at_rest)
