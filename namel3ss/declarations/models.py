@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from namel3ss.declarations.environment import (
 from namel3ss.declarations.model import ModelDeclaration
 from namel3ss.declarations.placement import report_place, report_unknown, usual_block
 from namel3ss.declarations.places import EnvironmentValue, Location, Path
-from namel3ss.declarations.replacing import written_instead
+from namel3ss.declarations.replacing import plain_meant, written_instead
 from namel3ss.declarations.written import shortened
 from namel3ss.language import Fix, TextEdit
 from namel3ss.language.codes import CODES
@@ -211,14 +212,20 @@ class ModelCheck:
                 values[name] = value
         problems = find_problems(config_model, values)
         for problem in problems:
-            self._report(problem, draft, infos)
+            self._report(problem, draft, infos, config_model)
         if not problems and issubclass(config_model, ProviderConfig):
             self._advise(config_model.model_validate(values), draft)
 
     def _is_known(self, reference: EnvironmentValue) -> bool:
         return reference.has_default or reference.find(self._environ) is not None
 
-    def _report(self, problem: SettingProblem, draft: Draft, infos: Mapping[str, SettingInfo]) -> None:
+    def _report(
+        self,
+        problem: SettingProblem,
+        draft: Draft,
+        infos: Mapping[str, SettingInfo],
+        config_model: type[BaseModel],
+    ) -> None:
         name = str(problem.path[0]) if problem.path else ""
         written = draft.settings.get(name)
         if problem.kind == "missing":
@@ -228,9 +235,15 @@ class ModelCheck:
         elif problem.kind == "unknown":
             report_unknown(problem, written, infos, self._findings)
         else:
-            self._report_value(problem, written.at(problem.path[1:]), infos[name])
+            plain = plain_meant(written.content) if not infos[name].secret else None
+            if plain is not None and find_problems(config_model, {name: json.loads(plain)}):
+                plain = None
+            self._report_value(problem, written.at(problem.path[1:]), infos[name], plain)
 
-    def _report_value(self, problem: SettingProblem, written: Written, info: SettingInfo) -> None:
+    def _report_value(
+        self, problem: SettingProblem, written: Written, info: SettingInfo, plain: str | None
+    ) -> None:
+        """Report a value that does not fit; `plain` is how it would."""
         content = written.content
         if isinstance(content, EnvironmentValue) and content.find(self._environ) is not None:
             self._findings.report(
@@ -243,7 +256,15 @@ class ModelCheck:
             return
         variable = variable_meant(content) if not info.secret else None
         hint = problem.suggestion if variable is None else f"A variable is written `env.{variable}`."
-        self._findings.report("N3202", problem.message, written.place, help=hint)
+        self._findings.report(
+            "N3202",
+            problem.message,
+            written.place,
+            help=f"Write `{plain}`." if plain is not None else hint,
+            fixes=(Fix(f"Write {plain}", (TextEdit(written.place.span, plain),), safe=False),)
+            if plain
+            else (),
+        )
 
     def _advise(self, config: ProviderConfig, draft: Draft) -> None:
         for advice in config.advice(self._environ):

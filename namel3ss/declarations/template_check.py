@@ -30,6 +30,7 @@ __all__ = ["CheckedTemplate", "Scope", "TemplateProblem", "check_template"]
 Scope: TypeAlias = Mapping[str, ValueType | None]
 
 _DEEPEST: Final = 40
+_UNEXPECTED: Final = re.compile(r"unexpected char (`[^`]*`) at \d+$")
 _WORD: Final = re.compile(r"\w+")
 _EXPRESSIONS: Final = (
     nodes.TemplateData, nodes.Const, nodes.List, nodes.Tuple, nodes.CondExpr, nodes.Compare, nodes.Operand,
@@ -139,6 +140,12 @@ def _syntax_problem(text: str, error: jinja2.TemplateSyntaxError) -> TemplatePro
         message = "a tag or block is opened here and never closed"
     elif "unknown tag" in message:
         help_text = "There are if, elif, else, endif, for, endfor, set and raw."
+    elif message.endswith("got `=`"):
+        help_text = "Two values are compared with `==`."
+    elif (character := _UNEXPECTED.match(message)) is not None:
+        message = f"{character[1]} cannot stand here"
+        if text.startswith(("{{#", "{{/"), max(0, text.rfind("{{", 0, at + 3))):
+            help_text = "A loop is written `{% for item in items %} … {% endfor %}`, a condition `{% if … %} … {% endif %}`."
     return TemplateProblem(
         "N3502", f"The template cannot be read: {message}.", at, found.end() if found else at + 1, help_text
     )

@@ -9,9 +9,14 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["Indented", "indentation_width", "read_block_text"]
+__all__ = ["Indented", "begins_entry", "indentation_width", "prose_end", "read_block_text"]
 
 _TAB_WIDTH = 8
+# A line that goes on with the block, not with a text: a key, a closer, a step, a comment, or nothing.
+_ENTRY = re.compile(
+    r"""[ \t]*(?:(?:[A-Za-z_][A-Za-z0-9_-]*+|"[^"\n]*+"|'[^'\n]*+')[ \t]*+: | [}\]>\#] | step[ \t] | \r?(?:\n|\Z))""",
+    re.VERBOSE,
+)
 _INDENTATION = re.compile(r"[ \t]*+")
 
 
@@ -45,6 +50,25 @@ def read_block_text(text: str, bar: int) -> Indented:
     while not lines[-1].strip(" \t"):
         lines.pop()
     return Indented(_dedented(lines), end)
+
+
+def prose_end(text: str, bar: int) -> int | None:
+    """The end of the prose below the ``|`` at `bar` that is not indented; None where there is none.
+
+    A line that could be an entry of the block ends it.
+    """
+    end: int | None = None
+    at = text.find("\n", bar) + 1
+    while 0 < at < len(text) and not begins_entry(text, at):
+        line_end = text.find("\n", at)
+        end = len(text) if line_end < 0 else line_end
+        at = end + 1
+    return end
+
+
+def begins_entry(text: str, line_start: int) -> bool:
+    """Whether the line that begins here is an entry of a block, or ends one, rather than prose."""
+    return _ENTRY.match(text, line_start) is not None
 
 
 def indentation_width(text: str, line_start: int) -> int:

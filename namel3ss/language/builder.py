@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, cast
 
-from namel3ss.language.block_text import read_block_text
+from namel3ss.language.block_text import prose_end, read_block_text
 from namel3ss.language.findings import replacement
 from namel3ss.language.source import Span
 from namel3ss.language.strings import quote, unquote, without_printed_quotes
@@ -120,12 +120,15 @@ class TreeBuilder:
     def take_text(self, start: int, end: int) -> BlockText | None:
         value, text_end = read_block_text(self._text, start)
         if text_end is None:
-            self.text_end = end
+            prose = prose_end(self._text, start)
+            self.text_end = end if prose is None else prose
             self._findings.report(
                 "N3017",
                 Span(start, start + 1),
-                "no text follows the `|`",
-                help='indent the text deeper than the line of its key, or write "" for an empty text',
+                "no text follows the `|`" if prose is None else "the text below the `|` is not indented",
+                help='indent the text deeper than the line of its key, or write "" for an empty text'
+                if prose is None
+                else "indent the text deeper than the line of its key",
             )
             return None
         self.text_end = text_end

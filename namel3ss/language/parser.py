@@ -29,7 +29,16 @@ __all__ = ["MAX_BYTES", "Reader", "parse"]
 
 MAX_BYTES = 8 * 1024 * 1024
 _MAX_UNCLOSED = 2
-_LIKE_A_MODEL = frozenset({"ai", "model", "models"})  # the wider language has `model` as well
+_AI_MODEL = "an ai model is written `ai model NAME { … }`"
+# What may have been meant by a declaration of another language; the wider one of this has some of them, too.
+_MEANT = {
+    "ai": _AI_MODEL,
+    "model": _AI_MODEL,
+    "models": _AI_MODEL,
+    "import": 'a file is imported as `import "./models.ai"`',
+    "profile": "a profile is a file of its own: `app.prod.ai` beside `app.ai`, used with `--profile prod`",
+}
+_IMPORT_ELSEWHERE = re.compile(r"(?:from|include|require|use|using|load)\b")
 _MAX_REREAD = 100_000  # characters of a declaration; a longer one is not parsed a second time
 
 # A comment also begins at the start of the file, which has no blank before it.
@@ -122,9 +131,7 @@ class Reader:
             "N3010",
             keyword,
             f"`{foreign.kind}` is not a declaration that namel3ss reads; its text is left alone",
-            help="an ai model is written `ai model NAME { … }`"
-            if foreign.kind.lower() in _LIKE_A_MODEL
-            else None,
+            help=_MEANT.get(foreign.kind.lower()),
         )
         if foreign.unopened:
             head_end = start + len(self._text[start : foreign.head_end].rstrip())
@@ -179,6 +186,8 @@ class Reader:
             labels=labels,
             help="a comment begins with `#`"
             if mark
+            else _MEANT["import"]
+            if _IMPORT_ELSEWHERE.match(text)
             else "a file holds declarations such as `ai model NAME { … }`",
             fixes=(replacement("write `#`", line.start, behind, "#", safe=False),) if mark else (),
         )

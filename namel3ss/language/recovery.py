@@ -21,6 +21,7 @@ from namel3ss.language.findings import replacement
 from namel3ss.language.recovery_entries import mend_entry, mend_first_item, mend_item, report_unclosed
 from namel3ss.language.recovery_heads import mend_body, mend_import, mend_name
 from namel3ss.language.recovery_site import CLOSER_OF, CLOSERS, KEYS, Site
+from namel3ss.language.recovery_texts import mend_lines
 from namel3ss.language.recovery_values import (
     is_unquoted_template,
     mend_default,
@@ -111,6 +112,8 @@ class Recovery:
 
     def _close_string(self, start: int) -> None:
         machine, site = self._machine, self._site
+        if mend_lines(site, start):
+            return
         end = self._end_of_open_string(start)
         quote = site.text[start]
         site.report(

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from namel3ss.language.diagnostics import Fix
     from namel3ss.language.recovery_site import Site
 
-__all__ = ["comment_mark", "mend_bracketed_word", "mend_comment", "mend_union", "wanted_default"]
+__all__ = [
+    "comment_mark",
+    "duration_meant",
+    "mend_bracketed_word",
+    "mend_comment",
+    "mend_union",
+    "wanted_default",
+]
 
 _TYPES: Final = frozenset({"str", "int", "float", "bool", "object"})
 _LISTS: Final = frozenset({"list", "array", "sequence", "tuple", "set"})
@@ -25,6 +32,7 @@ _GENERIC: Final = re.compile(r"([A-Za-z]+)\[([a-z]*)\](\??)")
 _VARIABLE: Final = re.compile(r"(?:os\.|process\.)?env(?:iron)?\[[\"']?([A-Za-z_][A-Za-z0-9_]*)[\"']?\]")
 _NULL: Final = re.compile(r"\|[ \t]*(?:null|None|nil|undefined)")
 _COMMENT: Final = re.compile(r"//+|/\*|--(?=\s)")
+_UNIT: Final = re.compile(r"(s|secs?|seconds?)|(m|mins?|minutes?)|(h|hrs?|hours?)", re.IGNORECASE)
 _DEFAULT: Final = re.compile(r"(?:\|\|?|or|\?:?|:-?|default)[ \t]*(\"[^\"\n]*\"|'[^'\n]*'|[\w.+-]+)")
 
 
@@ -122,6 +130,12 @@ def mend_union(site: Site, bar: int) -> bool:
         fixes=fixes,
     )
     return True
+
+
+def duration_meant(number: str, unit: str) -> str | None:
+    """`10` and `minutes` as this language writes them, `10m`; None for what is no unit of time."""
+    found = _UNIT.fullmatch(unit)
+    return None if found is None else f"{number}{next(filter(None, found.groups()))[0].lower()}"
 
 
 def wanted_default(text: str) -> str | None:

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING
 from namel3ss.language.diagnostics import Label
 from namel3ss.language.findings import replacement
 from namel3ss.language.masking import is_secret
-from namel3ss.language.recovery_elsewhere import mend_bracketed_word, mend_comment, mend_union, wanted_default
+from namel3ss.language.recovery_elsewhere import (
+    duration_meant,
+    mend_bracketed_word,
+    mend_comment,
+    mend_union,
+    wanted_default,
+)
 from namel3ss.language.recovery_site import CLOSER_OF, CLOSERS, IDENTIFIER, KEYS, VALUES, Site, shown
+from namel3ss.language.recovery_texts import escaped
 from namel3ss.language.source import Span
 from namel3ss.language.strings import quote, without_printed_quotes
-from namel3ss.language.tree import BareWord, EnvReference, Key
+from namel3ss.language.tree import BareWord, EnvReference, Key, Number, String
 
 if TYPE_CHECKING:
     from namel3ss.language.machine import Token
@@ -179,6 +186,25 @@ def _mend_second_value(site: Site, start: int) -> None:
             fixes=(replacement("quote the words", first.span.start, end, quoted),),
         )
     else:
+        if isinstance(first, String) and (meant := escaped(site, first.span, end)) is not None:
+            site.report(
+                "N3002",
+                Span(start, end),
+                "this text ended at the quote before this",
+                help='a quote inside of a text is written `\\"`',
+                fixes=(replacement("escape the quotes", first.span.start, end, meant, safe=False),),
+            )
+            return
+        duration = duration_meant(first.spelling, site.text[start:end]) if isinstance(first, Number) else None
+        if isinstance(first, Number) and duration is not None:
+            site.report(
+                "N3002",
+                Span(start, end),
+                "a unit of time stands behind its number, without a blank",
+                help=f"write `{duration}`",
+                fixes=(replacement(f"write {duration}", first.span.start, end, duration),),
+            )
+            return
         is_default = isinstance(first, EnvReference) and not secret
         default = wanted_default(site.text[start:end]) if is_default else None
         site.report(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from namel3ss.language.diagnostics import Fix, TextEdit
 from namel3ss.language.findings import replacement
 from namel3ss.language.recovery_site import KEYS, Site, shown
 from namel3ss.language.source import Span
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["mend_body", "mend_import", "mend_name"]
 
+# `a extends base` or `a : base`, as classes are declared elsewhere.
+_EXTENDING = re.compile(
+    r"([A-Za-z_][A-Za-z0-9_-]*)(?:[ \t]+(?:extends|inherits|from)|[ \t]*:)[ \t]+([A-Za-z_][A-Za-z0-9_-]*)"
+)
 # The rest of a head: up to a `{`, a `<` that stands alone, a comment or the line's end.
 _OPENER_ALONE = re.compile(r"[ \t]*+[{<]?[ \t]*+(?:#|\r?\n|\Z)")
 _REST_OF_HEAD = re.compile(r"[^\s{]++(?:[ \t]++(?![<#])[^\s{]++)*+")
@@ -92,6 +97,9 @@ def _rest_of_head(site: Site, token: Token | None) -> Span | None:
 def _mend_spelling(site: Site, rest: Span, name_start: int) -> None:
     """Take everything from `name_start` to the end of `rest` for the name."""
     text = site.text[name_start : rest.end]
+    if (extending := _EXTENDING.fullmatch(text)) is not None and _is_model(site):
+        _mend_extends(site, extending, name_start)
+        return
     name = text.removesuffix(":").rstrip().strip("\"'“”„‘’")
     if text.endswith(":"):
         site.report(
@@ -119,3 +127,31 @@ def _mend_spelling(site: Site, rest: Span, name_start: int) -> None:
         )
     site.machine.supply("name", Name(name, Span(name_start, rest.end)))
     site.go_on_at(rest.end)
+
+
+def _is_model(site: Site) -> bool:
+    keyword = site.machine.nodes[0]
+    return isinstance(keyword, Span) and site.text[keyword.start : keyword.end].startswith(("ai", "llm"))
+
+
+def _mend_extends(site: Site, found: re.Match[str], start: int) -> None:
+    """What a model extends stands behind its name; the name alone is taken."""
+    name_end, end = start + found.end(1), start + found.end()
+    brace = site.skip_blanks(end)
+    written = f"extends: {found[2]}"
+    fix = Fix(
+        f"write `{written}`",
+        (
+            TextEdit(Span(name_end, end), ""),
+            TextEdit(Span(brace + 1, brace + 1), f" {written}"),
+        ),
+    )
+    site.report(
+        "N3001",
+        Span(name_end, end),
+        "what an ai model extends stands in its block",
+        help=f"write `{written}` behind the brace",
+        fixes=(fix,) if site.text.startswith("{", brace) else (),
+    )
+    site.machine.supply("name", Name(found[1], Span(start, name_end)))
+    site.go_on_at(end)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from namel3ss.language.diagnostics import Label
+from namel3ss.language.diagnostics import Fix, Label, TextEdit
 from namel3ss.language.findings import replacement
 from namel3ss.language.recovery_site import CLOSERS, KEYS, SCALARS, VALUES, Site, shown
 from namel3ss.language.source import Span
@@ -24,6 +24,10 @@ __all__ = [
     "mend_template",
 ]
 
+# Keys whose value is always a map.
+_MAPS = frozenset(
+    {"config", "deployment_config", "input", "options", "headers", "queue", "priorities", "cache"}
+)
 _LOOK_AHEAD = 200  # characters of the line that are looked at to guess what was meant
 
 
@@ -33,7 +37,10 @@ def mend_pair_value(site: Site, key: Key, token: Token) -> None:
     if kind in KEYS and site.on_line_of_last_token(start) and _closes_more_than_it_opens(site, start):
         _insert_brace(site, key)
         return
-    _report_empty(site, key)
+    if kind in KEYS and site.on_line_of_last_token(start) and key.text in _MAPS:
+        _report_map_without_braces(site, key, start)
+    else:
+        _report_empty(site, key)
     site.machine.supply("value", None)
 
 
@@ -156,6 +163,20 @@ def _insert_brace(site: Site, key: Key) -> None:
         fixes=(replacement("insert `{`", key.colon.end, key.colon.end, " {"),),
     )
     site.insert("LBRACE")
+
+
+def _report_map_without_braces(site: Site, key: Key, start: int) -> None:
+    """``input: name: str, age: int``: the rest of the line is passed over."""
+    end = site.line_end(start)
+    edits = (TextEdit(Span(start, start), "{ "), TextEdit(Span(end, end), " }"))
+    site.report(
+        "N3012",
+        key.span.cover(key.colon),
+        f"the braces of `{key.text}` are missing",
+        label="`{` was expected after the colon",
+        fixes=(Fix("insert the braces", edits, safe=False),),
+    )
+    site.go_on_at(end)
 
 
 def _closes_more_than_it_opens(site: Site, start: int) -> bool:

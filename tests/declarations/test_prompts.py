@@ -435,3 +435,19 @@ def test_a_setting_in_a_prompt_is_sent_to_its_model():
 
     assert found.code == "N3508"
     assert found.help == "settings belong in the ai model; `model` names the one that this prompt asks"
+
+
+@pytest.mark.parametrize(
+    ("template", "help_text"),
+    [
+        ("{% if a = 'x' %}{% endif %}", "two values are compared with `==`"),
+        (
+            "{{#each a}}{{this}}{{/each}}",
+            "a loop is written `{% for item in items %} … {% endfor %}`, a condition `{% if … %} … {% endif %}`",
+        ),
+    ],
+)
+def test_a_template_of_another_language_is_told_how_it_is_written_here(template: str, help_text: str):
+    found = only(check(prompt(f'input: {{ a: str }} template: "{template}"')))
+
+    assert (found.code, found.help) == ("N3502", help_text)

@@ -171,3 +171,20 @@ def test_a_number_beyond_all_bounds_is_refused():
     assert found.message == (
         "seed must be a whole number of at most 9223372036854775807, not a number of more than 300 digits"
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [('"0.7"', "0.7"), ("'1'", "1"), ('"hot"', None), ('"3"', None), ('"007"', None)]
+)
+def test_a_number_in_quotes_is_offered_without_them_where_it_fits(written: str, meant: str | None):
+    found = only(model(f"config: {{ temperature: {written} }}"))
+
+    assert found.code == "N3202"
+    assert [edit.text for fix in found.fixes for edit in fix.edits] == ([meant] if meant else [])
+
+
+@pytest.mark.parametrize(("word", "meant"), [("yes", "true"), ("True", "true"), ("off", "false")])
+def test_a_word_for_true_or_false_is_offered_as_this_language_writes_it(word: str, meant: str):
+    found = only(model(f"config: {{ auto_pull_model: {word} }}"))
+
+    assert (found.code, found.help) == ("N3202", f"write `{meant}`")

@@ -70,6 +70,13 @@ MISTAKES = [
     ("N3505", "prompt p { input: { a: list[str] | None } }", "prompt p { input: { a: list[str]? } }"),
     ("N3001", "chain c {\n s { prompt: p }\n}", "chain c {\n step s { prompt: p }\n}"),
     ("N3001", "chain c {\n step s: { prompt: p }\n}", "chain c {\n step s { prompt: p }\n}"),
+    ("N3012", "prompt p {\n input: a: str, b: int\n}", "prompt p {\n input: { a: str, b: int }\n}"),
+    ("N3001", "ai model a extends b {\n k: v\n}", "ai model a { extends: b\n k: v\n}"),
+    ("N3001", "ai model a : b { k: v }", "ai model a { extends: b k: v }"),
+    ("N3002", "ai model m { k: 10 minutes }", "ai model m { k: 10m }"),
+    ("N3002", 'ai model m { k: "say "it" now" }', 'ai model m { k: "say \\"it\\" now" }'),
+    ("N3004", 'ai model m {\n k: "one\n  two"\n}', "ai model m {\n k: |\n     one\n     two\n}"),
+    ("N3004", 'ai model m {\n k: """\n  one\n  """\n}', "ai model m {\n k: |\n     one\n}"),
     ("N3016", "chain c {\n step two words { prompt: p }\n}", 'chain c {\n step "two words" { prompt: p }\n}'),
 ]  # fmt: skip
 
@@ -203,3 +210,37 @@ def test_a_declaration_that_sounds_like_a_model_says_how_one_is_written(head: st
 
     assert finding.code == "N3010"
     assert finding.help == "an ai model is written `ai model NAME { … }`"
+
+
+def test_prose_below_a_bar_that_is_not_indented_is_one_mistake():
+    text = "ai model m {\n system: |\n You are nice.\n\n model: tiny\n}\n"
+
+    (finding,) = parse(text).diagnostics
+
+    assert (finding.code, finding.message) == ("N3017", "the text below the `|` is not indented")
+    (declaration,) = parse(text).tree.declarations()
+    assert [pair.key.text for pair in declaration.block.pairs()] == ["system", "model"]
+
+
+@pytest.mark.parametrize("below", ["model: tiny", "}", '"quoted": "key"', "step s { }"])
+def test_a_string_without_its_end_does_not_take_the_entries_below_it(below: str):
+    finding, *_ = parse(f'ai model m {{\n system: "You are nice.\n {below}\n last: "x"\n}}\n').diagnostics
+
+    assert finding.message == "this string is never closed"
+
+
+@pytest.mark.parametrize(
+    ("line", "help_text"),
+    [
+        ("import models", 'a file is imported as `import "./models.ai"`'),
+        ('include "./models.ai"', 'a file is imported as `import "./models.ai"`'),
+        (
+            "profile prod { a: 1 }",
+            "a profile is a file of its own: `app.prod.ai` beside `app.ai`, used with `--profile prod`",
+        ),
+    ],
+)
+def test_what_other_languages_declare_is_told_how_it_is_done_here(line: str, help_text: str):
+    (finding,) = parse(f"{line}\n").diagnostics
+
+    assert finding.help == help_text
