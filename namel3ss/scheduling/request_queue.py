@@ -202,21 +202,12 @@ class RequestQueue:
             return
         is_left = not keep
         try:
-            while True:
-                try:
-                    piece = entry.next_piece(wait_s)
-                except TimeoutError:
-                    late = self._too_late(entry)
-                    if keep:
-                        yield late.as_result(request_id)
-                        return
-                    if runner.end_early(entry, late, timed_out=True):
-                        break
-                    continue  # it ended at this very moment, and what came of it is here
-                if piece is None:
-                    break
+            while (piece := self._next_piece(runner, entry, wait_s, keep=keep)) is not None:
                 yield piece
             is_left = False
+        except TimeoutError:
+            yield self._too_late(entry).as_result(request_id)
+            return
         except PiecesLostError:
             is_left = False  # somebody else waits for the whole
             yield not_read().as_result(request_id)
@@ -373,6 +364,20 @@ class RequestQueue:
             first = self._groups[0][0]
             return request.at(resolve_address(first if isinstance(first, str) else first.name).url, None)
         return request
+
+    def _next_piece(
+        self, runner: Runner, entry: Entry, wait_s: float | None, *, keep: bool
+    ) -> dict[str, Any] | None:
+        """The next piece; None at the end. A wait that is too long is the end, and with `keep` a TimeoutError."""
+        while True:
+            try:
+                return entry.next_piece(wait_s)
+            except TimeoutError:
+                if keep:
+                    raise
+                if runner.end_early(entry, self._too_late(entry), timed_out=True):
+                    return None
+                # It ended at this very moment, and what came of it is there.
 
     def _too_late(self, entry: Entry) -> Failure:
         where = self.get_queue_position(entry.id) or {}
