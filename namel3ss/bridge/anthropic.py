@@ -94,8 +94,10 @@ class AnthropicBridge(Bridge):
 
     def _request(self, call: Call) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The conversation, and what this call sets."""
-        if isinstance(call.messages, str):
-            raise UsageError("messages must be a list of messages, not a text.")
+        if isinstance(call.messages, str) or not isinstance(call.messages, Sequence):
+            raise UsageError(
+                f"messages must be a list of messages, not a value of type {type(call.messages).__name__}."
+            )
         overrides: dict[str, Any] = {}
         system = self._system if call.system_prompt is None else call.system_prompt
         if blocks := _system_blocks(system, call.dynamic_content, call.cache_control):
@@ -106,7 +108,9 @@ class AnthropicBridge(Bridge):
             overrides["max_tokens"] = call.max_tokens
         if call.tools and (tools := _tools(call.tools)):
             overrides["tools"] = tools
-        return [_message(message) for message in call.messages], overrides
+        return [
+            _message(message, f"messages[{index}]") for index, message in enumerate(call.messages)
+        ], overrides
 
     def close(self) -> None:
         if self._is_owner:
@@ -132,9 +136,11 @@ def _system_blocks(
     return blocks
 
 
-def _message(message: object) -> dict[str, Any]:
+def _message(message: object, place: str) -> dict[str, Any]:
     """A message, of whatever kind of object, as a dict. Thinking that Anthropic has not signed is left out."""
-    fields: dict[str, Any] = _plain(message)
+    fields = _plain(message)
+    if not isinstance(fields, dict):
+        raise UsageError(f"{place} must be a message, not a value of type {type(message).__name__}.")
     content = fields.get("content")
     if isinstance(content, list):
         fields["content"] = [block for block in content if not _is_unsigned_thinking(block)]

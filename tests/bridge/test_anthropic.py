@@ -262,6 +262,8 @@ def test_answer_that_takes_too_long_is_given_up(server: ScriptedServer) -> None:
     "wrong",
     [
         {"messages": "Hello"},
+        {"messages": None},
+        {"messages": [5]},
         {"messages": []},
         {"messages": [{"role": "user", "content": [object()]}]},
         {"messages": HELLO, "system_prompt": [{"type": "image", "source": {}}]},
