@@ -75,6 +75,9 @@ class _Opening:
 class CollectedAnswer(Protocol[PieceT_contra]):
     """An answer, collected piece by piece, without I/O."""
 
+    def begin(self) -> None:
+        """The request is about to be sent: times count from now."""
+
     @property
     def chunks(self) -> int:
         """How many chunks came of it so far."""
@@ -132,6 +135,10 @@ class RunningStream(ProviderStream, Generic[PieceT]):
         self._is_being_read = False
 
     # -- what a provider adds -----------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    async def _load(self) -> None:
+        """Import what sends requests: once for a process, and no part of any call's time."""
 
     @abc.abstractmethod
     def _observe(self) -> RequestObservation:
@@ -297,8 +304,13 @@ class RunningStream(ProviderStream, Generic[PieceT]):
             raise self._closed() from None
 
     async def _open(self) -> None:
-        observation = self._observe()
         self._loop = asyncio.get_running_loop()
+        with self._opening:
+            await self._load()
+        if not self._is("new"):
+            return  # cancelled by another task meanwhile
+        self._answer.begin()
+        observation = self._observe()
         self._state = "open"
         self._running.add(self)
         self._observation = observation

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import socket
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -273,6 +274,60 @@ async def test_first_chunk_and_first_token_are_two_times(
     facts = told(sdk.spans()[0])
     chunk_s = facts["gen_ai.response.time_to_first_chunk"]
     assert facts["namel3ss.ollama.time_to_first_token"] >= chunk_s + 0.05
+
+
+async def test_the_times_of_a_stream_count_from_when_it_is_first_read(
+    server: ScriptedServer, receive: Callable[..., MemorySdk], listener: Listener
+) -> None:
+    receive()
+    clock = ManualClock()
+    server.on("/api/chat", lines(*chat_answer("Hi")))
+
+    async with OllamaProvider("x", "tiny", {"base_url": server.url}, clock=clock) as asked:
+        stream = asked.stream("Hi")
+        clock.advance(60)
+        async with stream:
+            timings = (await stream.result()).timings
+
+    assert (timings.first_token_s, timings.wall_s) == (0.0, 0.0)
+    assert [values["value"] for name, values, _ in listener.calls if name == "ollama.request.duration"] == [
+        0.0
+    ]
+
+
+_FIRST_OF_A_PROCESS = """
+import asyncio, sys
+from namel3ss.observability.metrics import register_metric_listener
+from namel3ss.providers.local.ollama import OllamaProvider
+
+took = []
+register_metric_listener(lambda name, values, _: took.append(values["value"]) if name == "ollama.request.duration" else None)
+
+def clock():
+    return 100.0 if "httpx_aiohttp" in sys.modules else 0.0
+
+async def main():
+    async with OllamaProvider("x", "tiny", {{"base_url": {url!r}}}, clock=clock) as asked:
+        answer = await {call}
+        print(took, answer.timings.wall_s)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "call", ["asked.generate('Hi')", "asked.generate('Hi', wire='plain')", "asked.embed('Hi')"]
+)
+def test_the_first_request_of_a_process_does_not_count_the_loading_of_libraries(
+    server: ScriptedServer, call: str
+) -> None:
+    server.on("/api/chat", document(chat_end("Hi")))
+    server.on("/api/embed", document({"model": "tiny", "embeddings": [[0.5]]}))
+
+    code = _FIRST_OF_A_PROCESS.format(url=server.url, call=call)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[0.0] 0.0\n", done.stderr
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.02])

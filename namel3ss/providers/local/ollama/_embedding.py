@@ -20,6 +20,7 @@ __all__ = ["read_embeddings"]
 
 async def read_embeddings(exchange: Exchange, call: Call) -> EmbeddingResponse:
     """Ask for the vectors of a call's texts, and check that each has one."""
+    await exchange.load()
     started_at = exchange.clock()
     observation = exchange.observe(call, None, is_streamed=False)
     limits = [

@@ -55,6 +55,10 @@ class Exchange:
         if self.is_closed:
             raise RuntimeError(f"The provider {self.owner!r} is closed.")
 
+    async def load(self) -> None:
+        """Import what sends requests, so that the first one is not said to have taken so long."""
+        await self.attempts.hosts[0].http.load()
+
     # -- asking -------------------------------------------------------------------------------------------------
 
     async def open_lines(self, call: Call, answer: Answer) -> PieceStream[bytes]:

@@ -27,6 +27,7 @@ from namel3ss.providers.local.ollama._names import name_problem
 from namel3ss.providers.local.ollama._requests import check_options, embed_call, message_call
 from namel3ss.providers.local.ollama._stream import OllamaStream
 from namel3ss.providers.local.ollama._telemetry import end_observation
+from namel3ss.providers.local.ollama._wire import was_cut
 from namel3ss.providers.remote_provider import RemoteProvider
 
 if TYPE_CHECKING:
@@ -298,6 +299,7 @@ class OllamaProvider(RemoteProvider):
     async def _generate_plain(self, call: Call) -> ProviderResponse:
         """One request, one JSON object: no limit but `total_timeout`, and nothing partial on failure."""
         call.body["stream"] = False
+        await self._exchange.load()
         answer = Answer(call.model, is_chat=call.is_chat, clock=self._clock)
         observation = self._exchange.observe(call, answer, is_streamed=False)
         try:
@@ -308,7 +310,7 @@ class OllamaProvider(RemoteProvider):
             try:
                 answer.take(body)
             except OllamaBadResponseError as problem:
-                if not _was_cut(body):
+                if not was_cut(problem.__cause__):
                     raise
                 raise http.cut_off(model=call.model) from problem
             answer.first_token_s = None  # nobody saw it
@@ -334,9 +336,3 @@ class OllamaProvider(RemoteProvider):
 
 async def _installed_names(models: OllamaModelManager) -> list[str]:
     return model_names(await models.list_models())
-
-
-def _was_cut(body: bytes) -> bool:
-    """Whether a JSON object begins and does not end. HTTP tells of that only where a length or chunks were promised."""
-    body = body.strip()
-    return body.startswith(b"{") and not body.endswith(b"}")

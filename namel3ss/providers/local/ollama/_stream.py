@@ -31,6 +31,9 @@ class OllamaStream(RunningStream[bytes]):
             self._lines, model=call.model, running=exchange.running, is_read_in_pieces=is_read_in_pieces
         )
 
+    async def _load(self) -> None:
+        await self._exchange.load()
+
     def _observe(self) -> RequestObservation:
         self._exchange.check_open()
         return self._exchange.observe(self._call, self._lines, is_streamed=self._is_read_in_pieces)

@@ -24,6 +24,7 @@ __all__ = [
     "decode_leniently",
     "decode_totals",
     "read_tool_calls",
+    "was_cut",
 ]
 
 _NANOSECONDS: Final = 1e-9
@@ -143,6 +144,11 @@ def decode_leniently(line: bytes, shape: type[Line]) -> Line:
     """
     document = json.loads(line.decode("utf-8", "replace"), parse_constant=_refuse_constant)
     return msgspec.convert(document, shape)
+
+
+def was_cut(problem: BaseException | None) -> bool:
+    """Whether decoding failed because the JSON ends too early: msgspec has no class of its own for that."""
+    return isinstance(problem, msgspec.DecodeError) and str(problem) == "Input data was truncated"
 
 
 def _refuse_constant(name: str) -> None:

@@ -64,6 +64,10 @@ class Answer:
         self.wall_s: float | None = None
         self.is_complete = False
 
+    def begin(self) -> None:
+        """The request is about to be sent: times count from now."""
+        self._started_at = self._clock()
+
     # -- events in ----------------------------------------------------------------------------------------------
 
     def take(self, piece: ServerSentEvent) -> ProviderChunk | None:

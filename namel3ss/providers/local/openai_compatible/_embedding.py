@@ -17,8 +17,9 @@ __all__ = ["read_embeddings"]
 
 async def read_embeddings(exchange: Exchange, call: Call) -> EmbeddingResponse:
     """Ask for the vectors of a call's texts, and check that each has one."""
-    started_at = exchange.clock()
     exchange.check_open()
+    await exchange.http.load()
+    started_at = exchange.clock()
     observation = exchange.observe(call, None, is_streamed=False)
     limits = [
         limit for limit in (call.config.total_timeout, call.config.first_token_timeout) if limit is not None

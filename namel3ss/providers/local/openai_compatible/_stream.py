@@ -39,6 +39,9 @@ class OpenAICompatibleStream(RunningStream[ServerSentEvent]):
         self._exchange = exchange
         self._call = call
 
+    async def _load(self) -> None:
+        await self._exchange.http.load()
+
     def _observe(self) -> RequestObservation:
         self._exchange.check_open()
         return self._exchange.observe(self._call, self._answer, is_streamed=self._is_read_in_pieces)
