@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from namel3ss.gateway.administration.servers import ServerOperations
     from namel3ss.gateway.live import LiveRequest, LiveRequests
     from namel3ss.gateway.plan import GatewayPlan
+    from namel3ss.gateway.queue_views import Head
     from namel3ss.gateway.store import Audit
     from namel3ss.scheduling import Position, Scheduler
 
@@ -33,12 +34,14 @@ class ActivityOperations:
         plan: GatewayPlan,
         live: LiveRequests,
         scheduler: Scheduler,
+        head: Head,
         servers: ServerOperations,
         audit: Audit,
     ) -> None:
         self._plan = plan
         self._live = live
         self._scheduler = scheduler
+        self._head = head
         self._servers = servers
         self._audit = audit
 
@@ -89,11 +92,8 @@ class ActivityOperations:
         shown = [
             _entry(request, None, now) for request in heapq.nsmallest(_MOST_SHOWN, running, key=_arrival)
         ]
-        waiting = [request for request in requests if request.stage is Stage.WAITING]
-        shown += [
-            _entry(request, position, now)
-            for request, position in await self._placed(waiting, _MOST_SHOWN - len(shown))
-        ]
+        first = (await self._head.placed())[: _MOST_SHOWN - len(shown)]
+        shown += [_entry(request, position, now) for request, position in first]
         return QueueView(
             queue_length=statistics.waiting,
             processing=statistics.running > 0,
@@ -102,26 +102,6 @@ class ActivityOperations:
             entries=shown,
             left_out=len(requests) - len(shown),
         )
-
-    async def _placed(
-        self, waiting: list[LiveRequest], most: int
-    ) -> list[tuple[LiveRequest, Position | None]]:
-        """The first of those that wait, in their order.
-
-        Each position is a look-up, so a long queue is not asked for all of them: of the best classes and of the oldest
-        requests, which is where the first are.
-        """
-        candidates = {
-            request.id: request
-            for request in (
-                *heapq.nsmallest(most, waiting, key=_class_and_arrival),
-                *heapq.nsmallest(most // 2, waiting, key=_arrival),
-            )
-        }
-        placed = [
-            (request, await self._scheduler.position(request.place_id)) for request in candidates.values()
-        ]
-        return heapq.nsmallest(most, placed, key=_place)
 
     async def cancel(self, call: Call[Nothing]) -> Nothing:
         wanted = call.parameters["id"]
@@ -165,12 +145,3 @@ def _seconds(value: float) -> float:
 
 def _arrival(request: LiveRequest) -> float:
     return request.arrived_at
-
-
-def _class_and_arrival(request: LiveRequest) -> tuple[int, float]:
-    return (request.principal.priority, request.arrived_at)
-
-
-def _place(placed: tuple[LiveRequest, Position | None]) -> tuple[float, float]:
-    request, position = placed
-    return (float("inf") if position is None else position.at_least, request.arrived_at)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from namel3ss.gateway.live import LiveRequests
     from namel3ss.gateway.metrics import GatewayMetrics
     from namel3ss.gateway.plan import GatewayPlan
+    from namel3ss.gateway.queue_views import Head
     from namel3ss.gateway.store import Books, KeyAdministration, Keyring, Store
     from namel3ss.scheduling import Scheduler
 
@@ -60,6 +61,7 @@ class Administration:
         backends: Backends,
         scheduler: Scheduler,
         live: LiveRequests,
+        head: Head,
         metrics: GatewayMetrics,
         configuration: tuple[ConfigurationValue, ...] = (),
     ) -> None:
@@ -71,7 +73,7 @@ class Administration:
         self._roster = Roster(plan, keyring, backends)
         servers = ServerOperations(administration, backends, self._roster, audit)
         rooms = (
-            ActivityOperations(plan, live, scheduler, servers, audit),
+            ActivityOperations(plan, live, scheduler, head, servers, audit),
             servers,
             KeyOperations(
                 administration,

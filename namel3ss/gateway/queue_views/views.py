@@ -13,7 +13,7 @@ from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.live import Stage
 from namel3ss.gateway.principal import Scope
 from namel3ss.gateway.queue_views.descriptions import described, queue_entry
-from namel3ss.gateway.queue_views.head import SHOWN, Head, waiting_of
+from namel3ss.gateway.queue_views.head import SHOWN, waiting_of
 from namel3ss.gateway.routes import Action
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from namel3ss.gateway.exchange import Exchange
     from namel3ss.gateway.live import LiveRequest, LiveRequests
+    from namel3ss.gateway.queue_views.head import Head
     from namel3ss.scheduling import Scheduler
 
 __all__ = ["QueueViews"]
@@ -37,6 +38,7 @@ class QueueViews:
         self,
         live: LiveRequests,
         scheduler: Scheduler,
+        head: Head,
         *,
         status: Callable[[], dict[str, Any]],
         watchers_per_user: int,
@@ -44,7 +46,7 @@ class QueueViews:
     ) -> None:
         self._live = live
         self._scheduler = scheduler
-        self._head = Head(live, scheduler)
+        self._head = head
         self._status = status
         self._watchers_per_user = watchers_per_user
         self._tick_s = tick_s

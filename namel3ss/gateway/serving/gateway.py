@@ -18,7 +18,7 @@ from namel3ss.gateway.front.front import Front
 from namel3ss.gateway.live import LiveRequests
 from namel3ss.gateway.management.composition import LANES, Management
 from namel3ss.gateway.metrics.recording import GatewayMetrics
-from namel3ss.gateway.queue_views.views import QueueViews
+from namel3ss.gateway.queue_views import Head, QueueViews
 from namel3ss.gateway.routes import Action
 from namel3ss.gateway.serving.limits import ConnectionLimits
 from namel3ss.gateway.serving.listening import Endpoint, bind
@@ -136,9 +136,11 @@ async def open_gateway(
         stack.callback(
             backends.on_up(lambda server: management.pull_declared(server, backends.to_pull(server)))
         )
+        head = Head(live, scheduler)
         views = QueueViews(
             live,
             scheduler,
+            head,
             status=management.status,
             watchers_per_user=settings.limits.streams_per_user,
         )
@@ -168,6 +170,7 @@ async def open_gateway(
                 backends=backends,
                 scheduler=scheduler,
                 live=live,
+                head=head,
                 metrics=metrics,
                 configuration=configuration,
             )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -77,6 +80,27 @@ def test_requests_are_shown_from_their_arrival_to_their_end_and_can_be_cancelled
     assert {answer.headers["x-namel3ss-error"] for answer in ended} == {"cancelled"}
     acts = [(entry["action"], entry["subject"]) for entry in office.get("/api/audit").json()["entries"]]
     assert acts[:2] == [("request.cancel", "ada"), ("request.cancel", "bob")]
+
+
+def test_of_a_long_queue_the_first_in_line_are_shown_whenever_they_came(own_office: Office) -> None:
+    gateway, gate = own_office.gateway, Gate()
+    own_office.upstream.on("/api/chat", [gate])
+    body = json.dumps(CHAT)
+    place = urlsplit(gateway.url)
+    with contextlib.ExitStack() as stack:
+
+        def ask(key: str) -> None:
+            connection = stack.enter_context(socket.create_connection((place.hostname, place.port)))
+            head = f"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
+            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+        for key in [gateway.key(f"user{number}") for number in range(5)]:
+            for _ in range(45):
+                ask(key)
+        eventually(lambda: own_office.get("/api/queue").json()["queue_length"] == 224)
+        ask(gateway.key("late"))
+        eventually(lambda: own_office.get("/api/queue").json()["queue_length"] == 225)
+        eventually(lambda: "late" in [entry["user"] for entry in queue(own_office)][:7])
 
 
 def test_a_request_that_is_not_under_way_cannot_be_cancelled(office: Office) -> None:

@@ -11,7 +11,7 @@ import pytest
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.live import LiveRequest, LiveRequests, Stage
 from namel3ss.gateway.principal import Scope
-from namel3ss.gateway.queue_views import QueueViews
+from namel3ss.gateway.queue_views import Head, QueueViews
 from namel3ss.scheduling import Policy, Position, Scheduler, Server
 from tests.gateway.management.calling import OPERATOR, USER, call, principal, refused, start_call
 
@@ -44,7 +44,12 @@ class Desk:
         self.scheduler = scheduler
         self.live = LiveRequests()
         self.handlers: Handlers = QueueViews(
-            self.live, scheduler, status=lambda: dict(STATUS), watchers_per_user=2, tick_s=0.05
+            self.live,
+            scheduler,
+            Head(self.live, scheduler),
+            status=lambda: dict(STATUS),
+            watchers_per_user=2,
+            tick_s=0.05,
         ).handlers()
         self.interrupted: dict[str, Refusal] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
