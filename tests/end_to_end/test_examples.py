@@ -142,6 +142,7 @@ def test_script_runs_to_its_end(script: Path, run_script: RunScript) -> None:
     assert "made-up" in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_script_without_a_server_ends_and_says_so(script: Path, run_script: RunScript) -> None:
     with socket.socket() as nobody:

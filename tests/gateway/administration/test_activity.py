@@ -82,6 +82,7 @@ def test_requests_are_shown_from_their_arrival_to_their_end_and_can_be_cancelled
     assert acts[:2] == [("request.cancel", "ada"), ("request.cancel", "bob")]
 
 
+@pytest.mark.long
 def test_of_a_long_queue_the_first_in_line_are_shown_whenever_they_came(own_office: Office) -> None:
     gateway, gate = own_office.gateway, Gate()
     own_office.upstream.on("/api/chat", [gate])
