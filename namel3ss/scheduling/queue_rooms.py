@@ -20,6 +20,7 @@ from namel3ss.scheduling.errors import QueueMemoryError, SchedulerClosedError
 from namel3ss.scheduling.queue_digests import Digests
 from namel3ss.scheduling.queue_loop import QueueLoop, Started
 from namel3ss.scheduling.queue_pools import Pool
+from namel3ss.scheduling.queue_requests import model_key
 from namel3ss.scheduling.queue_shelf import Completions, Shelf, ShelfLimits
 from namel3ss.scheduling.values import Policy, Server
 
@@ -253,8 +254,7 @@ class Room:
         """A server under its address in the usual form, and the address as it was given."""
         given = server if isinstance(server, str) else server.name
         name = resolve_address(given).url
-        spec = self._default_spec(name) if isinstance(server, str) else replace(server, name=name)
-        return spec, given
+        return self._default_spec(name) if isinstance(server, str) else _usual(server, name), given
 
     def _default_spec(self, server: str) -> Server:
         return Server(
@@ -267,6 +267,17 @@ class Room:
         """Begin something in the loop that nobody waits for."""
         with contextlib.suppress(RuntimeError):  # shut down
             self.loop.start(Started(), coroutine, _nobody_waits)
+
+
+def _usual(server: Server, name: str) -> Server:
+    """A server under that name, with the names of its models in the form by which requests are counted."""
+    return replace(
+        server,
+        name=name,
+        models=None if server.models is None else frozenset(map(model_key, server.models)),
+        missing=frozenset(map(model_key, server.missing)),
+        model_slots={model_key(model): count for model, count in server.model_slots.items()},
+    )
 
 
 def _nobody_waits(_: object) -> None:

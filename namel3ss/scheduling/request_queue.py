@@ -362,7 +362,8 @@ class RequestQueue:
     def _addressed(self, request: Outgoing) -> Outgoing:
         if request.base_url is None and len(self._groups) == 1:
             first = self._groups[0][0]
-            return request.at(resolve_address(first if isinstance(first, str) else first.name).url, None)
+            address = first if isinstance(first, str) else first.name
+            return request.at(resolve_address(address).url, address)
         return request
 
     def _next_piece(

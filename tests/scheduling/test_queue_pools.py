@@ -207,6 +207,42 @@ def test_requests_that_wait_when_their_server_dies_go_to_another() -> None:
         assert (asked(dying), asked(healthy)) == (1, 4)
 
 
+@pytest.mark.parametrize("as_server", [False, True])
+def test_request_that_names_no_address_goes_to_the_only_server(*, as_server: bool) -> None:
+    with answering() as server:
+        only = Server(name=server.url) if as_server else server.url
+        with RequestQueue(servers=[only]) as queue:
+            body = request("")["body"]
+
+            assert queue.get_result(queue.add_request({"body": body})) == DONE
+            assert queue.model_digest({"body": body}) == "sha256:1"
+
+        assert asked(server) == 1
+
+
+def test_models_of_a_server_are_known_however_their_names_are_written() -> None:
+    with answering() as server:
+        spec = Server(name=server.url, models=frozenset({"M", "n"}), missing=frozenset({"N:latest"}))
+        with RequestQueue(servers=[spec]) as queue:
+            assert ask(queue) == DONE
+            with pytest.raises(NoServerError):
+                queue.add_request(request(server.url, model="n"))
+
+
+def test_slots_of_a_model_hold_however_its_name_is_written() -> None:
+    gate = Gate()
+    with answering([gate, *document(DONE)]) as server:
+        spec = Server(name=server.url, slots=4, model_slots={"M": 1})
+        with RequestQueue(servers=[spec]) as queue:
+            for _ in range(3):
+                queue.add_request(request(server.url))
+            gate.arrived.wait()
+
+            statistics = queue.get_queue_stats()
+            assert (statistics["active_requests"], statistics["queue_size"]) == (1, 2)
+            gate.open()
+
+
 def test_server_that_is_gone_has_nothing_loaded(pair: tuple[ScriptedServer, ScriptedServer]) -> None:
     with (
         answering(document(DONE), [Reset()]) as going,
