@@ -58,7 +58,11 @@ async def stream(exchange: Exchange, content_type: bytes, work: Coroutine[object
 
     Where the gateway itself ends it (it is being stopped, the key was revoked), an error is the last that is said.
     """
-    await start_stream(exchange, content_type)
+    try:
+        await start_stream(exchange, content_type)
+    except BaseException:
+        work.close()  # it is not begun any more
+        raise
     try:
         await while_connected(exchange, work)
     except asyncio.CancelledError:
