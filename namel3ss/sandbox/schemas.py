@@ -197,7 +197,8 @@ class _Maker:
                 start = math.floor(high / unit)
             value = start * unit
             return int(value) if float(value).is_integer() else float(value)
-        preferred = 1 if whole else 1.5
+        # Whole also where it need not be: many tools declare a `number` and then count with it.
+        preferred: float = 1
         if low is not None and preferred < low:
             preferred = low
         if high is not None and preferred > high:

@@ -164,6 +164,16 @@ def test_tools_are_given_the_numbers_and_quoted_words_of_the_question(server: Sa
     assert call["function"]["arguments"] == {"count": 3, "price": 9.5, "name": "你好", "size": "large"}
 
 
+def test_a_made_up_number_is_whole_for_tools_that_count_with_it(server: SandboxServer) -> None:
+    fields = {"limit": {"type": "number"}, "share": {"type": "number", "maximum": 0.5}}
+    parameters = {"type": "object", "properties": fields, "required": list(fields)}
+    tool = {"type": "function", "function": {"name": "run", "parameters": parameters}}
+
+    message = chat(server, "llama3:8b", "Hello", tools=[tool])["message"]
+
+    assert json.dumps(message["tool_calls"][0]["function"]["arguments"]) == '{"limit": 1, "share": 0.5}'
+
+
 def test_after_the_tool_has_answered_the_model_speaks(server: SandboxServer) -> None:
     call = {"id": "c1", "function": {"name": "tell_time", "arguments": {}}}
     messages: list[dict[str, Any]] = [
