@@ -97,6 +97,8 @@ class BlockCheck:
         name = str(problem.path[0]) if problem.path else ""
         written = block.get(name)
         if problem.kind == "missing":
+            if written is not None:
+                return  # its variable is not set, which is told there
             self._findings.report(
                 "N3207",
                 f"{where} needs {name}.",

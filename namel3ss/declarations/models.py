@@ -229,7 +229,8 @@ class ModelCheck:
         name = str(problem.path[0]) if problem.path else ""
         written = draft.settings.get(name)
         if problem.kind == "missing":
-            self._findings.report("N3207", problem.message, draft.place, help=problem.suggestion)
+            if written is None:  # else its variable is not set, which is told there
+                self._findings.report("N3207", problem.message, draft.place, help=problem.suggestion)
         elif written is None:
             self._findings.report("N3202", problem.message, draft.place, help=problem.suggestion)
         elif problem.kind == "unknown":

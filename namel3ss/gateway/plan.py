@@ -163,9 +163,12 @@ def _refuse_broken_parts(program: ProgramFile, gateway: GatewayDeclaration) -> N
         *(f"ai model {name!r}" for name in (*gateway.models, *fallback) if name not in program.models),
     )
     if missing:
+        # What a variable gives that is not set is no mistake of the file, and only now is it needed.
+        unset = tuple(found for found in program.diagnostics if found.code == "N3301")
+        what = "has mistakes" if program.errors else "lacks a variable of the environment"
         raise ProgramError(
-            f"The gateway {gateway.name!r} of {program.path} uses the {missing[0]}, which has mistakes.",
-            diagnostics=program.errors,
+            f"The gateway {gateway.name!r} of {program.path} uses the {missing[0]}, which {what}.",
+            diagnostics=program.errors or unset,
         )
 
 

@@ -175,10 +175,11 @@ def _explain(
         problem = _problem(model, infos, values, details)
         found.setdefault(problem.path, problem)
     order = {key: position for position, key in enumerate(values)}
+    meant = {problem.nearest for problem in found.values()}
+    # A required setting under another name is one mistake.
+    told = [each for each in found.values() if each.kind != "missing" or each.path[0] not in meant]
     return tuple(
-        sorted(
-            found.values(), key=lambda problem: order.get(str(problem.path[0]) if problem.path else "", -1)
-        )
+        sorted(told, key=lambda problem: order.get(str(problem.path[0]) if problem.path else "", -1))
     )
 
 

@@ -135,3 +135,24 @@ def test_a_variable_as_other_languages_write_it_is_told_how_this_one_does(writte
     found = model(f"config: {{ num_ctx: {written} }}").diagnostics[0]
 
     assert (found.code, found.help) == ("N3202", "a variable is written `env.CTX`")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ai model m { provider: openai_compatible model: x config: { base_url: env.URL } }",
+        "server s { base_url: env.URL }",
+    ],
+)
+def test_a_required_setting_whose_variable_is_not_set_is_a_warning_too(text: str):
+    found = only(check(text))
+
+    assert (found.code, found.severity) == ("N3301", Severity.WARNING)
+
+
+def test_a_model_whose_required_setting_is_not_set_loads_and_says_so_when_it_is_used():
+    program = check("ai model m { provider: openai_compatible model: x config: { base_url: env.URL } }")
+
+    with pytest.raises(ProgramError, match="URL is not set"):
+        program.models["m"].settings({})
+    assert program.models["m"].settings({"URL": "http://a:1"}) == {"base_url": "http://a:1"}

@@ -188,3 +188,15 @@ def test_a_word_for_true_or_false_is_offered_as_this_language_writes_it(word: st
     found = only(model(f"config: {{ auto_pull_model: {word} }}"))
 
     assert (found.code, found.help) == ("N3202", f"write `{meant}`")
+
+
+@pytest.mark.parametrize("key", ["url", "base_ulr"])
+def test_a_required_setting_under_another_name_is_one_mistake(key: str):
+    texts = [
+        f'ai model m {{ provider: openai_compatible model: x config: {{ {key}: "http://a:1" }} }}',
+        f'server s {{ {key}: "http://a:1" }}',
+    ]
+
+    found = [only(check(text)) for text in texts]
+
+    assert [(each.code, each.help) for each in found] == [("N3201", "did you mean `base_url`?")] * 2

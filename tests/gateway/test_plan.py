@@ -38,6 +38,18 @@ def test_gateway_with_a_broken_part_is_not_served(text: str, part: str) -> None:
     assert part in caught.value.message or "gateway 'team'" in caught.value.message
 
 
+def test_gateway_whose_server_lacks_its_variable_says_which() -> None:
+    program = check_text(f"{ONE_MODEL}server gpu1 {{ base_url: env.GPU_URL }}\n{GATEWAY}", "team.ai")
+
+    with pytest.raises(ProgramError, match="server 'gpu1', which lacks a variable") as caught:
+        plan_gateway(program, None, {})
+
+    assert program.errors == ()
+    assert [found.message for found in caught.value.diagnostics] == [
+        "base_url comes from the environment, and GPU_URL is not set"
+    ]
+
+
 def test_gateway_that_is_not_there_is_told_with_those_that_are() -> None:
     program = check_text(f"{ONE_MODEL}gateway team {{ }}\ngateway other {{ }}\n", "team.ai")
     with pytest.raises(UsageError, match="taem") as caught:
