@@ -118,7 +118,7 @@ class Session:
     def files_changed(self, paths: Sequence[str]) -> None:
         for path in paths:
             self.workspace.forget(path)
-        self._look_at_others_later()
+        self._look_at_all_later()
 
     def start_indexing(self) -> None:
         """Read the files of the workspace, one at a time between other things."""
@@ -183,10 +183,13 @@ class Session:
             self.publish(document)
 
     def _look_at_others_later(self) -> None:
+        if len(self.workspace.open_documents()) > 1:
+            self._look_at_all_later()
+
+    def _look_at_all_later(self) -> None:
         if self._later is not None:
             self._later.cancel()
-        if len(self.workspace.open_documents()) > 1:
-            self._later = asyncio.get_running_loop().call_later(_OTHERS_S, self.look_at_all)
+        self._later = asyncio.get_running_loop().call_later(_OTHERS_S, self.look_at_all)
 
     # -- servers --------------------------------------------------------------------------------------------------
 

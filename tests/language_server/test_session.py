@@ -185,11 +185,16 @@ async def test_a_file_that_is_deleted_is_missed_by_who_imports_it(tmp_path: Path
         assert await editor.diagnostics(uri) == []
         models.unlink()
         editor.notify("workspace/didChangeWatchedFiles", {"changes": [{"uri": models.as_uri(), "type": 3}]})
-        editor.notify("textDocument/didSave", {"textDocument": {"uri": uri}})
 
         (finding,) = await editor.diagnostics(uri, lambda found: bool(found))
 
         assert finding["code"] == "N3401"
+
+        moved = tmp_path / "moved.ai"
+        moved.write_text(SOUND)
+        editor.notify("workspace/didChangeWatchedFiles", {"changes": [{"uri": moved.as_uri(), "type": 1}]})
+        editor.rewrite(uri, 'import "./moved.ai"\n')
+        assert await editor.diagnostics(uri) == []
 
 
 async def test_it_says_goodbye_while_an_answer_is_still_coming(tmp_path: Path) -> None:
