@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import os
 import threading
 from collections.abc import Mapping
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from namel3ss.scheduling.queue_sending import Sender
 
 __all__ = ["Room"]
+
+logger = logging.getLogger(__name__)
 
 
 class Room:
@@ -165,7 +168,11 @@ class Room:
             entry.drop_body()
             self._shelf.put(entry, self._clock())
         if entry.on_end is not None:
-            entry.on_end(entry.id)
+            try:
+                entry.on_end(entry.id)
+            except Exception:
+                # Whoever ends a request, its own caller or another, has more to do.
+                logger.exception("The on_end of request %s failed.", entry.id)
 
     def find(self, request_id: object) -> Entry | None:
         """The request of that id; None where there is none, whatever was given for one."""

@@ -80,3 +80,27 @@ def test_too_many_unread_pieces_are_lost_to_their_reader_and_not_to_who_wants_th
         assert queue.get_result(request_id)["message"]["content"] == "x" * 10_001
         assert [said["kind"] for said in queue.iter_result(request_id)] == ["not_read"]
         assert queue.get_queue_position(request_id) == {"position": None, "status": "completed"}
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_failing_on_end_is_logged_and_stops_nobody(
+    caplog: pytest.LogCaptureFixture, *, is_running: bool
+) -> None:
+    def fail(request_id: str) -> None:
+        raise KeyError("a mistake in a program")
+
+    gate = Gate()
+    with ScriptedServer() as server, RequestQueue() as queue:
+        in_pieces(server, gate)
+        first = queue.add_request(request(server.url, stream=True), on_end=fail)
+        server.wait_for_requests(1)
+        second = queue.add_request(request(server.url, stream=True), on_end=fail)
+
+        assert queue.cancel_request(first if is_running else second)
+        if is_running:
+            server.requests[0].aborted.wait()  # it left its slot to the other one
+            server.wait_for_requests(2)
+        gate.open()
+        assert queue.get_result(second if is_running else first) == piece("abc", done=True)
+
+    assert [record.message.split(" of ")[0] for record in caplog.records] == ["The on_end"] * 2
