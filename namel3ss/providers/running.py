@@ -305,14 +305,15 @@ class RunningStream(ProviderStream, Generic[PieceT]):
 
     async def _open(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._running.add(self)
         with self._opening:
             await self._load()
+        self._explain_the_end()
         if not self._is("new"):
             return  # cancelled by another task meanwhile
         self._answer.begin()
         observation = self._observe()
         self._state = "open"
-        self._running.add(self)
         self._observation = observation
         with self._opening:
             await self._prepare()

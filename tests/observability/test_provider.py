@@ -330,6 +330,48 @@ def test_the_first_request_of_a_process_does_not_count_the_loading_of_libraries(
     assert done.stdout == "[0.0] 0.0\n", done.stderr
 
 
+_ENDED_WHILE_LOADING = """
+import asyncio, sys
+from namel3ss.providers.local.ollama import OllamaProvider
+
+async def main():
+    provider = OllamaProvider("x", "tiny", {{"base_url": {url!r}}})
+    stream = provider.stream("Hi")
+
+    async def read():
+        return [chunk.output_text async for chunk in stream]
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert "httpx_aiohttp" not in sys.modules
+    {end}
+    (ended,) = await asyncio.gather(reading, return_exceptions=True)
+    print(ended if isinstance(ended, list) else type(ended).__name__)
+    await provider.aclose()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("reading.cancel()", "CancelledError"),
+        ("await stream.cancel()", "[]"),
+        ("await provider.aclose()", "OllamaStreamInterruptedError"),
+    ],
+)
+def test_a_stream_may_be_ended_while_the_libraries_are_loaded(
+    server: ScriptedServer, end: str, said: str
+) -> None:
+    code = _ENDED_WHILE_LOADING.format(url=server.url, end=end)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert (done.stdout, done.stderr) == (f"{said}\n", "")
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("pause_s", [0.0, 0.02])
 async def test_the_duration_of_a_paced_answer_is_right_for_fast_and_slow_readers(
     receive: Callable[..., MemorySdk], listener: Listener, pause_s: float
