@@ -37,7 +37,7 @@ LOGGERS: Mapping[str, str] = MappingProxyType(
         "namel3ss.runtime": "programs opened and closed",
         "namel3ss.scheduling": "queued requests, and servers that fail them",
         "namel3ss.bridge": "requests that go to another model than their own, tools left out",
-        "namel3ss.gateway": "the gateway: servers, keys and books that fail and come back",
+        "namel3ss.gateway": "the gateway: connections; servers, keys and books that fail and come back",
         "namel3ss.gateway.access": "a line for each request to the gateway",
         "namel3ss.sandbox": "the offline server",
         "namel3ss.language_server": "the language server; pygls itself logs as `pygls`",
