@@ -32,8 +32,6 @@ class LiveRequest:
 
     id: str
     principal: Principal
-    source: str
-    """The class, which the documents call the source."""
     client: str
     model: str
     """The Ollama name."""
@@ -52,6 +50,11 @@ class LiveRequest:
     """The id of the equal request whose answer it waits for; None for one that is sent itself."""
     news: asyncio.Event | None = None
     """Set for whoever watches it, when it has come further or has ended."""
+
+    @property
+    def source(self) -> str:
+        """The class, which the documents call the source."""
+        return self.principal.class_name
 
     @property
     def place_id(self) -> str:

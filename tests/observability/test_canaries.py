@@ -14,6 +14,7 @@ from namel3ss.observability.logs import JsonFormatter
 from namel3ss.observability.telemetry import use_telemetry
 from namel3ss.providers.base import ProviderMessage
 from namel3ss.providers.local.ollama import OllamaError, OllamaProvider
+from namel3ss.providers.transport.client import import_libraries
 from namel3ss.sandbox import SandboxOptions, SandboxServer
 from namel3ss.sandbox.faults import FaultName
 from tests.observability.receivers import Listener, MemorySdk
@@ -44,7 +45,7 @@ QUICK = {"stall": "stall:after=1", "slow-load": "slow-load:seconds=9", "drip": "
 @pytest.fixture(scope="module", autouse=True)
 def _http_library_is_loaded() -> None:
     """The first request of a process loads it on a thread that lives as long as its event loop."""
-    importlib.import_module("namel3ss.providers.transport.library")
+    import_libraries()
     importlib.import_module("httpx_aiohttp")
 
 

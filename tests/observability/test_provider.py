@@ -25,6 +25,7 @@ from namel3ss.providers.local.ollama import (
     OllamaServerStartFailedError,
     OllamaServerUnreachableError,
 )
+from namel3ss.providers.transport.client import import_libraries
 from namel3ss.sandbox import SandboxOptions, SandboxServer
 from tests.observability.receivers import Listener, MemorySdk, attributes, total
 from tests.support.clock import ManualClock
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module", autouse=True)
 def _http_library_is_loaded() -> None:
     """The first request of a process loads it on a thread that lives as long as its event loop."""
-    importlib.import_module("namel3ss.providers.transport.library")
+    import_libraries()
     importlib.import_module("httpx_aiohttp")
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from namel3ss.providers.transport.client import import_libraries
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -18,7 +20,7 @@ def _http_library_is_loaded() -> None:
 
     Done once beforehand, so that no test is blamed for the thread.
     """
-    importlib.import_module("namel3ss.providers.transport.library")
+    import_libraries()
     importlib.import_module("httpx_aiohttp")
 
 

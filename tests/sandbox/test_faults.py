@@ -23,6 +23,7 @@ from namel3ss.providers.local.ollama import (
     OllamaServerUnreachableError,
     OllamaStreamInterruptedError,
 )
+from namel3ss.providers.transport.client import import_libraries
 from namel3ss.sandbox import Fault, FaultRule, SandboxOptions, SandboxServer, parse_fault
 from namel3ss.sandbox.faults import FaultName
 from tests.sandbox.client import ask, lines, wait_until
@@ -36,7 +37,7 @@ TEXT = "Hello from a tiny model."
 @pytest.fixture(scope="module", autouse=True)
 def _http_library_is_loaded() -> None:
     """The first request of a process loads it on a thread that lives as long as its event loop."""
-    importlib.import_module("namel3ss.providers.transport.library")
+    import_libraries()
     importlib.import_module("httpx_aiohttp")
 
 

@@ -267,7 +267,6 @@ def _live_request(
     return LiveRequest(
         id=exchange.id,
         principal=job.principal,
-        source=job.principal.class_name,
         client=exchange.client,
         model=job.model,
         route=job.route.path,

@@ -102,7 +102,6 @@ class Delivery:
         self._live = LiveRequest(
             id=exchange.id,
             principal=job.principal,
-            source=job.principal.class_name,
             client=exchange.client,
             model=job.model,
             route=job.route.path,

@@ -157,7 +157,6 @@ class FallbackAnswer:
         return LiveRequest(
             id=self._exchange.id,
             principal=self._job.principal,
-            source=self._job.principal.class_name,
             client=self._exchange.client,
             model=self._declaration.model,
             route=self._job.route.path,

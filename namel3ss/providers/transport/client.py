@@ -319,7 +319,7 @@ class HttpClient(abc.ABC):
         if self._library is not None:
             return self._library
         if "httpx_aiohttp" not in sys.modules:
-            await asyncio.get_running_loop().run_in_executor(None, importlib.import_module, _LIBRARY_MODULE)
+            await asyncio.get_running_loop().run_in_executor(None, import_libraries)
         from namel3ss.providers.transport.library import HttpLibrary
 
         if self._library is None:

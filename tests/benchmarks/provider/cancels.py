@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import importlib
 import os
 import random
 import sys
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from namel3ss.providers.local.ollama import OllamaError, OllamaProvider
+from namel3ss.providers.transport.client import import_libraries
 from tests.support.ollama_lines import chat_line
 from tests.support.scripted_server import (
     ScriptedServer,
@@ -123,7 +123,7 @@ async def cancel_once(
 
 async def run(count: int, *, seed: int = 7) -> Report:
     """Cancel so many calls, and look what is left."""
-    importlib.import_module("namel3ss.providers.transport.library")
+    import_libraries()
     report = Report()
     with ExitStack() as stack:
         upstreams = Upstreams(stack)

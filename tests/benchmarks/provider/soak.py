@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import importlib
 import os
 import random
 import subprocess
@@ -25,6 +24,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from namel3ss.providers.local.ollama import OllamaError, OllamaProvider
+from namel3ss.providers.transport.client import import_libraries
 from tests.support.ollama_lines import chat_answer, chat_line
 from tests.support.scripted_server import (
     LAST_CHUNK,
@@ -133,7 +133,7 @@ def slope_per_minute(samples: list[tuple[float, int]]) -> float:
 
 
 async def soak(urls: list[str], seconds: float, seed: int) -> int:
-    importlib.import_module("namel3ss.providers.transport.library")
+    import_libraries()
     rng = random.Random(seed)
     gc.collect()
     tasks, descriptors = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import itertools
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -13,13 +12,14 @@ import pytest
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.live import Stage
 from namel3ss.gateway.principal import Scope
+from namel3ss.providers.transport.client import import_libraries
 from tests.gateway.forwarding.play import eventually, key_of, open_gateway
 from tests.gateway.forwarding.sayings import DONE, END_OF_CHAT, STOP, delta, pieces, stream, token
 from tests.gateway.forwarding.test_cancelling import MOST_STEPS, Caller, deliver
 from tests.support.scripted_server import LAST_CHUNK, Gate, ScriptedServer, Send, chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from tests.gateway.forwarding.play import Gateway
 
@@ -32,7 +32,7 @@ NOWHERE = "http://127.0.0.1:9"
 @pytest.fixture(autouse=True, scope="module")
 def _imported() -> None:
     """What the providers import at their first request they import on a thread, which outlives the test."""
-    importlib.import_module("namel3ss.providers.transport.library")
+    import_libraries()
 
 
 def allowed(body: bytes) -> Caller:
@@ -69,6 +69,16 @@ def revoke(gateway: Gateway, caller: Caller, task: asyncio.Task[None]) -> None:
     gateway.live.interrupt_key("key-ann", Refusal(Reason.bad_key, "The key was revoked."))
 
 
+@asynccontextmanager
+async def before_fallback(first: Caller) -> AsyncIterator[tuple[Gateway, ScriptedServer, int]]:
+    """A gateway whose own server is down, the server of its fallback, and how many tasks there are after a first request."""
+    with ScriptedServer() as other:
+        other.on("/v1/chat/completions", stream(delta("a"), delta("b"), STOP, END_OF_CHAT, sse=True))
+        async with open_gateway(NOWHERE, settings="fallback: cloud", models=models(other.url)) as gateway:
+            await deliver(gateway, first)
+            yield gateway, other, len(asyncio.all_tasks())
+
+
 async def nothing_is_left(gateway: Gateway, server: ScriptedServer, tasks: int) -> None:
     """Neither of the request nor of the one that it made: at most a connection that may be used again."""
     await eventually(gateway.is_at_rest)
@@ -82,22 +92,18 @@ async def nothing_is_left(gateway: Gateway, server: ScriptedServer, tasks: int) 
 async def test_cancellation_at_every_step_of_a_fallbacks_answer_leaves_nothing_behind(
     caller: Callable[[], Caller], repeated: bool
 ) -> None:
-    with ScriptedServer() as other:
-        other.on("/v1/chat/completions", stream(delta("a"), delta("b"), STOP, END_OF_CHAT, sse=True))
-        async with open_gateway(NOWHERE, settings="fallback: cloud", models=models(other.url)) as gateway:
-            await deliver(gateway, caller())
-            tasks = len(asyncio.all_tasks())
-            for step in range(1, MOST_STEPS):
-                said = caller()
-                ended, steps = await deliver(gateway, said, step, *([step + 1] if repeated else []))
+    async with before_fallback(caller()) as (gateway, other, tasks):
+        for step in range(1, MOST_STEPS):
+            said = caller()
+            ended, steps = await deliver(gateway, said, step, *([step + 1] if repeated else []))
 
-                await nothing_is_left(gateway, other, tasks)
-                if steps < step:
-                    break
-            else:
-                raise AssertionError("it never came to its end")
-            assert ended
-            assert said.sent[0]["status"] == 200
+            await nothing_is_left(gateway, other, tasks)
+            if steps < step:
+                break
+        else:
+            raise AssertionError("it never came to its end")
+        assert ended
+        assert said.sent[0]["status"] == 200
 
 
 @pytest.mark.fault(44, 50)
@@ -107,24 +113,20 @@ async def test_end_at_every_turn_of_the_loop_of_a_fallbacks_answer_leaves_nothin
     caller: Callable[[], Caller], disturb: Disturb
 ) -> None:
     """A turn is a step of anybody's: of the request, of who listens to its caller, of the other provider's connection."""
-    with ScriptedServer() as other:
-        other.on("/v1/chat/completions", stream(delta("a"), delta("b"), STOP, END_OF_CHAT, sse=True))
-        async with open_gateway(NOWHERE, settings="fallback: cloud", models=models(other.url)) as gateway:
-            await deliver(gateway, caller())
-            tasks = len(asyncio.all_tasks())
-            for turns in itertools.count():
-                said = caller()
-                task = asyncio.ensure_future(gateway.forwarder(said.exchange))
-                for _ in range(turns):
-                    await asyncio.sleep(0)
-                was_done = task.done()
-                disturb(gateway, said, task)
-                with suppress(asyncio.CancelledError, Refusal):
-                    await task
+    async with before_fallback(caller()) as (gateway, other, tasks):
+        for turns in itertools.count():
+            said = caller()
+            task = asyncio.ensure_future(gateway.forwarder(said.exchange))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            was_done = task.done()
+            disturb(gateway, said, task)
+            with suppress(asyncio.CancelledError, Refusal):
+                await task
 
-                await nothing_is_left(gateway, other, tasks)
-                if was_done:
-                    break
+            await nothing_is_left(gateway, other, tasks)
+            if was_done:
+                break
 
 
 def same(name: str, number: int = 0) -> Caller:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import pytest
 from namel3ss.gateway.dialects import StreamReader, usage_of_body
 from namel3ss.gateway.errors import Reason, Refusal
 from namel3ss.gateway.principal import Scope
+from namel3ss.providers.transport.client import import_libraries
 from tests.gateway.dialects.routes import post
 from tests.gateway.forwarding.play import calling, eventually, key_of, open_gateway
 from tests.gateway.forwarding.sayings import DONE, END_OF_CHAT, STOP, delta, event, pieces, stream, token
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True, scope="module")
 def _imported() -> None:
     """What the providers import at their first request they import on a thread, which outlives the test."""
-    importlib.import_module("namel3ss.providers.transport.library")
+    import_libraries()
 
 
 KEYS = {"yes": key_of("ann", Scope.USE, allows_fallback=True), "no": key_of("bob", Scope.USE)}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from namel3ss.gateway.principal import Scope
 from namel3ss.observability.telemetry import use_telemetry
+from namel3ss.providers.transport.client import import_libraries
 from tests.gateway.forwarding.play import calling, eventually, key_of, open_gateway
 from tests.gateway.forwarding.sayings import DONE, END_OF_CHAT, PROMPT, STOP, delta, stream, token
 from tests.observability.receivers import MemorySdk, total
@@ -28,7 +28,7 @@ SENT = (("traceparent", f"00-{TRACE}-{CALLER}-01"), ("tracestate", "shop=1"), ("
 @pytest.fixture(autouse=True, scope="module")
 def _imported() -> None:
     """What the providers import at their first request they import on a thread, which outlives the test."""
-    importlib.import_module("namel3ss.providers.transport.library")
+    import_libraries()
 
 
 @pytest.fixture

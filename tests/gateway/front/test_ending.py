@@ -109,7 +109,7 @@ async def test_what_is_in_the_queue_is_told_and_not_cancelled() -> None:
         )
         await held.reached.wait()
         live = LiveRequest(
-            id="mine", principal=holder(), source="default", client="127.0.0.1", model="tiny",
+            id="mine", principal=holder(), client="127.0.0.1", model="tiny",
             route="/api/chat", arrived_at=0.0, interrupt=told.append,
         )  # fmt: skip
         door.live.add(live)
@@ -130,7 +130,6 @@ async def test_what_goes_by_the_id_of_a_request_in_the_queue_is_ended_all_the_sa
             LiveRequest(
                 id="mine",
                 principal=holder(),
-                source="default",
                 client="127.0.0.1",
                 model="tiny",
                 route="/api/chat",

@@ -59,7 +59,6 @@ class Desk:
         request = LiveRequest(
             id=name,
             principal=by,
-            source=by.class_name,
             client="127.0.0.1",
             model="tiny",
             route="/api/chat",
