@@ -97,8 +97,11 @@ def run_command_line(arguments: Sequence[str], session: Session) -> int:
             return _invoke(arguments, session)
     except click.exceptions.Exit as ending:
         return ending.exit_code
-    except (OutputClosedError, BrokenPipeError):
-        # The second comes from click, which writes help texts itself. What breaks elsewhere is an error of its room.
+    except OutputClosedError:
+        return ExitCode.OK
+    except BrokenPipeError:
+        # From click, which writes help texts itself. What breaks elsewhere is an error of its room.
+        session.output.abandon_stdout()
         return ExitCode.OK
     except KeyboardInterrupt as ending:
         return _ended(ending, session, ExitCode.INTERRUPTED)

@@ -114,6 +114,10 @@ class Output:
                 suggestion="Look at where stdout goes: is the disk full?",
             ) from error
 
+    def abandon_stdout(self) -> None:
+        """Where somebody else found it closed: let nothing more be written to it."""
+        _abandon(self._stdout)
+
     def line(self, text: str = "") -> None:
         """Write one line of our own making."""
         self.result(text + "\n")

@@ -65,8 +65,9 @@ def call_together(*arguments: str) -> tuple[int, str]:
 
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of this test run for a child: no colours, except where a test asks for them."""
-    return {**os.environ, "NO_COLOR": "1", "TERM": "xterm", **(changes or {})}
+    """The environment of this test run for a child: no colours, except where a test asks for them, and buffers as usual."""
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return {**usual, "NO_COLOR": "1", "TERM": "xterm", **(changes or {})}
 
 
 def run_command(
